@@ -1,0 +1,26 @@
+"""Every benchmark in turn; the figures go to the terminal and to benches/latest.md.
+
+    python benches/run.py
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    """Run each in a process of its own, so that none warms up the other."""
+    (HERE / "latest.md").unlink(missing_ok=True)
+    keras = ["--keras"] if find_spec("keras") else []
+    for command in (["retrieval.py"], ["indexing.py", *keras], ["unchanged.py"], ["search.py"]):
+        print(f"\n{' '.join(command)}", flush=True)
+        subprocess.run([sys.executable, HERE / command[0], *command[1:]], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""The demo of `make demo`: index pictures, search them, show the answer as a page.
+
+DIR and QUERY in the environment put one's own folder and picture in place of the real pictures
+that install by package. Every step is a command as the user would type it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from pictures import DEFAULT, PicturesMissing, photographs, stamps
+
+PROGRAM = Path(sys.executable).with_name("lookalike")
+PAGE = DEFAULT.parent / "result.html"
+
+
+def main(folder: str, query: str) -> None:
+    """Index a folder, search it, and say where the answer is and what to do next.
+
+    Args:
+        folder: one's own; "" for the real pictures.
+        query: one's own picture; "" for one of the folder's.
+    """
+    asked = Path(query).expanduser().absolute() if query else None
+    if folder:
+        here, word = Path(folder).expanduser().absolute(), ""
+    else:
+        here, word = DEFAULT, "bird"
+        example = _real_pictures()
+        asked = asked or here / example
+    print(f"\n$ cd {shlex.quote(str(here))}")
+    _lookalike(here, "index", ".")
+    PAGE.parent.mkdir(parents=True, exist_ok=True)
+    _lookalike(here, "search", _as_typed(asked, here) or _any_picture(here), "-k", "12", "--html", str(PAGE))
+    if word:
+        _lookalike(here, "find", word, "-k", "5")
+    print(_ending(own=bool(folder)))
+
+
+def _real_pictures() -> str:
+    """Bring the real pictures to their folder; the example to search for, relative to it."""
+    print("bringing real pictures ...", flush=True)
+    photographs(DEFAULT / "photographs")
+    try:
+        stamps(DEFAULT / "stamps")
+    except PicturesMissing as missing:
+        print(f"going on with scikit-image's photographs alone: {missing}")
+        return "photographs/motorcycle_left.png"
+    return "stamps/animals/birds/pink_flamingo.png"
+
+
+def _as_typed(picture: Path | None, here: Path) -> str:
+    if picture is None:
+        return ""
+    return str(picture.relative_to(here) if picture.is_relative_to(here) else picture)
+
+
+def _any_picture(here: Path) -> str:
+    """The query where none was told: the first picture of the gallery."""
+    from lookalike import Gallery
+
+    with Gallery.open(here, create=False) as gallery:
+        first = next(gallery.records(), None)
+    if first is None:
+        sys.exit(f"{here} holds no picture: try another DIR")
+    return f"id:{first.id}"
+
+
+def _lookalike(here: Path, *words: str) -> None:
+    """Show a command and run it; its failure ends the demo."""
+    print(f"\n$ lookalike {shlex.join(words)}", flush=True)
+    code = subprocess.run([PROGRAM, *words], cwd=here, check=False).returncode
+    if code:
+        sys.exit(code)
+
+
+def _ending(*, own: bool) -> str:
+    program = os.path.relpath(PROGRAM)
+    mine = "" if own else "\n  make demo DIR=~/Pictures QUERY=beach.jpg      the same on your own pictures"
+    return f"""
+The answer as a page: {PAGE.as_uri()}
+
+What next:{mine}
+  {program + " --help":<45} what else there is
+  docs/quickstart.md                            the first steps, on the command line and in Python"""
+
+
+if __name__ == "__main__":
+    main(os.environ.get("DIR", ""), os.environ.get("QUERY", ""))

@@ -1,0 +1,141 @@
+"""Real pictures for the demo and the tests, from what installs by package.
+
+photographs: those in scikit-image's wheel. stamps: the 796 pictures of Debian's
+`tuxpaint-stamps-default`, whose folders say what they show; the package is fetched by
+`apt-get download` and unpacked without installing it, which needs no root.
+
+    python scripts/pictures.py [FOLDER]
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+DEFAULT = Path(__file__).resolve().parent.parent / ".demo" / "pictures"
+
+_PACKAGE = "tuxpaint-stamps-default"
+_STAMPS = "./usr/share/tuxpaint/stamps/"
+_PHOTOGRAPHS = (
+    "astronaut.png",
+    "camera.png",
+    "chelsea.png",
+    "coffee.png",
+    "coins.png",
+    "hubble_deep_field.jpg",
+    "ihc.png",
+    "moon.png",
+    "motorcycle_left.png",
+    "motorcycle_right.png",
+    "retina.jpg",
+    "rocket.jpg",
+)
+_LONGEST_SECONDS = 900
+
+
+class PicturesMissing(Exception):
+    """The pictures can't be had on this machine; the message says why."""
+
+
+def photographs(folder: Path) -> Path:
+    """Copy scikit-image's photographs to a folder, and return it.
+
+    Raises:
+        PicturesMissing: scikit-image is not installed.
+    """
+    found = find_spec("skimage")
+    if found is None or found.origin is None:
+        raise PicturesMissing("scikit-image is not installed: pip install 'lookalike[dev]'")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _PHOTOGRAPHS:
+        if not (folder / name).exists():
+            shutil.copyfile(Path(found.origin).parent / "data" / name, folder / name)
+    return folder
+
+
+def stamps(folder: Path) -> Path:
+    """Fetch the stamps to a folder unless they are there, and return it.
+
+    Raises:
+        PicturesMissing: the package can't be fetched or unpacked here.
+    """
+    if not folder.exists():
+        for tool in ("apt-get", "dpkg-deb"):
+            if shutil.which(tool) is None:
+                raise PicturesMissing(f"the stamps come as a Debian package, and there is no {tool} here")
+        print(f"fetching {_PACKAGE} (161 MB) ...", file=sys.stderr, flush=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".stamps-") as workshop:
+            unpacked = _unpack(_download(Path(workshop)), Path(workshop))
+            unpacked.rename(folder)
+    return folder
+
+
+def _download(workshop: Path) -> Path:
+    """Download the package, at need with package lists of our own."""
+    lists = workshop / "lists"
+    (lists / "partial").mkdir(parents=True)
+    own_lists = ("-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={workshop / 'cache'}")
+    # The machine's own lists may be empty or out of date, and only root may renew them.
+    attempts: list[list[tuple[str, ...]]] = [
+        [("download", _PACKAGE)],
+        [(*own_lists, "update"), (*own_lists, "download", _PACKAGE)],
+    ]
+    said = ""
+    for commands in attempts:
+        for command in commands:
+            done = _run(["apt-get", "-q", *command], workshop)
+            said = done.stderr.strip() or said
+        packages = list(workshop.glob("*.deb"))
+        if packages:
+            return packages[0]
+    last = said.splitlines()[-1] if said else "it gave no reason"
+    raise PicturesMissing(f"apt-get could not download {_PACKAGE}: {last}")
+
+
+def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_LONGEST_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise PicturesMissing(f"{' '.join(command)} took longer than {_LONGEST_SECONDS} s") from error
+
+
+def _unpack(package: Path, workshop: Path) -> Path:
+    """Take the PNG files out of the package; it holds sounds and texts, too."""
+    archive = workshop / "files.tar"
+    with archive.open("wb") as target:
+        subprocess.run(["dpkg-deb", "--fsys-tarfile", package], stdout=target, check=True)
+    with tarfile.open(archive) as files:
+        wanted = [
+            member
+            for member in files.getmembers()
+            if member.isfile() and member.name.startswith(_STAMPS) and member.name.endswith(".png")
+        ]
+        files.extractall(workshop / "files", members=wanted, filter="data")
+    return workshop / "files" / _STAMPS
+
+
+def main(folder: Path = DEFAULT) -> None:
+    """Bring all pictures that can be had to a folder, and say what is missing."""
+    print(photographs(folder / "photographs"))
+    try:
+        print(stamps(folder / "stamps"))
+    except PicturesMissing as missing:
+        print(f"without the stamps: {missing}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:2]))

@@ -1,0 +1,94 @@
+"""Find the pictures that look like this one, or that show what a word names.
+
+>>> from lookalike import Gallery
+>>> with Gallery.open("~/Pictures") as gallery:  # doctest: +SKIP
+...     gallery.add()
+...     for hit in gallery.search("beach.jpg", k=5):
+...         print(hit.score, hit.id)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from lookalike.errors import (
+    DownloadError,
+    FilterError,
+    ImageError,
+    LookalikeError,
+    MissingExtra,
+    ModelError,
+    ModelMismatch,
+    NotFound,
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreUnavailable,
+    UnknownLayer,
+    UnknownModel,
+    Unreadable,
+    UsageError,
+    WeightsMissing,
+)
+
+if TYPE_CHECKING:
+    from lookalike.extractors import load as extractor
+    from lookalike.gallery import Gallery
+    from lookalike.results import Hit, Hits, Progress, Report, Skip
+    from lookalike.types import Extractor, Record, Store, Tag
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DownloadError",
+    "Extractor",
+    "FilterError",
+    "Gallery",
+    "Hit",
+    "Hits",
+    "ImageError",
+    "LookalikeError",
+    "MissingExtra",
+    "ModelError",
+    "ModelMismatch",
+    "NotFound",
+    "Progress",
+    "Record",
+    "Report",
+    "Skip",
+    "Store",
+    "StoreBusy",
+    "StoreCorrupt",
+    "StoreError",
+    "StoreUnavailable",
+    "Tag",
+    "UnknownLayer",
+    "UnknownModel",
+    "Unreadable",
+    "UsageError",
+    "WeightsMissing",
+    "extractor",
+]
+
+# Loaded when first asked for, so that importing the package (and `lookalike --help`) stays quick.
+_LAZY = {
+    "Extractor": "types",
+    "Gallery": "gallery",
+    "Hit": "results",
+    "Hits": "results",
+    "Progress": "results",
+    "Record": "types",
+    "Report": "results",
+    "Skip": "results",
+    "Store": "types",
+    "Tag": "types",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "extractor":
+        return import_module("lookalike.extractors").load
+    if name in _LAZY:
+        return getattr(import_module(f"lookalike.{_LAZY[name]}"), name)
+    raise AttributeError(f"module 'lookalike' has no attribute {name!r}")

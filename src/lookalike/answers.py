@@ -1,0 +1,309 @@
+"""From ranked ids to hits: leave out the query, keep the best of each value, join the records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lookalike import images, vocabulary
+from lookalike.errors import FilterError, ImageError, ModelError, UsageError
+from lookalike.queries import Resolved, resolve
+from lookalike.results import Hit, Hits
+from lookalike.types import Tag
+from lookalike.walk import path_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lookalike.images import ImageLimits
+    from lookalike.queries import Query
+    from lookalike.types import (
+        Extraction,
+        Extractor,
+        Floats,
+        Header,
+        Neighbours,
+        Record,
+        Store,
+        Term,
+        Value,
+        Where,
+    )
+
+
+class Ranked(NamedTuple):
+    """A candidate: its id, its score, and the parts of the score."""
+
+    id: str
+    score: float
+    parts: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which of the ranked candidates become hits.
+
+    k: how many are wanted.
+    query: the record of the query, if it is a picture of the gallery; left out of its own answer.
+    distinct: fields; only the best of each value of each of them is kept, and the query's own
+        values are left out. `digest` means the picture's bytes.
+    """
+
+    k: int
+    query: Record | None = None
+    distinct: tuple[str, ...] = ()
+
+    @property
+    def first_look(self) -> int:
+        """How many candidates are enough in the usual case."""
+        return self.k * (3 if self.distinct else 1) + (self.query is not None)
+
+    def choose(self, rank: Callable[[int], Sequence[Ranked]], store: Store) -> list[tuple[Ranked, Record]]:
+        """Look deeper into the ranking until k pictures are chosen or there are no more."""
+        depth = self.first_look
+        deepest = store.limits.k or store.count() + 1
+        while True:
+            ranked = rank(min(depth, deepest))
+            chosen = self._keep(ranked, store)
+            if len(chosen) >= self.k or len(ranked) < depth or depth >= deepest:
+                return chosen[: self.k]
+            depth *= 4
+
+    def _keep(self, ranked: Sequence[Ranked], store: Store) -> list[tuple[Ranked, Record]]:
+        own = self.query.id if self.query is not None else None
+        candidates = [candidate for candidate in ranked if candidate.id != own]
+        if not self.distinct:
+            candidates = candidates[: self.k]
+        records = store.get([candidate.id for candidate in candidates])
+        # A record is None when another process has just removed the picture.
+        pairs = [(c, r) for c, r in zip(candidates, records, strict=True) if r is not None]
+        return self._best_of_each(pairs) if self.distinct else pairs
+
+    def _best_of_each(self, pairs: list[tuple[Ranked, Record]]) -> list[tuple[Ranked, Record]]:
+        seen = set() if self.query is None else self._values(self.query)
+        kept = []
+        for candidate, record in pairs:
+            values = self._values(record)
+            if not values & seen:
+                kept.append((candidate, record))
+            seen |= values
+        return kept
+
+    def _values(self, record: Record) -> set[tuple[str, Value | bytes]]:
+        values = ((field, value_of(record, field)) for field in self.distinct)
+        return {(field, value) for field, value in values if value is not None}
+
+
+def value_of(record: Record, field: str) -> Value | bytes | None:
+    """A field's value in a record; None where it has none."""
+    folder, _, name = record.id.rpartition("/")
+    own: dict[str, Value | bytes] = {
+        "folder": folder,
+        "name": name,
+        "width": record.width,
+        "height": record.height,
+        "digest": record.digest,
+    }
+    return own[field] if field in own else record.metadata.get(field)
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """What it takes to answer: the store, the gallery's root, its extractor, limits on pictures."""
+
+    store: Store
+    root: str
+    extractor: Callable[[], Extractor]
+    limits: ImageLimits
+
+    def search(
+        self, queries: Sequence[Query], k: int, where: Where, distinct: tuple[str, ...], *, exact: bool
+    ) -> list[Hits]:
+        """The nearest pictures of each query."""
+        check_fields(distinct, self.store)
+        resolved = [resolve(query, self.store, self.root, self.limits) for query in queries]
+        if not resolved:
+            return []
+        vectors = self._vectors(resolved)
+        own = self.store.get([query.id or "" for query in resolved])
+        selections = [Selection(k, record, distinct) for record in own]
+        # One call for all of them; a selection that needs to look deeper asks again for itself.
+        look = max(selection.first_look for selection in selections)
+        first = self.store.search(vectors, look, where=where, exact=exact)
+
+        def ranking(row: int) -> Callable[[int], list[Ranked]]:
+            def rank(depth: int) -> list[Ranked]:
+                if depth <= look:
+                    return _ranked(first[row])
+                query = vectors[row : row + 1]
+                return _ranked(self.store.search(query, depth, where=where, exact=exact)[0])
+
+            return rank
+
+        metric = self.store.header.metric
+        return [
+            self._answer(query, selection.choose(ranking(row), self.store), metric)
+            for row, (query, selection) in enumerate(zip(resolved, selections, strict=True))
+        ]
+
+    def find(self, words: str, k: int, where: Where, distinct: tuple[str, ...], *, only: str | None) -> Hits:
+        """The pictures that satisfy every word."""
+        check_fields(distinct, self.store)
+        classes = self.store.header.classes
+        terms = vocabulary.terms(words, classes)
+        if not terms:
+            raise UsageError("no words to find were given")
+
+        def rank(depth: int) -> list[Ranked]:
+            matches = self.store.find(terms, depth, where=where, only=only)
+            return [Ranked(m.id, m.score, {"classes": m.classes, "text": m.text}) for m in matches]
+
+        chosen = Selection(k, None, distinct).choose(rank, self.store)
+        notes = [] if chosen else self._did_you_mean(terms)
+        if classes is None and only != "text":
+            notes.append(
+                f"{self.store.header.extractor} has no classes: names and metadata were searched alone"
+            )
+        return self._answer(Resolved(words), chosen, "keywords", tuple(notes))
+
+    def thumbnail(self, id_: str) -> bytes | None:
+        """A small JPEG of a picture; None if its file can't be read now."""
+        record = self.store.get([id_])[0]
+        if record is None or record.thumbnail is not None:
+            return None if record is None else record.thumbnail
+        try:
+            content = images.read_file(path_of(id_, self.root), self.limits)
+            return thumbnail_of(content, self.limits)
+        except ImageError:
+            return None
+
+    def _vectors(self, queries: Sequence[Resolved]) -> Floats:
+        """The vectors of the queries, ndarray of shape (q, dim)."""
+        import numpy as np
+
+        vectors = np.zeros((len(queries), self.store.header.dim), np.float32)
+        stored = [row for row, query in enumerate(queries) if query.id is not None]
+        vectors[stored] = self.store.vectors([queries[row].id or "" for row in stored])
+        fresh = [row for row, query in enumerate(queries) if query.content is not None]
+        contents = [queries[row].content or b"" for row in fresh]
+        if contents:
+            vectors[fresh] = extract(self.extractor(), contents, self.limits).vectors
+        for row, query in enumerate(queries):
+            if query.vector is not None:
+                vectors[row] = self._checked(query.vector)
+        return vectors
+
+    def _checked(self, vector: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        dim = self.store.header.dim
+        if vector.shape != (dim,):
+            raise UsageError(f"the query has {vector.shape[0]} numbers; the gallery's vectors have {dim}")
+        return vector
+
+    def _answer(
+        self,
+        query: Resolved,
+        chosen: Sequence[tuple[Ranked, Record]],
+        metric: str,
+        notes: tuple[str, ...] = (),
+    ) -> Hits:
+        header = self.store.header
+
+        def query_thumbnail() -> bytes | None:
+            if query.content is not None:
+                return thumbnail_of(query.content, self.limits)
+            return None if query.id is None else self.thumbnail(query.id)
+
+        return Hits(
+            query=query.label,
+            model=header.extractor,
+            metric=metric,
+            hits=hits(chosen, header, self.root, metric),
+            notes=notes,
+            query_thumbnail=query_thumbnail,
+            thumbnail=self.thumbnail,
+        )
+
+    def _did_you_mean(self, terms: Sequence[Term]) -> list[str]:
+        classes = self.store.header.classes
+        notes = []
+        for term in terms:
+            close = [] if term.classes or classes is None else vocabulary.suggest(term.text, classes)
+            if close:
+                notes.append(f"{term.text!r} is not a word the model knows; did you mean {', '.join(close)}?")
+        return notes
+
+
+def extract(extractor: Extractor, contents: Sequence[bytes], limits: ImageLimits) -> Extraction:
+    """Decode pictures and run the network on them."""
+    decoded = (images.decode(content, size=extractor.size, limits=limits) for content in contents)
+    return extractor.extract([extractor.prepare(picture.image) for picture in decoded])
+
+
+def best_tags(extractor: Extractor, content: bytes, k: int, limits: ImageLimits) -> list[Tag]:
+    """The k best classes of a picture, straight from the network."""
+    import numpy as np
+
+    classes = extractor.classes
+    scores = None if classes is None else extract(extractor, [content], limits).scores
+    if scores is None or classes is None:
+        raise ModelError(without_classes(extractor.name))
+    best = np.argsort(-scores[0], kind="stable")[:k].tolist()
+    return [Tag(classes.ids[i], classes.names[i], float(scores[0, i])) for i in best]
+
+
+def without_classes(model: str) -> str:
+    """What to say of a model that has no classes."""
+    return f"{model} has no classes, so it can't say what a picture shows"
+
+
+def thumbnail_of(content: bytes, limits: ImageLimits) -> bytes | None:
+    """A small JPEG of an encoded picture; None if it can't be read."""
+    side = images.THUMBNAIL_SIDE
+    try:
+        return images.thumbnail(images.decode(content, size=(side, side), limits=limits).image)
+    except ImageError:
+        return None
+
+
+def _ranked(found: Neighbours) -> list[Ranked]:
+    pairs = zip(found.ids, found.scores.tolist(), strict=True)
+    return [Ranked(id_, score, {"vector": score}) for id_, score in pairs]
+
+
+def check_fields(fields: Sequence[str], store: Store) -> None:
+    """Raise `FilterError` unless the gallery has these fields."""
+    known = store.fields()
+    for field in fields:
+        if field != "digest" and field not in known:
+            raise FilterError(f"the gallery has no field {field!r}; it has {', '.join(known)}")
+
+
+def hits(chosen: Sequence[tuple[Ranked, Record]], header: Header, root: str, metric: str) -> tuple[Hit, ...]:
+    """Join candidates with their records; metric is the gallery's, or `keywords`."""
+    names = names_of(header)
+    return tuple(
+        Hit(
+            rank=rank,
+            id=record.id,
+            path=path_of(record.id, root) if record.source in {"walk", "file"} else None,
+            score=candidate.score,
+            distance=-candidate.score if metric in {"euclidean", "inner"} else 1 - candidate.score,
+            scores=candidate.parts,
+            tags=tags_of(record, names),
+            metadata=record.metadata,
+        )
+        for rank, (candidate, record) in enumerate(chosen, start=1)
+    )
+
+
+def names_of(header: Header) -> dict[str, str]:
+    """The names of the classes of a gallery, by id."""
+    return {} if header.classes is None else header.classes.by_id
+
+
+def tags_of(record: Record, names: dict[str, str]) -> tuple[Tag, ...]:
+    """The classes the network saw in a picture, best first."""
+    return tuple(Tag(id_, names.get(id_, id_), score) for id_, score in record.scores)

@@ -1,0 +1,135 @@
+"""The command line: every command parses, makes one call of the library, and prints.
+
+Answers go to standard output, everything else to standard error. Exit codes: 0 done, 1 an error in
+one line, 2 a usage error, 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lookalike import __version__
+from lookalike.cli import ask, fill, look
+from lookalike.cli.output import one_line
+from lookalike.errors import LookalikeError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["commands", "main", "run"]
+
+DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130
+
+
+class _InOrder(click.Group):
+    """A group that lists its commands in the order in which one needs them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return list(self.commands)
+
+
+@click.group(
+    cls=_InOrder,
+    name="lookalike",
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""
+    \b
+    Begin with:
+      lookalike index ~/Pictures
+      cd ~/Pictures
+      lookalike search beach.jpg
+      lookalike find "sailing boat"
+
+    A command that needs a gallery takes --gallery, or else LOOKALIKE_GALLERY, or else looks for a
+    folder .lookalike here and upward. LOOKALIKE_DEBUG=1 shows where an error came from.
+    """,
+)
+@click.version_option(__version__, prog_name="lookalike", message="%(prog)s %(version)s")
+@click.pass_context
+def commands(context: click.Context) -> None:
+    """Find the pictures that look like this one, or that show what a word names."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(USAGE)
+
+
+for _command in (
+    fill.index,
+    ask.search,
+    ask.find,
+    ask.describe,
+    look.info,
+    fill.remove,
+    fill.reindex,
+    look.export,
+    look.models,
+    look.check,
+):
+    commands.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line of this process, and end it with the exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line, and return its exit code; errors become one line on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks is shown escaped rather than ending the program.
+        _call(stream, "reconfigure", errors="backslashreplace")
+    try:
+        code = commands.main(list(arguments), prog_name="lookalike", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nobody reads the answer any more (`| head`): no reason to complain.
+        _silence()
+        return FAILED
+    except Exception as error:  # noqa: BLE001  # the last resort: whatever it is, one line and an exit code
+        return _fail(error)
+    return code if isinstance(code, int) else DONE
+
+
+def _fail(error: Exception) -> int:
+    """Say in one line what went wrong, and return the exit code for it."""
+    if os.environ.get("LOOKALIKE_DEBUG"):
+        traceback.print_exception(error)
+    message, code = _explain(error)
+    click.echo(f"lookalike: {one_line(message)}", err=True)
+    return code
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """The message and the exit code that belong to an error."""
+    match error:
+        case click.Abort():
+            message, code = "stopped; what was written is kept, run the same again to go on", STOPPED
+        case click.UsageError(ctx=click.Context() as context):
+            message, code = f"{error.format_message()} ({context.command_path} --help says more)", USAGE
+        case click.ClickException():
+            message, code = error.format_message(), error.exit_code
+        case LookalikeError():
+            message, code = str(error), USAGE if isinstance(error, UsageError) else FAILED
+        case OSError(filename=str() | bytes()):
+            message, code = f"{os.fsdecode(error.filename)}: {error.strerror}", FAILED
+        case _:
+            kind = f"{type(error).__name__}: {error}".rstrip(": ")
+            message, code = f"unexpected error, {kind}; LOOKALIKE_DEBUG=1 shows where", FAILED
+    return message, code
+
+
+def _silence() -> None:
+    """Point standard output nowhere, so that Python does not complain about it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _call(stream: Any, method: str, **options: Any) -> None:
+    # Standard streams may be replaced by others, or be None in a process without a terminal.
+    if hasattr(stream, method):
+        getattr(stream, method)(**options)

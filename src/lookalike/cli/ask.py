@@ -1,0 +1,156 @@
+"""Commands that ask a gallery for pictures: search, find, describe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from lookalike.cli.options import Place, answer_options, gallery_options, json_option
+from lookalike.cli.output import note, print_hits, print_json, print_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lookalike.results import Hits
+
+STANDARD_INPUT = "-"
+
+
+@click.command(
+    short_help="Find the pictures that look like a given one.",
+    epilog="""
+    \b
+    Examples:
+      lookalike search beach.jpg -k 5
+      lookalike search id:2024/beach.jpg --where folder=2024 --where 'width>=1000'
+      lookalike search shoe.jpg --distinct product --html result.html
+      lookalike search https://example.org/beach.jpg --json
+      lookalike search - < beach.jpg
+    """,
+)
+@click.argument("query")
+@click.option("--exact", is_flag=True, help="Compare with every vector, without the fast index.")
+@answer_options
+@gallery_options
+def search(  # noqa: PLR0913  # an argument an option
+    *,
+    query: str,
+    place: Place,
+    k: int,
+    where: tuple[str, ...],
+    distinct: str | None,
+    unique: bool,
+    exact: bool,
+    html: Path | None,
+    as_json: bool,
+) -> None:
+    """Find the pictures that look like QUERY.
+
+    QUERY is a file, a URL, id:ID for a picture of the gallery, or - for standard input. A picture
+    that is in the gallery is left out of its own answer.
+    """
+    with place.existing() as gallery:
+        hits = gallery.search(
+            _read(query), k, where=where or None, distinct=distinct, unique=unique, exact=exact
+        )
+        _show(hits, html, as_json=as_json, empty="no picture to show; `lookalike info` says what is there")
+
+
+@click.command(
+    short_help="Find the pictures that show what words name.",
+    epilog="""
+    \b
+    Examples:
+      lookalike find dog
+      lookalike find "sports car" beach       both of them
+      lookalike find n02012849                the bird crane, not the machine
+      lookalike find invoice --only text
+    """,
+)
+@click.argument("words", nargs=-1, required=True)
+@click.option(
+    "--only",
+    type=click.Choice(["classes", "text"]),
+    help="Look only at what the model sees, or only at names, folders and metadata.",
+)
+@answer_options
+@gallery_options
+def find(  # noqa: PLR0913  # an argument an option
+    *,
+    words: tuple[str, ...],
+    place: Place,
+    k: int,
+    where: tuple[str, ...],
+    distinct: str | None,
+    unique: bool,
+    only: Literal["classes", "text"] | None,
+    html: Path | None,
+    as_json: bool,
+) -> None:
+    """Find the pictures that show what WORDS name, or that have them in name, folder or metadata.
+
+    A word means every class of the model that it names, or that is a kind of it: bird means 59
+    kinds of bird. Several words must all be satisfied.
+    """
+    with place.existing() as gallery:
+        hits = gallery.find(
+            _phrases(words), k, where=where or None, distinct=distinct, unique=unique, only=only
+        )
+        _show(hits, html, as_json=as_json, empty="nothing found")
+
+
+@click.command(
+    short_help="Say what the model sees in a picture.",
+    epilog="""
+    \b
+    Examples:
+      lookalike describe beach.jpg
+      lookalike describe - -k 3 --json < beach.jpg
+    """,
+)
+@click.argument("query")
+@click.option(
+    "-k",
+    "k",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="How many classes to show.",
+)
+@json_option
+@gallery_options
+def describe(*, query: str, place: Place, k: int, as_json: bool) -> None:
+    """Say what the gallery's model sees in QUERY: its classes with their probabilities.
+
+    QUERY is as for search.
+    """
+    with place.existing() as gallery:
+        tags = gallery.describe(_read(query), k)
+    if as_json:
+        print_json({"query": query, "tags": [tag._asdict() for tag in tags]})
+    else:
+        print_table(("score", "class", "id"), ((f"{t.score:.3f}", t.name, t.id) for t in tags), numbers=1)
+
+
+def _read(query: str) -> str | bytes:
+    """The query as the library takes it: standard input is read to its end."""
+    return click.get_binary_stream("stdin").read() if query == STANDARD_INPUT else query
+
+
+def _phrases(words: tuple[str, ...]) -> str:
+    """Words as the library takes them: an argument of several words among others is a phrase."""
+    if len(words) == 1:
+        return words[0]
+    return " ".join(f'"{word}"' if " " in word and '"' not in word else word for word in words)
+
+
+def _show(hits: Hits, html: Path | None, *, as_json: bool, empty: str) -> None:
+    if html is not None:
+        html.write_text(hits.page(), encoding="utf-8", errors="backslashreplace")
+        note(f"written to {html}")
+    if as_json:
+        print_json(hits.as_dict())
+    else:
+        print_hits(hits, empty=empty)

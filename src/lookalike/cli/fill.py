@@ -1,0 +1,202 @@
+"""Commands that change a gallery: index, remove, reindex."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lookalike.cli.options import Place, gallery_options, json_option, model_options, quiet_option
+from lookalike.cli.output import Bar, escape, notes, print_answer, print_json, print_report
+from lookalike.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lookalike.gallery import Gallery
+    from lookalike.results import Report
+    from lookalike.types import Metric, Precision, Value
+
+
+@click.command(
+    short_help="Make a gallery of a folder, or bring it up to date.",
+    epilog="""
+    \b
+    Examples:
+      lookalike index ~/Pictures
+      lookalike index ~/Pictures /mnt/camera --gallery ~/galleries/all
+      lookalike index products --metadata products.csv --exclude '*.gif'
+      lookalike index                 every folder of the gallery found here
+
+    A file .lookalikeignore at the top of a folder excludes by the same patterns as .gitignore.
+    """,
+)
+@click.argument("pictures", nargs=-1, metavar="[FOLDER|FILE]...")
+@click.option("--model", metavar="NAME", help="The model of a new gallery; `lookalike models` lists them.")
+@model_options
+@click.option(
+    "--metadata",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="TABLE",
+    help="A CSV or TSV table with a column for the path and fields for filters.",
+)
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave these out, as in .gitignore.")
+@click.option("--hidden", is_flag=True, help="Go into hidden folders, and take hidden files.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Take N files by chance, and remove nothing.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Which chance --limit takes.")
+@click.option("--prune", is_flag=True, help="Remove pictures even if the whole folder is gone.")
+@click.option("--retry", is_flag=True, help="Try again what could not be read, even if it did not change.")
+@quiet_option
+@json_option
+@gallery_options
+def index(  # noqa: PLR0913  # an argument an option
+    *,
+    pictures: tuple[str, ...],
+    place: Place,
+    model: str | None,
+    metric: Metric | None,
+    precision: Precision | None,
+    metadata: Path | None,
+    exclude: tuple[str, ...],
+    hidden: bool,
+    limit: int | None,
+    seed: int,
+    prune: bool,
+    retry: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Make a gallery of the pictures in a folder, or bring it up to date.
+
+    The gallery is kept in FOLDER/.lookalike, of the first folder if there are several. Only what
+    is new or changed is read. Without a folder, every folder of the existing gallery is looked
+    through again.
+    """
+    fields = _read_table(metadata)
+    opened = _open(pictures, place, model=model, metric=metric, precision=precision)
+    with opened as gallery, Bar("indexing", quiet=quiet) as bar:
+        report = gallery.add(
+            list(pictures) or None,
+            metadata=fields,
+            exclude=exclude,
+            hidden=hidden,
+            prune=prune,
+            retry=retry,
+            limit=limit,
+            seed=seed,
+            progress=bar.callback,
+        )
+    _show(report, quiet=quiet, as_json=as_json)
+
+
+@click.command(
+    short_help="Take pictures out of the gallery, to stay out.",
+    epilog="""
+    \b
+    Examples:
+      lookalike remove 2024/beach.jpg
+      lookalike remove --restore 2024/beach.jpg
+      lookalike remove --restore      all of them
+      lookalike remove --list
+    """,
+)
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--restore", is_flag=True, help="Let the next `lookalike index` take them in again.")
+@click.option("--list", "listed", is_flag=True, help="List what was removed.")
+@json_option
+@gallery_options
+def remove(*, ids: tuple[str, ...], place: Place, restore: bool, listed: bool, as_json: bool) -> None:
+    """Take pictures out of the gallery, to stay out; their files are not touched.
+
+    ID is a picture's id as search and find print it.
+    """
+    if listed + restore + bool(ids) == 0 or (listed and (restore or ids)):
+        raise click.UsageError("tell the ids to remove, or --restore, or --list alone")
+    content: dict[str, Any]
+    with place.existing() as gallery:
+        if listed:
+            removed = gallery.removed()
+            text, content = "\n".join(map(escape, removed)), {"removed": removed}
+        elif restore:
+            count = gallery.restore(list(ids) or None)
+            text, content = f"{count:,} may come in again at the next index", {"restored": count}
+        else:
+            count = gallery.remove(ids)
+            text, content = f"{count:,} removed", {"removed": count}
+    print_answer(text, content, as_json=as_json)
+
+
+@click.command(
+    short_help="Describe every picture again, by another model.",
+    epilog="""
+    \b
+    Example:
+      lookalike reindex --model efficientnet-lite0@features --metric euclidean
+    """,
+)
+@click.option("--model", required=True, metavar="NAME", help="The model; `lookalike models` lists them.")
+@model_options
+@click.option("--prune", is_flag=True, help="Drop pictures that can't be read now.")
+@quiet_option
+@json_option
+@gallery_options
+def reindex(
+    *,
+    place: Place,
+    model: str,
+    metric: Metric | None,
+    precision: Precision | None,
+    prune: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Describe every picture of the gallery again, by another model.
+
+    The new gallery is built beside the old one and takes its place when it is whole; until then
+    the old one is searched as before. Stopped and started again it goes on.
+    """
+    with place.existing() as gallery, Bar("reindexing", quiet=quiet) as bar:
+        report = gallery.reindex(
+            model, metric=metric, precision=precision, prune=prune, progress=bar.callback
+        )
+    _show(report, quiet=quiet, as_json=as_json)
+
+
+def _open(
+    pictures: tuple[str, ...],
+    place: Place,
+    *,
+    model: str | None,
+    metric: Metric | None,
+    precision: Precision | None,
+) -> Gallery:
+    """The gallery of the first folder told; the existing one if none is."""
+    from lookalike.gallery import Gallery
+
+    root = next((picture for picture in pictures if Path(picture).is_dir()), None)
+    missing = next((picture for picture in pictures if not Path(picture).exists()), None)
+    if root is None and missing is not None:
+        raise UsageError(f"{missing}: no such file or folder")
+    return Gallery.open(
+        root, name=place.name, gallery=place.gallery, model=model, metric=metric, precision=precision
+    )
+
+
+def _read_table(table: Path | None) -> Mapping[str, Mapping[str, Value]] | None:
+    from lookalike.tables import read_metadata
+
+    return None if table is None else read_metadata(table)
+
+
+def _show(report: Report, *, quiet: bool, as_json: bool) -> None:
+    if as_json:
+        print_json(report.as_dict())
+    elif not quiet:
+        print_report(report)
+    notes(report.notes)

@@ -1,0 +1,123 @@
+"""Commands that look at a gallery as a whole: info, export, models, check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lookalike.cli.options import Place, gallery_options, json_option
+from lookalike.cli.output import escape, print_answer, print_json, print_table
+
+
+@click.command(
+    short_help="Show what the gallery is and holds.",
+)
+@click.option("--skipped", is_flag=True, help="List the files that could not be indexed, and why.")
+@json_option
+@gallery_options
+def info(*, place: Place, skipped: bool, as_json: bool) -> None:
+    """Show what the gallery is: where, how many pictures, by which model."""
+    with place.existing() as gallery:
+        if skipped:
+            skips = gallery.skipped()
+            text = "\n".join(f"{escape(skip.path)}: {escape(skip.reason)}" for skip in skips)
+            content = {"skipped": [skip._asdict() for skip in skips]}
+        else:
+            content = gallery.info()
+            text = _facts_in_words(content)
+    print_answer(text, content, as_json=as_json)
+
+
+@click.command(
+    short_help="Write ids and vectors to a file.",
+    epilog="""
+    \b
+    Examples:
+      lookalike export vectors.npz        arrays ids and vectors, (n, dim) float32
+      lookalike export vectors.parquet    needs the extra `tables`
+      lookalike export vectors.csv
+    """,
+)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@json_option
+@gallery_options
+def export(*, file: Path, place: Place, as_json: bool) -> None:
+    """Write the ids and vectors of the gallery to FILE, by its ending: .npz, .parquet or .csv."""
+    with place.existing() as gallery:
+        count = gallery.export(file)
+    print_answer(f"{count:,} vectors written to {file}", {"path": str(file), "count": count}, as_json=as_json)
+
+
+@click.command(
+    short_help="List the models.",
+)
+@json_option
+def models(*, as_json: bool) -> None:
+    """List the models that `index` and `reindex` take.
+
+    Behind a name, @features means the plain numbers before the classes, @classes the class scores
+    themselves, and @LAYER any other layer.
+    """
+    from lookalike.extractors import models as known_models
+
+    known = known_models()
+    if as_json:
+        print_json({"models": [{"name": name, "description": text} for name, text in known.items()]})
+    else:
+        print_table(("name", "what it is"), known.items())
+
+
+@click.command(
+    short_help="Look for damage, and repair it.",
+)
+@click.option("--repair", is_flag=True, help="Mend what can be mended without reading a picture.")
+@json_option
+@gallery_options
+@click.pass_context
+def check(context: click.Context, *, place: Place, repair: bool, as_json: bool) -> None:
+    """Look for damage: in the file, in every row, between rows and cache.
+
+    The exit code is 1 if a fault was found and not repaired.
+    """
+    with place.existing() as gallery:
+        faults = gallery.check(repair=repair)
+        left = gallery.check() if repair and faults else faults
+    if as_json:
+        print_json({"faults": faults, "left": left})
+    else:
+        mended = "; repaired" if faults and not left else ""
+        summary = f"{len(faults):,} faults found{mended}" if faults else "no fault found"
+        click.echo("\n".join([*map(escape, faults), summary]))
+    context.exit(1 if left else 0)
+
+
+def _facts_in_words(facts: dict[str, Any]) -> str:
+    width = max(map(len, facts), default=0)
+    return "\n".join(f"{name:<{width}}  {escape(_in_words(name, value))}" for name, value in facts.items())
+
+
+def _in_words(name: str, value: Any) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int() if name == "bytes":
+            return _size(value)
+        case int():
+            return f"{value:,}"
+        case dict():
+            return ", ".join(f"{key} ({of})" for key, of in value.items()) or "none"
+        case list() | tuple():
+            return ", ".join(map(str, value)) or "none"
+        case _:
+            return str(value)
+
+
+def _size(count: float) -> str:
+    """Bytes as people count them: `4.2 MB`."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

@@ -1,0 +1,215 @@
+"""What people see: tables, bars, messages. Names are escaped, so that none can drive the terminal."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from types import TracebackType
+
+    from rich.progress import Progress as RichProgress
+
+    from lookalike.results import Hits, Progress, Report
+    from lookalike.types import Tag
+
+_SHOWN_SKIPS = 5
+_SHOWN_TAGS = 3
+_LEAST_TAG = 0.005
+_LAST_COLUMN = 24
+_ENDLESS = 1_000_000
+_JOINERS = "\u200c\u200d"
+"""Invisible, and harmless: emoji and several scripts need them."""
+
+
+def escape(text: str) -> str:
+    r"""Text with everything a terminal would not show as a character written as `\x1b`, `\udcff` ….
+
+    >>> escape("a\x1b[31mb\n")
+    'a\\x1b[31mb\\n'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in _JOINERS else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+
+
+def one_line(text: str) -> str:
+    """A message on one line: line ends become spaces, other control characters are escaped."""
+    return escape(" ".join(text.splitlines()))
+
+
+def note(message: str) -> None:
+    """Tell the user something that is not the answer."""
+    click.echo(one_line(message), err=True)
+
+
+def notes(messages: Iterable[str]) -> None:
+    """Tell what the user should know of the answer."""
+    for message in messages:
+        note(f"note: {message}")
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """Print one JSON object, in ASCII: any name survives any terminal, pipe and locale."""
+    click.echo(json.dumps(content, indent=2, allow_nan=False))
+
+
+def print_answer(text: str, content: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print an answer as text, whose lines are the caller's, or as JSON."""
+    if as_json:
+        print_json(content)
+    elif text:
+        click.echo("\n".join(map(escape, text.splitlines())))
+
+
+def print_hits(hits: Hits, *, empty: str) -> None:
+    """Print an answer as a table: rank, score, its parts for keywords, id, first tags.
+
+    Args:
+        hits: the answer.
+        empty: what to say if it is empty.
+    """
+    if not hits:
+        note(empty)
+    else:
+        parts = ("classes", "text") if hits.metric == "keywords" else ()
+        rows = (
+            (
+                str(hit.rank),
+                f"{hit.score:.3f}",
+                *(f"{hit.scores.get(part, 0):.3f}" for part in parts),
+                hit.id,
+                tags_in_words(hit.tags[:_SHOWN_TAGS]),
+            )
+            for hit in hits
+        )
+        print_table(("", "score", *parts, "picture", "what it shows"), rows, numbers=2 + len(parts))
+    notes(hits.notes)
+
+
+def tags_in_words(tags: Sequence[Tag]) -> str:
+    """Tags in one line, best first, without those that round to nothing: `tabby .77, tiger cat .10`."""
+    seen = [tag for tag in tags if tag.score >= _LEAST_TAG]
+    return ", ".join(f"{tag.name} {tag.score:.2f}".replace(" 0.", " .") for tag in seen)
+
+
+def print_report(report: Report) -> None:
+    """Print what indexing did, in a line or two, and the first of the files it skipped."""
+    click.echo(f"{one_line(str(report))}\ngallery: {one_line(report.gallery)}")
+    for skip in report.skipped[:_SHOWN_SKIPS]:
+        note(f"  skipped {skip.path}: {skip.reason}")
+    more = len(report.skipped) - _SHOWN_SKIPS
+    if more > 0:
+        note(f"  and {more:,} more; `lookalike info --skipped` lists every one")
+
+
+def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int = 0) -> None:
+    """Print aligned columns; on a terminal the last is cut where the line ends.
+
+    A name in the middle is never cut or folded, for people copy it.
+
+    Args:
+        heads: the columns' heads.
+        rows: the cells.
+        numbers: how many columns on the left hold numbers.
+    """
+    from rich.cells import cell_len, set_cell_size
+
+    lines = [list(heads), *([escape(cell) for cell in row] for row in rows)]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else _ENDLESS
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    # One long name must not push what follows away from all the others.
+    longest = max(room - sum(widths[:numbers]) - 2 * numbers - _LAST_COLUMN, _LAST_COLUMN)
+    widths = [min(width, longest) for width in widths]
+    for line in lines:
+        cells = [
+            _pad(cell, width, right=i < numbers)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        before = "  ".join([*cells[:-1], ""])
+        last = (
+            line[-1]
+            if cell_len(before + line[-1]) <= room
+            else set_cell_size(line[-1], max(room - cell_len(before), 0))
+        )
+        click.echo((before + last).rstrip())
+
+
+def _pad(cell: str, width: int, *, right: bool) -> str:
+    from rich.cells import cell_len
+
+    spaces = " " * (width - cell_len(cell))
+    return spaces + cell if right else cell + spaces
+
+
+class Bar:
+    """A progress bar on standard error: pictures done, rate, time left.
+
+    Silent where standard error is no terminal or the user asked for quiet: then `callback` is
+    None, and the library is spared the calls.
+    """
+
+    def __init__(self, what: str, *, quiet: bool = False) -> None:
+        self._what = what
+        self._shown = sys.stderr.isatty() and not quiet
+        self._bar: RichProgress | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    @property
+    def callback(self) -> Callable[[Progress], None] | None:
+        """What to give to the library as `progress`."""
+        return self._show if self._shown else None
+
+    def _show(self, progress: Progress) -> None:
+        if self._bar is None:
+            self._bar = _progress_bar()
+            self._bar.add_task(self._what, total=None, detail="")
+            self._bar.start()
+        task = self._bar.tasks[0].id
+        self._bar.update(task, completed=progress.done, total=progress.total, detail=_detail(progress))
+
+
+def _detail(progress: Progress) -> str:
+    left = progress.left
+    time_left = "" if left is None else f" · {_clock(left)} left"
+    skipped = f" · {progress.skipped:,} skipped" if progress.skipped else ""
+    return f"{progress.rate:,.0f}/s{time_left}{skipped}"
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as a person says them: `8 s`, `3:05`, `2:10:00`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02}:{rest:02}"
+    return f"{minutes}:{rest:02}" if minutes else f"{rest} s"
+
+
+def _progress_bar() -> RichProgress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[detail]}"),
+        console=Console(stderr=True),
+        transient=True,
+        expand=True,
+    )

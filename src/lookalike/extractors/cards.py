@@ -1,0 +1,192 @@
+"""A model is a file and a card: what a network needs to be used rightly, in JSON beside it.
+
+`NAME.json` lies beside the network (`NAME.xml` and `NAME.bin`, …) and, where its steps have arrays,
+`NAME.npz`. A card may be a stranger's: reading one checks everything and runs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import zipfile
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
+
+import numpy as np
+
+from lookalike import steps as vector_steps
+from lookalike.errors import ModelError
+from lookalike.steps import Layout, Step
+from lookalike.types import Classes, Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from lookalike.types import Floats
+
+Resize: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+Channels: TypeAlias = Literal["RGB", "BGR"]
+
+FORMAT = 1
+_LARGEST_SIDE = 4096  # pixels of a network's input
+_LARGEST_CARD = 1 << 26  # bytes of JSON
+_LARGEST_ARRAYS = 1 << 30  # bytes of all arrays, unpacked
+_FILES = (".xml", ".bin", ".npz")
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What has to be known of a network.
+
+    name: what users call it.
+    weights: hexadecimal SHA-256 of the weights it was made from.
+    size: (width, height) of its input in pixels; the whole picture is resized to it.
+    layout: of its input, and of its maps.
+    channels: the order of colours it wants.
+    mean, scale: a pixel x (0 to 255) goes in as (x - mean) / scale; one number, or one a channel.
+    resize: the rule, as Pillow's.
+    layers: the layers it can be cut at, from the picture on.
+    features: the layer of the plain penultimate numbers.
+    steps: what makes the recommended vector of them.
+    metric: the metric that vector is compared by.
+    scores: the layer of class probabilities, if there is one.
+    classes: what those are of; `imagenet` for the thousand of ILSVRC in their usual order.
+    licence: of the weights, and where they come from.
+    files: hexadecimal SHA-256 of the files beside the card, by their ending.
+    """
+
+    name: str
+    weights: str
+    size: tuple[int, int]
+    layers: tuple[str, ...]
+    features: str
+    licence: str
+    layout: Layout = "NCHW"
+    channels: Channels = "RGB"
+    mean: tuple[float, ...] = (0.0,)
+    scale: tuple[float, ...] = (1.0,)
+    resize: Resize = "bicubic"
+    steps: tuple[Step, ...] = ()
+    metric: Metric = "cosine"
+    scores: str | None = None
+    classes: Literal["imagenet"] | Classes | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key in ("name", "licence", "weights", "features"):
+            value = getattr(self, key)
+            _expect(isinstance(value, str) and bool(value), f"{key} is missing")
+        _expect(all(0 < side <= _LARGEST_SIDE for side in self.size), f"size {self.size} is none")
+        for key, kind in (("layout", Layout), ("channels", Channels), ("metric", Metric), ("resize", Resize)):
+            _expect(getattr(self, key) in get_args(kind), f"{key} is one of {', '.join(get_args(kind))}")
+        for key in ("mean", "scale"):
+            _expect(len(getattr(self, key)) in {1, 3}, f"{key} is one number, or one a channel")
+            _expect(all(map(math.isfinite, getattr(self, key))), f"{key} is made of finite numbers")
+        _expect(0.0 not in self.scale, "a scale of 0 can't be divided by")
+        _expect({self.features, self.scores} - {None} <= set(self.layers), "features and scores are layers")
+        known = self.classes is None or self.classes == "imagenet" or isinstance(self.classes, Classes)
+        _expect(known, "classes are the word imagenet, or ids and names")
+        _expect((self.scores is None) == (self.classes is None), "scores need classes, and classes scores")
+
+    def known_classes(self) -> Classes | None:
+        """The classes of the scores, looked up where the card gives only the vocabulary's name."""
+        if self.classes != "imagenet":
+            return self.classes
+        from lookalike import vocabulary
+
+        return vocabulary.imagenet()
+
+    def preparation(self) -> str:
+        """Everything that decides what the network is fed, as one string."""
+        parts = (self.size, self.layout, self.channels, self.mean, self.scale, self.resize)
+        return json.dumps(parts)
+
+
+def write(card: Card, path: Path) -> Card:
+    """Write a card and its arrays beside a network that is there already.
+
+    Args:
+        card: what to write.
+        path: of the `.json` file.
+
+    Returns:
+        The card with the digests of all files beside it, as it was written.
+    """
+    values, arrays = vector_steps.dump(card.steps)
+    if arrays:
+        np.savez(path.with_suffix(".npz"), allow_pickle=False, **cast("dict[str, Any]", arrays))
+    present = [ending for ending in _FILES if path.with_suffix(ending).exists()]
+    card = replace(card, files={ending: _sha256(path.with_suffix(ending)) for ending in present})
+    content = {f.name: getattr(card, f.name) for f in fields(card)} | {"format": FORMAT, "steps": values}
+    if isinstance(card.classes, Classes):
+        content["classes"] = asdict(card.classes)
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return card
+
+
+def read(path: Path) -> Card:
+    """Read a card, and hold the files beside it to the digests it names.
+
+    Raises:
+        ModelError: it can't be read, says what no card says, or a file is not the one it describes.
+    """
+    try:
+        return _read(path)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{path} is no card of a model: {error}; expected what lookalike writes") from error
+
+
+def _read(path: Path) -> Card:
+    _expect(path.stat().st_size <= _LARGEST_CARD, f"{path} is too large")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    _expect(isinstance(content, dict), f"{path} holds no object")
+    _expect(content.pop("format", None) == FORMAT, f"{path} is not of format {FORMAT}")
+    for key, kind in (("files", dict), ("size", list), ("layers", list), ("mean", list), ("scale", list)):
+        _expect(isinstance(content.get(key), kind), f"{key} is missing, or of the wrong type")
+    files = {str(key): str(value) for key, value in content["files"].items()}
+    _check_files(path, files)
+    content["steps"] = vector_steps.load(content["steps"], _arrays(path.with_suffix(".npz"), files))
+    if isinstance(content.get("classes"), dict):
+        content["classes"] = _classes(content["classes"])
+    for key in ("mean", "scale"):
+        content[key] = tuple(map(float, content[key]))
+    content["layers"] = tuple(map(str, content["layers"]))
+    width, height = content["size"]
+    return Card(**content | {"size": (int(width), int(height)), "files": files})
+
+
+def _check_files(path: Path, files: Mapping[str, str]) -> None:
+    for ending, expected in files.items():
+        _expect(ending in _FILES, f"no model has a file {ending!r}")
+        beside = path.with_suffix(ending)
+        _expect(_sha256(beside) == expected, f"{beside} is damaged, or is not the file {path.name} describes")
+
+
+def _arrays(path: Path, files: Iterable[str]) -> dict[str, Floats]:
+    if ".npz" not in files:
+        return {}
+    with zipfile.ZipFile(path) as packed:
+        size = sum(entry.file_size for entry in packed.infolist())
+    _expect(size <= _LARGEST_ARRAYS, f"{path} unpacks to {size} bytes, more than any model needs")
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _classes(content: Mapping[str, Any]) -> Classes:
+    ids, names = tuple(map(str, content["ids"])), tuple(map(str, content["names"]))
+    _expect(len(set(ids)) == len(names) > 0, "every class needs an id of its own and a name")
+    return Classes(ids, names)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _expect(condition: bool, message: str) -> None:  # noqa: FBT001 - reads as the sentence it is
+    if not condition:
+        raise ModelError(f"a model's card that can't be used: {message}")

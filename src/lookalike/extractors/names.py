@@ -1,0 +1,78 @@
+"""The name of an extractor: `MODEL[@LAYER][+POOL][?OPTIONS]`, taken apart and put together."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, cast
+from urllib.parse import quote, unquote
+
+from lookalike.errors import UsageError
+
+Pool: TypeAlias = Literal["avg", "max"]
+
+# A model that is a file may have any character in its path, so its ending is looked for first.
+_FILE = re.compile(r"(?P<model>.*\.(?:onnx|xml|keras|h5))(?P<rest>(?:[@+?].*)?)", re.IGNORECASE | re.DOTALL)
+_KNOWN = re.compile(r"(?P<model>[^@+?]*)(?P<rest>.*)", re.DOTALL)
+_REST = re.compile(
+    r"(?:@(?P<layer>[^?]+?))?(?:\+(?P<pool>[^+@?]*))?(?:\?(?P<options>.*))?", re.DOTALL
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A model, where it is cut, how a map is pooled, and what was changed of its own settings.
+
+    model: `efficientnet-lite0`, `keras:VGG16`, or the path of a file.
+    layer: a layer's name or number; `features`, `classes`; None for what the model recommends.
+    pool: how a map becomes one number a channel; None leaves every number of the map.
+    options: (key, value) pairs, sorted by key.
+    """
+
+    model: str
+    layer: str | None = None
+    pool: Pool | None = None
+    options: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Name:
+        """Take a name apart.
+
+        Raises:
+            UsageError: it has no model, an unknown pooling, or options that are not `key=value`.
+
+        >>> Name.parse("keras:MobileNet@conv_pw_6_relu+avg?alpha=0.5").layer
+        'conv_pw_6_relu'
+        """
+        found = _FILE.fullmatch(text) or _KNOWN.fullmatch(text)
+        rest = _REST.fullmatch(found["rest"]) if found else None
+        if found is None or rest is None or not found["model"]:
+            raise UsageError(f"{text!r} is no model's name; expected MODEL[@LAYER][+avg|+max][?key=value&…]")
+        return cls(found["model"], rest["layer"], _pool(rest["pool"], text), _options(rest["options"], text))
+
+    @property
+    def scheme(self) -> str:
+        """What the loader is registered under: `keras` of `keras:VGG16`, else the whole model."""
+        return self.model.partition(":")[0]
+
+    def __str__(self) -> str:
+        layer = f"@{self.layer}" if self.layer else ""
+        pool = f"+{self.pool}" if self.pool else ""
+        options = "&".join(f"{quote(key)}={quote(value, safe='/:,')}" for key, value in self.options)
+        return f"{self.model}{layer}{pool}{'?' if options else ''}{options}"
+
+
+def _pool(text: str | None, name: str) -> Pool | None:
+    if text not in {None, "avg", "max"}:
+        raise UsageError(f"{name!r} pools by {text!r}; a map is pooled by +avg or +max")
+    return cast("Pool | None", text)
+
+
+def _options(text: str | None, name: str) -> tuple[tuple[str, str], ...]:
+    if text is None:
+        return ()
+    pairs = [part.partition("=") for part in text.split("&")]
+    options = {unquote(key): unquote(value) for key, equals, value in pairs if key and equals}
+    if len(options) != len(pairs):
+        raise UsageError(f"{name!r} has options that are not key=value pairs, each key once, joined by &")
+    return tuple(sorted(options.items()))

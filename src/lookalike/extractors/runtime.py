@@ -1,0 +1,59 @@
+"""OpenVINO as lookalike uses it: one core a process, silent, with its cache in the user's cache folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lookalike.types import Precision
+
+# OpenVINO reports every import over the network unless this package is missing, and has no switch for it.
+_TELEMETRY = "openvino_telemetry"
+
+
+@cache
+def openvino() -> Any:
+    """The library, imported so that it can't report its use: nothing is sent, nothing written."""
+    sys.modules.setdefault(_TELEMETRY, None)  # type: ignore[arg-type]  # None makes its import fail
+    import openvino as library
+
+    return library
+
+
+@cache
+def core() -> Any:
+    """The process's one `openvino.Core`."""
+    return openvino().Core()
+
+
+@cache
+def best_precision() -> Precision:
+    """`bf16` where the processor computes in it, `f32` elsewhere."""
+    return "bf16" if "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+
+
+def cores() -> int:
+    """The processors this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cache_folder() -> Path:
+    """Where converted and compiled models are kept: `LOOKALIKE_CACHE`, or the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    chosen = os.environ.get("LOOKALIKE_CACHE")
+    return Path(chosen).expanduser().absolute() if chosen else user_cache_path("lookalike", appauthor=False)
+
+
+def compiled_folder() -> Path | None:
+    """Where OpenVINO keeps what it compiled; None where nothing can be written."""
+    folder = cache_folder() / "compiled"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None

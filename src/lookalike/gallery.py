@@ -1,0 +1,283 @@
+"""The gallery: a set of indexed pictures, with the model that described them."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from lookalike import extractors, stores
+from lookalike.errors import NotFound, StoreUnavailable, UsageError
+from lookalike.model import Model
+from lookalike.reader import Reader
+from lookalike.results import Progress, Report
+from lookalike.types import Header
+from lookalike.walk import GALLERIES, id_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from lookalike.images.given import Picture
+    from lookalike.types import Extractor, Metric, Precision, Store, Value
+
+    Given: TypeAlias = str | os.PathLike[str] | tuple[str, Picture]
+
+DEFAULT_NAME = "default"
+ENVIRONMENT = "LOOKALIKE_GALLERY"
+"""The environment variable that names the gallery where nothing else does."""
+
+
+class Gallery(Reader):
+    """A set of indexed pictures, searched by picture, by id or by words.
+
+    Get one by `Gallery.open`; it is a context manager. Several threads may search one gallery, and
+    other processes may search it while one adds to it.
+
+    >>> with Gallery.open("~/Pictures") as gallery:  # doctest: +SKIP
+    ...     gallery.add()
+    ...     for hit in gallery.search("beach.jpg", k=5):
+    ...         print(hit.score, hit.id)
+    """
+
+    def __init__(
+        self, address: str, store: Store | None, root: str, model: Model, metric: Metric | None = None
+    ) -> None:
+        """Use `Gallery.open`."""
+        super().__init__(address, store, root, model)
+        self._metric = metric
+
+    @classmethod
+    def open(
+        cls,
+        root: str | os.PathLike[str] | None = None,
+        *,
+        name: str = DEFAULT_NAME,
+        gallery: str | os.PathLike[str] | None = None,
+        model: str | Extractor | None = None,
+        metric: Metric | None = None,
+        precision: Precision | None = None,
+        create: bool = True,
+    ) -> Gallery:
+        """Open a folder's gallery; nothing is written before the first `add`.
+
+        Args:
+            root: the folder of the pictures; its gallery is `<root>/.lookalike/<name>`.
+            name: which of the folder's galleries.
+            gallery: where the gallery is instead: a folder of its own, or a store's address. Without
+                root and gallery: `LOOKALIKE_GALLERY`, else the nearest one upward from here.
+            model: the extractor, or its name; default what the gallery was made with, and for a new
+                one `efficientnet-lite0`.
+            metric: of a new gallery; default what the model recommends.
+            precision: of the arithmetic; default the gallery's, and for a new one the fastest that
+                the processor has.
+            create: whether a gallery that does not exist may be made by `add`.
+
+        Raises:
+            NotFound: there is none, and create is False or no place was named.
+            ModelMismatch: it was made with another model or metric.
+            StoreError: it is damaged or can't be read.
+        """
+        top = None if root is None else _absolute(root)
+        if gallery is not None:
+            address = _settle(str(gallery), name)
+        elif top is not None:
+            address = os.path.join(top, GALLERIES, name)  # noqa: PTH118
+        else:
+            address = cls.locate(name=name)
+        store = stores.open_store(address) if stores.exists(address) else None
+        if store is None and not create:
+            raise NotFound(f"there is no gallery at {address}: make one with `lookalike index FOLDER`")
+        lazy = Model(model, precision)
+        if store is None:
+            return cls(address, None, top or _absolute("."), lazy, metric)
+        lazy.check(store.header, metric, address)
+        return cls(address, store, store.header.root or str(Path(address).parent.parent), lazy, metric)
+
+    @staticmethod
+    def locate(start: str | os.PathLike[str] = ".", name: str = DEFAULT_NAME) -> str:
+        """Find the gallery meant where none is named: `LOOKALIKE_GALLERY`, else upward from start.
+
+        Raises:
+            NotFound: no folder from start upward has a gallery of that name.
+        """
+        if os.environ.get(ENVIRONMENT):
+            return _settle(os.environ[ENVIRONMENT], name)
+        here = Path(_absolute(start))
+        for folder in (here, *here.parents):
+            address = str(folder / GALLERIES / name)
+            if stores.exists(address):
+                return address
+        raise NotFound(
+            f"no gallery {name!r} in {here} or any folder above it: make one with `lookalike index FOLDER`, "
+            f"or name one with --gallery or {ENVIRONMENT}"
+        )
+
+    # Filling it.
+
+    def add(  # noqa: PLR0913  # each is a wish of its own
+        self,
+        pictures: Given | Iterable[Given] | None = None,
+        *,
+        metadata: Mapping[str, Mapping[str, Value]] | None = None,
+        exclude: Sequence[str] = (),
+        hidden: bool = False,
+        prune: bool = False,
+        restore: bool = False,
+        retry: bool = False,
+        limit: int | None = None,
+        seed: int = 0,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Report:
+        """Add pictures, and bring the gallery up to date with the folders they came from.
+
+        Args:
+            pictures: folders, files, addresses, or (id, picture) pairs; one or many. Default: every
+                folder that was indexed before, and the root of a new gallery.
+            metadata: fields for pictures by their id or path.
+            exclude: patterns as in `.gitignore` of what not to index in the folders.
+            hidden: whether names that begin with a dot are indexed, too.
+            prune: take for gone also what lies in folders that can't be seen now.
+            restore: index again what was removed.
+            retry: try again what could not be read.
+            limit: index only a random part of so many of each folder, and remove nothing.
+            seed: of that choice.
+            progress: called after every commit.
+
+        Returns:
+            The report; bad pictures are in its `skipped`, never raised.
+
+        Raises:
+            StoreBusy: another process is adding to the gallery.
+            StoreUnavailable: it can't be written.
+        """
+        from lookalike.fill import Fill, sort
+        from lookalike.plan import Wishes
+
+        if limit is not None and limit < 1:
+            raise UsageError(f"limit is {limit}; expected 1 or more")
+        started = time.monotonic()
+        given = sort(pictures, self.root, self._store)
+        if self._store is None:
+            self._store = stores.open_store(
+                self.address, create=self._header_for(self.extractor(), self._metric)
+            )
+        wishes = Wishes(prune=prune, restore=restore, retry=retry, limit=limit, seed=seed)
+        report = Report(root=self.root, gallery=self.address, model=self.model)
+        fill = Fill(self.store, self.root, self.extractor, self.limits, report, progress)
+        with self.store.writing():
+            fill.add(given, wishes, exclude=tuple(exclude), hidden=hidden, metadata=metadata or {})
+        report.seconds = time.monotonic() - started
+        return report
+
+    def update(self, metadata: Mapping[str, Mapping[str, Value]]) -> int:
+        """Merge fields into the metadata of pictures, by their id or path; how many there were."""
+        with self.store.writing():
+            return self.store.update({self._id(key): fields for key, fields in metadata.items()})
+
+    def remove(self, ids: Sequence[str]) -> int:
+        """Take pictures out, by id or path; a later `add` of their folder leaves them out.
+
+        Returns:
+            How many.
+
+        Raises:
+            NotFound: the gallery lacks one of them; then none is removed.
+        """
+        known = [id_ if id_ in self else self._id(id_) for id_ in ids]
+        for id_, record in zip(ids, self.store.get(known), strict=True):
+            if record is None:
+                raise NotFound(f"no picture in the gallery is called {id_!r}; nothing was removed")
+        with self.store.writing():
+            return self.store.delete(known, keep_out=True)
+
+    def restore(self, ids: Sequence[str] | None = None) -> int:
+        """Let pictures that were removed come in again at the next `add`; default all of them.
+
+        Raises:
+            NotFound: one of them was never removed; then none is restored.
+        """
+        removed = self.store.removed()
+        known = removed if ids is None else [id_ if id_ in removed else self._id(id_) for id_ in ids]
+        for id_ in known:
+            if id_ not in removed:
+                raise NotFound(f"{id_!r} was not removed from the gallery; nothing was restored")
+        with self.store.writing():
+            self.store.forget(known)
+        return len(known)
+
+    def reindex(
+        self,
+        model: str | Extractor,
+        *,
+        metric: Metric | None = None,
+        precision: Precision | None = None,
+        prune: bool = False,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Report:
+        """Describe every picture anew with another model, beside the gallery, and then take its place.
+
+        Until it is done the gallery answers as before; stopped and started again it goes on.
+
+        Args:
+            model: the new extractor, or its name.
+            metric: of the new vectors, as for `open`.
+            precision: of the arithmetic, as for `open`.
+            prune: drop pictures that can't be read now, instead of raising.
+            progress: called after every commit.
+
+        Raises:
+            StoreUnavailable: pictures can't be read now, and prune is False; nothing was changed.
+        """
+        from lookalike.fill import Fill
+
+        started = time.monotonic()
+        store = self.store
+        extractor = model if not isinstance(model, str) else extractors.load(model, precision=precision)
+        header = replace(self._header_for(extractor, metric), root=store.header.root)
+        report = Report(root=self.root, gallery=self.address, model=extractor.name)
+        with store.writing(), store.replacement(header) as fresh:
+            fill = Fill(fresh, self.root, lambda: extractor, self.limits, report, progress)
+            lost = fill.again(store)
+            if lost and not prune:
+                raise StoreUnavailable(
+                    f"{len(lost):,} pictures can't be read now, the first is {lost[0].id!r} "
+                    f"({lost[0].reason}): nothing was changed. Bring them back, or drop them with --prune"
+                )
+        self._model.replace(extractor)
+        report.total = store.count()
+        report.seconds = time.monotonic() - started
+        return report
+
+    def _header_for(self, extractor: Extractor, metric: Metric | None) -> Header:
+        inside = self.address == os.path.join(self.root, GALLERIES, Path(self.address).name)  # noqa: PTH118
+        return Header(
+            extractor=extractor.name,
+            digest=extractor.digest,
+            dim=extractor.dim,
+            metric=metric or extractor.metric,
+            precision=extractor.precision,
+            normalized=extractor.normalized,
+            row_type="float16" if extractor.normalized else "float32",
+            root="" if inside else self.root,
+            classes=extractor.classes,
+        )
+
+    def _id(self, given: str) -> str:
+        """The id of a picture by its id or path."""
+        path = os.path.normpath(os.path.join(self.root, os.path.expanduser(given)))  # noqa: PTH111, PTH118
+        return given if given in self else id_of(path, self.root)
+
+
+def _absolute(path: str | os.PathLike[str]) -> str:
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  # a link in it stays
+
+
+def _settle(gallery: str, name: str) -> str:
+    """A gallery's address; a folder that has galleries of its own stands for the one of that name."""
+    if "://" in gallery:
+        return gallery
+    path = _absolute(gallery)
+    inside = os.path.join(path, GALLERIES, name)  # noqa: PTH118
+    return inside if not stores.exists(path) and stores.exists(inside) else path

@@ -1,0 +1,29 @@
+"""Pictures in: from the bytes of a file to one upright RGB picture on white, in bounded memory.
+
+Importing this costs nothing; Pillow is loaded with the first picture.
+
+Pillow guards against decompression bombs by one limit for the whole process
+(`PIL.Image.MAX_IMAGE_PIXELS`), checked in `PIL.Image.open`. That limit belongs to the program
+we run in, so it is neither changed nor relied upon: the format is recognised here, the format's
+own class reads the header, and `ImageLimits` are checked before a pixel is decoded.
+"""
+
+from lookalike.images.decoding import THUMBNAIL_SIDE, Decoded, decode, from_array, thumbnail
+from lookalike.images.files import digest, read_file
+from lookalike.images.formats import recognise
+from lookalike.images.given import encoded, is_picture
+from lookalike.images.limits import ImageLimits
+
+__all__ = [
+    "THUMBNAIL_SIDE",
+    "Decoded",
+    "ImageLimits",
+    "decode",
+    "digest",
+    "encoded",
+    "from_array",
+    "is_picture",
+    "read_file",
+    "recognise",
+    "thumbnail",
+]

@@ -1,0 +1,51 @@
+"""Files in: the bytes of regular files, and nothing that could hold us up."""
+
+from __future__ import annotations
+
+import os
+import stat
+from hashlib import blake2b
+from pathlib import Path
+
+from lookalike.errors import Unreadable
+from lookalike.images.formats import HEAD, recognise
+from lookalike.images.limits import ImageLimits, require_bytes
+
+
+def digest(source: bytes) -> bytes:
+    """16 bytes that are the same for the same file, and for no other."""
+    return blake2b(source, digest_size=16).digest()
+
+
+def read_file(path: str | bytes | os.PathLike[str], limits: ImageLimits | None = None) -> bytes:
+    """The bytes of a picture's file; a pipe, socket, device or folder is refused and never waited for.
+
+    What does not begin as a picture does is not read further: a folder may hold large videos.
+
+    Raises:
+        Unreadable: not a regular file, refused by the system, gone, or being written to.
+        ImageError: not a picture, or a file larger than the limit.
+    """
+    limits = limits or ImageLimits.from_environment()
+    try:
+        _require_regular(Path(os.fsdecode(path)).stat())  # first: opening a device may already do something
+        # The file may have been replaced since: non-blocking, so that a pipe does not hold us.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            _require_regular(status)
+            require_bytes(status.st_size, limits)
+            head = file.read(min(HEAD, status.st_size))
+            recognise(head)
+            source = head + file.read(status.st_size - len(head) + 1)
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise Unreadable(f"can't be read: {getattr(error, 'strerror', None) or error}") from None
+    if len(source) != status.st_size:
+        raise Unreadable("changed while it was being read")
+    return source
+
+
+def _require_regular(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+        raise Unreadable(f"not a file: {kinds.get(stat.S_IFMT(status.st_mode), 'a device')}")

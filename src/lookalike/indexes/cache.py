@@ -1,0 +1,257 @@
+"""The codes of a gallery on disk: plain arrays behind a small JSON head.
+
+    cache/head.json       what the arrays are; replaced whole, after they are safe on disk
+    cache/TOKEN.keys      int64, the row each code belongs to, ascending
+    cache/TOKEN.first     the first bytes of the codes, at most 64 a row: what a search reads of all
+    cache/TOKEN.rest      the other bytes of the codes
+    cache/TOKEN.factors   float32, one a row
+    cache/TOKEN.mean      float32, one a dimension
+
+The arrays only grow, so whoever maps them reads on undisturbed; bytes behind the rows that the
+head counts are leftovers of a crash. Nothing here is trusted: what does not fit is as good as
+absent, and is built again. A wrong key or code costs recall, never a wrong score.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lookalike.indexes.codes import Bits
+    from lookalike.types import Floats
+
+_FORMAT = 1
+_HEAD = "head.json"
+_MAX_HEAD_BYTES = 4096
+_FIRST_BYTES = 64
+_TOKEN = re.compile(r"[0-9a-f]{16}")
+
+
+def width(dim: int) -> int:
+    """Bytes of a code: a multiple of 8, which the scan is fastest on."""
+    return -(-dim // 64) * 8
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a cache holds.
+
+    generation: of the gallery it was built from.
+    token: first part of its files' names.
+    dim, seed: of the coder.
+    rows: codes in the arrays; none where codes would not reach the recall.
+    last: every row of the gallery up to this one was looked at.
+    calibrated: rows the gallery had when the depth was measured.
+    scanned, estimated, rescored: the depth; 0 where codes would not reach the recall.
+    """
+
+    generation: str
+    token: str
+    dim: int
+    seed: int
+    rows: int
+    last: int
+    calibrated: int
+    scanned: int
+    estimated: int
+    rescored: int
+    format: int = _FORMAT
+
+    @property
+    def depth(self) -> Depth:
+        """How deep a search by the codes must go."""
+        return Depth(self.scanned, self.estimated, self.rescored)
+
+    @property
+    def useful(self) -> bool:
+        """Whether a search may go by the codes."""
+        return min(self.depth) > 0
+
+
+class Depth(NamedTuple):
+    """How deep a search by codes goes.
+
+    scanned: how many of the rows whose codes begin most alike are compared by their whole codes.
+    estimated: how many of those are estimated.
+    rescored: how many of those are scored from their vectors.
+    """
+
+    scanned: int
+    estimated: int
+    rescored: int
+
+    def times(self, factor: int) -> Depth:
+        """That much deeper."""
+        return Depth(*(factor * number for number in self))
+
+
+class Codes(NamedTuple):
+    """Codes of rows: keys (n,), the codes in two parts (n, ≤ 64) and (n, the rest), factors (n,)."""
+
+    keys: NDArray[np.int64]
+    first: Bits
+    rest: Bits
+    factors: Floats
+
+    def at(self, positions: NDArray[np.intp]) -> Codes:
+        """The codes at some positions."""
+        return Codes(
+            self.keys[positions], self.first[positions], self.rest[positions], self.factors[positions]
+        )
+
+
+class Cache:
+    """The folder of a gallery's codes. Only the process that may write the gallery writes here."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def stamp(self) -> tuple[int, int] | None:
+        """Changes whenever the head does; None where there is no cache."""
+        try:
+            status = os.stat(self.folder / _HEAD)  # noqa: PTH116 - a tenth of pathlib's time, on every search
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
+    def head(self, generation: str, dim: int) -> Head | None:
+        """The head, if there is a sound one of this generation whose arrays are all there."""
+        try:
+            with (self.folder / _HEAD).open("rb") as file:
+                content = json.loads(file.read(_MAX_HEAD_BYTES))
+            head = _parsed(content)
+            if head is None or (head.generation, head.dim) != (generation, dim):
+                return None
+            complete = all(
+                self._path(head, name).stat().st_size >= size for name, size in _sizes(head).items()
+            )
+        except (OSError, ValueError, RecursionError):
+            return None
+        return head if complete else None
+
+    def codes(self, head: Head) -> tuple[Codes, Floats] | None:
+        """The codes, mapped, and the coder's mean (dim,); None if they went since the head was read."""
+        import numpy as np
+
+        def mapped(name: str, dtype: type[np.generic], *columns: int) -> NDArray[Any]:
+            shape = (head.rows, *columns)
+            if 0 in shape:
+                return np.empty(shape, dtype)
+            return np.asarray(np.memmap(self._path(head, name), dtype, "r", shape=shape))
+
+        first, rest = _widths(head.dim)
+        try:
+            mean = np.fromfile(self._path(head, "mean"), np.float32, head.dim)
+            codes = Codes(
+                mapped("keys", np.int64),
+                mapped("first", np.uint8, first),
+                mapped("rest", np.uint8, rest),
+                mapped("factors", np.float32),
+            )
+        except (OSError, ValueError):
+            return None
+        return (codes, mean) if len(mean) == head.dim and np.isfinite(mean).all() else None
+
+    def start(self, generation: str, dim: int, mean: Floats) -> Head:
+        """Begin new arrays beside those in use; `publish` puts them in their place."""
+        self.folder.mkdir(exist_ok=True)
+        head = Head(generation, secrets.token_hex(8), dim, secrets.randbits(32), 0, 0, 0, 0, 0, 0)
+        for name in _sizes(head):
+            self._path(head, name).write_bytes(mean.tobytes() if name == "mean" else b"")
+        return head
+
+    def append(self, head: Head, keys: NDArray[np.int64], codes: Bits, factors: Floats, last: int) -> Head:
+        """Add rows behind those the head counts. They count once the new head is published."""
+        before = _sizes(head)
+        first, _ = _widths(head.dim)
+        arrays: dict[str, NDArray[Any]] = {
+            "keys": keys,
+            "first": codes[:, :first],
+            "rest": codes[:, first:],
+            "factors": factors,
+        }
+        for name, array in arrays.items():
+            with self._path(head, name).open("r+b") as file:
+                file.truncate(before[name])
+                file.seek(before[name])
+                file.write(array.tobytes())
+        return replace(head, rows=head.rows + len(keys), last=last)
+
+    def publish(self, head: Head) -> None:
+        """Make the arrays safe on disk, then the head; drop every other file."""
+        for name, size in _sizes(head).items():
+            os.truncate(self._path(head, name), size)
+            _sync(self._path(head, name))
+        temporary = self.folder / f"{_HEAD}.new"
+        temporary.write_text(json.dumps(asdict(head)), encoding="ascii")
+        _sync(temporary)
+        temporary.replace(self.folder / _HEAD)
+        _sync(self.folder)
+        for path in self.folder.iterdir():
+            if path.name != _HEAD and path.stem != head.token:
+                path.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Delete the cache."""
+        if self.folder.is_dir():
+            for path in sorted(self.folder.iterdir(), key=lambda p: p.name != _HEAD):
+                path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.folder.rmdir()
+
+    def bytes(self) -> int:
+        """What it takes on disk."""
+        if not self.folder.is_dir():
+            return 0
+        return sum(path.stat().st_size for path in self.folder.iterdir())
+
+    def _path(self, head: Head, name: str) -> Path:
+        return self.folder / f"{head.token}.{name}"
+
+
+def _parsed(content: Any) -> Head | None:
+    """A head from JSON anybody may have written."""
+    if not isinstance(content, dict) or set(content) != set(Head.__slots__):
+        return None
+    texts = {name: content.pop(name) for name in ("token", "generation")}
+    if not all(type(n) is int and 0 <= n < 2**62 for n in content.values()) or content["format"] != _FORMAT:
+        return None
+    if not all(isinstance(text, str) for text in texts.values()) or not _TOKEN.fullmatch(texts["token"]):
+        return None
+    return Head(**texts, **content)
+
+
+def _widths(dim: int) -> tuple[int, int]:
+    """Bytes of a code's first part and of the rest."""
+    first = min(width(dim), _FIRST_BYTES)
+    return first, width(dim) - first
+
+
+def _sizes(head: Head) -> dict[str, int]:
+    first, rest = _widths(head.dim)
+    return {
+        "keys": 8 * head.rows,
+        "first": first * head.rows,
+        "rest": rest * head.rows,
+        "factors": 4 * head.rows,
+        "mean": 4 * head.dim,
+    }
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,371 @@
+"""The pipeline from files to rows: read ahead on threads, run the network, write in batches.
+
+Loader threads read, digest and decode chunks of files in a bounded window; `extractor.parallel`
+threads run the network; the calling thread alone writes, one transaction a batch. So memory does
+not depend on how many pictures there are, and what a batch committed stays whatever happens next.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from lookalike import images
+from lookalike.errors import ImageError, Unreadable
+from lookalike.results import Progress
+from lookalike.types import Record, Skipped, State
+from lookalike.walk import path_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lookalike.images import ImageLimits
+    from lookalike.images.given import Picture
+    from lookalike.plan import Work
+    from lookalike.types import Extraction, Extractor, Floats, Source, Store
+
+CHUNK = 8
+"""Files a loader takes at once, and pictures a call of the network gets."""
+
+_CHUNK_BYTES = 32 << 20
+_COMMIT_ROWS = 256
+_COMMIT_BYTES = 32 << 20
+_COMMIT_SECONDS = 2.0
+_KEPT_SCORES = 20
+
+
+class Memory(NamedTuple):
+    """A picture that is not a file, under the id it is to have."""
+
+    id: str
+    picture: Picture
+    source: Source = "array"
+
+
+class _Loaded(NamedTuple):
+    """A picture read: its record, and the network's input unless the store knows its bytes."""
+
+    work: Work | Memory
+    record: Record
+    prepared: NDArray[np.generic] | None = None
+
+
+class _Row(NamedTuple):
+    """A picture described, to be written."""
+
+    work: Work | Memory
+    record: Record
+    vector: Floats
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a pipeline has written so far."""
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    moved: int = 0
+    skipped: int = 0
+
+    @property
+    def done(self) -> int:
+        """How many of the works are dealt with and safe on disk."""
+        return self.added + self.updated + self.unchanged + self.moved + self.skipped
+
+
+@dataclass
+class Pipeline:
+    """Reads, describes and writes pictures.
+
+    store: where to write; the caller holds the right to.
+    extractor: gives the model when the first picture needs it.
+    root: of the gallery, an absolute path.
+    limits: on what is opened.
+    before: where to look for what was known of a picture: the store, or the one it replaces.
+    gone: tells of an id with the digest of a new file whether its own file is gone for good, so
+        that the new one is that picture moved.
+    total: how many works there will be, if known.
+    progress: called after every commit.
+    """
+
+    store: Store
+    extractor: Callable[[], Extractor]
+    root: str
+    limits: ImageLimits
+    before: Store
+    gone: Callable[[str], bool] = lambda _: False
+    total: int | None = None
+    progress: Callable[[Progress], object] | None = None
+    counts: Counts = field(default_factory=Counts)
+    _rows: list[_Row] = field(default_factory=list)
+    _skips: list[Skipped] = field(default_factory=list)
+    _same: list[_Loaded] = field(default_factory=list)
+    _again: list[Work | Memory] = field(default_factory=list)
+    _in_flight: set[bytes] = field(default_factory=set)
+    _started: float = field(default_factory=time.monotonic)
+    _committed: float = field(default_factory=time.monotonic)
+
+    def run(self, works: Iterable[Work | Memory]) -> None:
+        """Deal with every work; whatever ends it early, what was described is written first."""
+        with ExitStack() as ending:
+            ending.callback(self._commit)
+            loaders = ThreadPoolExecutor(_cores(), "lookalike-load")
+            ending.callback(loaders.shutdown, cancel_futures=True)
+            self._run(_chunks(works), loaders, ending)
+            while self._again:
+                works, self._again = self._again, []
+                self._run(_chunks(works), loaders, ending)
+
+    def _run(
+        self, chunks: Iterator[list[Work | Memory]], loaders: ThreadPoolExecutor, ending: ExitStack
+    ) -> None:
+        ahead = 2 * _cores() + 2
+        loading: deque[Future[list[_Loaded | Skipped]]] = deque()
+        running: deque[tuple[list[_Loaded], Future[Extraction]]] = deque()
+        network: ThreadPoolExecutor | None = None
+        while True:
+            while len(loading) < ahead and (chunk := next(chunks, None)) is not None:
+                loading.append(loaders.submit(self._load, chunk))
+            if not loading:
+                break
+            fresh = self._sort(loading.popleft().result())
+            if fresh:
+                if network is None:
+                    network = ThreadPoolExecutor(self.extractor().parallel, "lookalike-network")
+                    ending.callback(network.shutdown, cancel_futures=True)
+                prepared = [loaded.prepared for loaded in fresh if loaded.prepared is not None]
+                running.append((fresh, network.submit(self.extractor().extract, prepared)))
+            while len(running) > ahead:
+                self._gather(*running.popleft())
+        while running:
+            self._gather(*running.popleft())
+        self._commit()
+
+    # On the loader threads.
+
+    def _load(self, chunk: list[Work | Memory]) -> list[_Loaded | Skipped]:
+        """Read a chunk; what has a digest the store knows need not be decoded."""
+        read = [self._read(work) for work in chunk]
+        contents = {d.digest: d for d in read if isinstance(d, _Read)}
+        known = self.store.by_digest(list(contents))
+        return [d if isinstance(d, Skipped) else self._decode(d, known=d.digest in known) for d in read]
+
+    def _read(self, work: Work | Memory) -> _Read | Skipped:
+        try:
+            if isinstance(work, Memory):
+                return _Read(work, images.encoded(work.picture))
+            return _Read(work, images.read_file(path_of(work.id, self.root), self.limits))
+        except Unreadable as error:
+            # Without size and mtime it is tried again next time.
+            return Skipped(work.id, 0, 0, str(error))
+        except ImageError as error:
+            return Skipped(work.id, *_stamp(work), str(error))
+
+    def _decode(self, read: _Read, *, known: bool) -> _Loaded | Skipped:
+        work, content = read.work, read.content
+        record = Record(work.id, work.source, *_stamp(work), read.digest, 0, 0)
+        if known:
+            return _Loaded(work, record)
+        extractor = self.extractor()
+        try:
+            decoded = images.decode(content, size=extractor.size, limits=self.limits)
+            prepared = extractor.prepare(decoded.image)
+        except ImageError as error:
+            return Skipped(work.id, *_stamp(work), str(error))
+        record = replace(
+            record,
+            width=decoded.width,
+            height=decoded.height,
+            metadata={"taken": decoded.taken} if decoded.taken else {},
+            thumbnail=images.thumbnail(decoded.image) if isinstance(work, Memory) else None,
+        )
+        return _Loaded(work, record, prepared)
+
+    # On the calling thread.
+
+    def _sort(self, loaded: list[_Loaded | Skipped]) -> list[_Loaded]:
+        """Put aside what is skipped or has a known digest; the rest is for the network."""
+        fresh = []
+        for item in loaded:
+            if isinstance(item, Skipped):
+                self._skips.append(item)
+            elif item.prepared is None or item.record.digest in self._in_flight:
+                self._same.append(item)
+            else:
+                self._in_flight.add(item.record.digest)
+                fresh.append(item)
+        if len(self._same) + len(self._skips) >= _COMMIT_ROWS:
+            self._commit()
+        return fresh
+
+    def _gather(self, items: list[_Loaded], extraction: Future[Extraction]) -> None:
+        done = extraction.result()
+        for row, item in enumerate(items):
+            scores = () if done.scores is None else self._best_classes(done.scores[row])
+            self._rows.append(_Row(item.work, replace(item.record, scores=scores), done.vectors[row]))
+        size = sum(row.vector.nbytes for row in self._rows)
+        late = time.monotonic() - self._committed > _COMMIT_SECONDS
+        if len(self._rows) >= _COMMIT_ROWS or size >= _COMMIT_BYTES or late:
+            self._commit()
+
+    def _best_classes(self, scores: Floats) -> list[tuple[str, float]]:
+        import numpy as np
+
+        classes = self.extractor().classes
+        if classes is None:
+            return []
+        best = np.argsort(-scores, kind="stable")[:_KEPT_SCORES]
+        return [(classes.ids[i], float(scores[i])) for i in best.tolist() if scores[i] > 0]
+
+    def _commit(self) -> None:
+        """Write what has gathered, then what has the same bytes as something written."""
+        rows, self._rows = self._rows, []
+        skips, self._skips = self._skips, []
+        if rows:
+            self._write(rows)
+        if skips:
+            self.store.skip(skips)
+            self.counts.skipped += len(skips)
+        self._in_flight.difference_update(row.record.digest for row in rows)
+        waiting = [item for item in self._same if item.record.digest in self._in_flight]
+        same = [item for item in self._same if item.record.digest not in self._in_flight]
+        self._same = waiting
+        for start in range(0, len(same), _COMMIT_ROWS):
+            self._reuse(same[start : start + _COMMIT_ROWS])
+        self._committed = time.monotonic()
+        if self.progress is not None:
+            seconds = self._committed - self._started
+            self.progress(Progress(self.counts.done, self.total, self.counts.skipped, seconds))
+
+    def _write(self, rows: list[_Row]) -> None:
+        import numpy as np
+
+        records, known = self._keeping_metadata([row.record for row in rows])
+        refused = self.store.write(records, np.stack([row.vector for row in rows]))
+        if refused:
+            self.store.skip(refused)
+        out = {skip.id for skip in refused}
+        self.counts.skipped += len(out)
+        self.counts.updated += len(known - out)
+        self.counts.added += len(rows) - len(known | out)
+
+    def _keeping_metadata(self, records: list[Record]) -> tuple[list[Record], set[str]]:
+        """Records that replace others keep the user's own fields of those; the ids of these others."""
+        before = self.before.get([record.id for record in records])
+        known = {old.id for old in before if old is not None}
+        kept = [
+            record if old is None else _keeping(record, old)
+            for record, old in zip(records, before, strict=True)
+        ]
+        return kept, known
+
+    def _reuse(self, items: list[_Loaded]) -> None:
+        """Give pictures whose bytes are known the vector of those; tell moves from copies."""
+        known = self.store.by_digest([item.record.digest for item in items])
+        moved: set[str] = set()
+        copies: list[_Copy] = []
+        for item in items:
+            ids = known.get(item.record.digest, [])
+            if not ids:
+                # The picture with these bytes was replaced in the meantime.
+                self._again.append(item.work)
+            elif item.record.id in ids:
+                self._touch(item)
+            else:
+                origin = next((id_ for id_ in ids if id_ not in moved and self.gone(id_)), None)
+                moved |= set() if origin is None else {origin}
+                copies.append(_Copy(item, origin or ids[0], moved=origin is not None))
+        if copies:
+            self._copy(copies)
+
+    def _touch(self, item: _Loaded) -> None:
+        record = item.record
+        self.store.touch([State(record.id, "picture", record.source, record.size, record.mtime_ns)])
+        self.counts.unchanged += 1
+
+    def _copy(self, copies: list[_Copy]) -> None:
+        origins = self.store.get([copy.origin for copy in copies])
+        vectors = self.store.vectors([copy.origin for copy in copies])
+        records = [copy.record(old) for copy, old in zip(copies, origins, strict=True) if old is not None]
+        records, known = self._keeping_metadata(records)
+        self.store.write(records, vectors)
+        self.store.delete([copy.origin for copy in copies if copy.moved])
+        moved = {copy.item.record.id for copy in copies if copy.moved}
+        self.counts.moved += len(moved)
+        self.counts.updated += len(known - moved)
+        self.counts.added += len(copies) - len(moved | known)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A work's encoded bytes and their digest."""
+
+    work: Work | Memory
+    content: bytes
+
+    @property
+    def digest(self) -> bytes:
+        return images.digest(self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A picture whose bytes are those of another, its origin, which is gone if this is a move."""
+
+    item: _Loaded
+    origin: str
+    moved: bool
+
+    def record(self, origin: Record) -> Record:
+        """The new picture's record; a move takes the user's own fields along."""
+        mine = self.item.record
+        taken = {name: value for name, value in origin.metadata.items() if name == "taken"}
+        return replace(
+            origin,
+            id=mine.id,
+            source=mine.source,
+            size=mine.size,
+            mtime_ns=mine.mtime_ns,
+            metadata=origin.metadata if self.moved else taken,
+        )
+
+
+def _stamp(work: Work | Memory) -> tuple[int, int]:
+    """Size and mtime_ns, as they were when the folder was walked; 0 for what is not a file."""
+    return (0, 0) if isinstance(work, Memory) else (work.size, work.mtime_ns)
+
+
+def _keeping(record: Record, old: Record) -> Record:
+    own = {name: value for name, value in old.metadata.items() if name != "taken"}
+    record = replace(record, metadata={**own, **record.metadata})
+    if record.thumbnail is None or record.digest != images.digest(old.thumbnail or b""):
+        return record
+    # It was described anew from its own thumbnail, all there is of it: the rest stays as it was.
+    return replace(record, digest=old.digest, width=old.width, height=old.height, thumbnail=old.thumbnail)
+
+
+def _chunks(works: Iterable[Work | Memory]) -> Iterator[list[Work | Memory]]:
+    """Works in chunks of at most CHUNK, fewer where the files are large."""
+    chunk: list[Work | Memory] = []
+    size = 0
+    for work in works:
+        chunk.append(work)
+        size += 0 if isinstance(work, Memory) else work.size
+        if len(chunk) == CHUNK or size >= _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,200 @@
+"""Answers as one self-contained HTML page: no scripts, nothing loaded from elsewhere.
+
+The names of files are a stranger's: everything is escaped, and the page's own content security
+policy forbids whatever might slip through.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from dataclasses import dataclass, field
+from hashlib import sha256
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_IMAGES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif"}
+_LINKS = ("file://", "http://", "https://")
+# Control characters are spelled out: a newline in a name should be seen.
+_SPELLED = {code: repr(chr(code))[1:-1] for code in (*range(32), 127)}
+_LOGO = (
+    '<svg viewBox="0 0 32 32" aria-hidden="true">'
+    '<rect x="1" y="1" width="20" height="20" rx="5" fill="#0b7a6b"/>'
+    '<rect x="11" y="11" width="20" height="20" rx="5" fill="#f2a541" fill-opacity=".9"/></svg>'
+)
+_NO_PREVIEW = (
+    '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.4" stroke-linecap="round" '
+    'stroke-linejoin="round" role="img" aria-label="no preview">'
+    '<rect x="2" y="4" width="20" height="16" rx="2.5"/><circle cx="8" cy="9.5" r="1.7"/>'
+    '<path d="m3 18 6-5.5 3.5 3L17 11l4.5 5M2.5 2.5l19 19"/></svg>'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One picture of a page: a query or a hit.
+
+    title: its id, or the query in words; what is before the last `/` is shown as its folder.
+    thumbnail: a small JPEG, PNG, WebP or GIF; without it a sign is drawn (for a query, its words).
+    link: address of the whole picture, `file://` or `http(s)://`; any other is left out.
+    score: larger is closer; drawn as a bar too where all scores of a row are between 0 and 1.
+    parts: what the score was made of.
+    tags: (name, probability), best first.
+    """
+
+    title: str
+    thumbnail: bytes | None = None
+    link: str | None = None
+    score: float | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
+    tags: Sequence[tuple[str, float]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One query with its hits, best first.
+
+    label: the word above the query.
+    notes: what the reader should know of the answer.
+    """
+
+    query: Card
+    hits: Sequence[Card]
+    label: str = "Query"
+    notes: Sequence[str] = ()
+
+
+def results_page(
+    rows: Sequence[Row], *, title: str = "lookalike", facts: Mapping[str, str] | None = None
+) -> str:
+    """A whole HTML document; it can be written as UTF-8 whatever the names are.
+
+    Args:
+        rows: one for each query.
+        title: of the page.
+        facts: shown at the top: what the answers come from, such as model, metric, pictures, time.
+
+    Example:
+        >>> page = results_page([Row(Card("beach.jpg"), [Card("2024/sea.jpg", score=0.93)])])
+        >>> "0.930" in page
+        True
+    """
+    style = Path(__file__).with_name("pages.css").read_text(encoding="utf-8")
+    allowed = f"img-src data:; style-src '{_digest(style)}'"
+    policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
+    about = "".join(
+        f"<div><dt>{_text(key)}</dt><dd>{_text(value)}</dd></div>" for key, value in (facts or {}).items()
+    )
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<title>{_text(title)}</title>
+<style>{style}</style>
+</head>
+<body>
+<header>
+<h1>{_LOGO}<span>{_text(title)}</span></h1>
+{f'<dl class="facts">{about}</dl>' if about else ""}
+</header>
+<main>
+{"".join(_row(row, number) for number, row in enumerate(rows, start=1))}</main>
+<footer>Made by lookalike. This page is complete in itself: it loads nothing and runs no scripts.</footer>
+</body>
+</html>
+"""
+
+
+def _digest(style: str) -> str:
+    return f"sha256-{b64encode(sha256(style.encode()).digest()).decode()}"
+
+
+def _row(row: Row, number: int) -> str:
+    barred = all(hit.score is not None and 0 <= hit.score <= 1 for hit in row.hits)
+    hits = "".join(_hit(hit, rank, barred=barred) for rank, hit in enumerate(row.hits, start=1))
+    found = f'<ol class="hits">{hits}</ol>' if hits else '<p class="none">Nothing found.</p>'
+    notes = "".join(f'<p class="note">{_text(note)}</p>' for note in row.notes)
+    name = _name(row.query) if row.query.thumbnail else ""  # otherwise the tile says it
+    return f"""<section aria-labelledby="query-{number}">
+<figure class="query">{_tile(row.query, _words(row.query), "The query: ")}
+<figcaption><h2 id="query-{number}">{_text(row.label)}</h2>{name}{_tags(row.query)}</figcaption>
+</figure>
+<div>{notes}{found}</div>
+</section>
+"""
+
+
+def _hit(hit: Card, rank: int, *, barred: bool) -> str:
+    badge = f'<span class="rank" aria-label="rank {rank}">{rank}</span>'
+    return (
+        f"\n<li><figure>{_tile(hit, _NO_PREVIEW, '', badge)}"
+        f"<figcaption>{_name(hit)}{_score(hit, barred=barred)}{_tags(hit)}</figcaption></figure></li>"
+    )
+
+
+def _tile(card: Card, placeholder: str, spoken: str, badge: str = "") -> str:
+    kind = next((kind for magic, kind in _IMAGES.items() if (card.thumbnail or b"").startswith(magic)), None)
+    inside = placeholder
+    if card.thumbnail and kind:
+        source = f"data:image/{kind};base64,{b64encode(card.thumbnail).decode()}"
+        inside = f'<img src="{source}" alt="{_text(spoken + card.title)}" loading="lazy" decoding="async">'
+    if card.link and card.link.lower().startswith(_LINKS):
+        link = f'href="{_text(card.link)}" rel="noopener noreferrer" aria-label="Open {_text(card.title)}"'
+        return f'<a class="tile" {link}>{inside}{badge}</a>'
+    return f'<div class="tile">{inside}{badge}</div>'
+
+
+def _words(query: Card) -> str:
+    return f'<span class="words"><bdi>{_text(query.title)}</bdi></span>'
+
+
+def _name(card: Card) -> str:
+    folder, name = _split(card.title)
+    above = f'<p class="folder"><bdi>{_breakable(folder)}</bdi></p>' if folder else ""
+    return f'<p class="name" title="{_text(card.title)}"><bdi>{_breakable(name)}</bdi></p>{above}'
+
+
+def _breakable(name: str) -> str:
+    """Lines break where the words of a file name end, rather than inside one."""
+    return re.sub(r"([_/-])", r"\1<wbr>", _text(name)).replace(".", "<wbr>.")
+
+
+def _split(title: str) -> tuple[str, str]:
+    folder, _, name = title.rpartition("/")
+    return (folder, name) if name else ("", title)
+
+
+def _score(card: Card, *, barred: bool) -> str:
+    if card.score is None:
+        return ""
+    bar = ""
+    if barred:
+        full = f'<rect width="{100 * card.score:.1f}" height="5" fill="currentColor"/>'
+        bar = f'<svg viewBox="0 0 100 5" preserveAspectRatio="none" aria-hidden="true">{full}</svg>'
+    parts = " · ".join(f"{_text(name)} {_number(value)}" for name, value in card.parts.items())
+    made_of = f'<p class="parts">{parts}</p>' if parts else ""
+    number = _number(card.score)
+    return f'<p class="score"><b aria-label="score {number}">{number}</b>{bar}</p>{made_of}'
+
+
+def _number(value: float) -> str:
+    text = f"{value:.3f}" if abs(value) < 1000 else f"{value:,.0f}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _tags(card: Card) -> str:
+    tags = "".join(f"<li>{_text(name)} <span>{100 * share:.0f}%</span></li>" for name, share in card.tags)
+    return f'<ul class="tags" aria-label="what the model sees">{tags}</ul>' if tags else ""
+
+
+def _text(text: str) -> str:
+    """Escaped for text and for quoted attributes; what UTF-8 can't hold is spelled out."""
+    whole = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return escape(whole.translate(_SPELLED))

@@ -1,0 +1,221 @@
+"""What is to be done in a folder: the walk merged with what the store remembers.
+
+Both come in the order of ids, so neither is held in memory; the pictures to read are spooled, and
+so their number is known before the first is opened.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import tempfile
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from lookalike.types import Folder, Skipped, State
+from lookalike.walk import Found, Walk, under
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from lookalike.types import Source, Store
+
+_SPOOL_IN_MEMORY = 8 << 20
+
+
+class Work(NamedTuple):
+    """A file to read: its id, size, mtime_ns, and how it came in."""
+
+    id: str
+    size: int
+    mtime_ns: int
+    source: Source = "walk"
+
+
+@dataclass
+class Plan:
+    """What is to be done; made by `plan`.
+
+    works: the files to read are in a spool; iterate `works()`.
+    vanished: ids of pictures whose file is gone.
+    missing: how many pictures are kept although they were not seen.
+    unseen: prefixes under which nothing is taken for gone, each with the reason.
+    forget: ids of skipped files that are gone.
+    faults: what the walk met that can't be a picture.
+    folders: what the store is to remember of the folders.
+    """
+
+    count: int = 0
+    unchanged: int = 0
+    missing: int = 0
+    vanished: list[str] = field(default_factory=list)
+    forget: list[str] = field(default_factory=list)
+    faults: list[Skipped] = field(default_factory=list)
+    unseen: dict[str, str] = field(default_factory=dict)
+    folders: list[Folder] = field(default_factory=list)
+    _spool: IO[str] = field(
+        default_factory=lambda: tempfile.SpooledTemporaryFile(  # noqa: SIM115  # closed with the plan
+            _SPOOL_IN_MEMORY, "w+", encoding="utf-8", newline="\n"
+        )
+    )
+
+    def push(self, work: Work) -> None:
+        """Add a file to read."""
+        self._spool.write(json.dumps(work) + "\n")
+        self.count += 1
+
+    def works(self) -> Iterator[Work]:
+        """The files to read, in the order they were pushed."""
+        self._spool.seek(0)
+        for line in self._spool:
+            yield Work(*json.loads(line))
+
+    def close(self) -> None:
+        """Let go of the spool."""
+        self._spool.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user asked for beyond the usual.
+
+    prune: take what was not seen for gone, even where a folder could not be listed.
+    restore: index again what was taken out.
+    retry: try again what could not be read.
+    limit, seed: index a random part of so many files, the same for the same seed; remove nothing.
+    """
+
+    prune: bool = False
+    restore: bool = False
+    retry: bool = False
+    limit: int | None = None
+    seed: int = 0
+
+
+def merge(walk: Iterable[Found], states: Iterable[State]) -> Iterator[tuple[Found | None, State | None]]:
+    """Pair two streams that are sorted by id; None where one of them lacks the id."""
+    remembered = iter(states)
+    state = next(remembered, None)
+    for found in walk:
+        while state is not None and state.id < found.id:
+            yield None, state
+            state = next(remembered, None)
+        if state is not None and state.id == found.id:
+            yield found, state
+            state = next(remembered, None)
+        else:
+            yield found, None
+    while state is not None:
+        yield None, state
+        state = next(remembered, None)
+
+
+def plan(store: Store, walks: Iterable[Walk], wishes: Wishes) -> Plan:
+    """Decide for every file of the walks, and every picture that was in their folders, what to do.
+
+    A picture counts as gone only where its folder was really listed: not below a folder that could
+    not be read, nor a root or mount point that is on another device than before or suddenly empty.
+    """
+    result = Plan()
+    devices = {folder.prefix: folder.device for folder in store.folders()}
+    for walk in walks:
+        part = _Part(result, wishes, chosen=_sample(walk, wishes))
+        part.take(walk, store)
+        before = {p: d for p, d in devices.items() if p == walk.prefix or under(p, walk.prefix)}
+        unseen = {} if wishes.prune else _unseen(walk, before, gone=bool(part.gone))
+        part.judge(unseen)
+        devices = {p: d for p, d in devices.items() if p not in before or p in unseen}
+        devices |= {p: d for p, d in walk.devices.items() if p not in unseen}
+    result.folders = [Folder(prefix, device) for prefix, device in sorted(devices.items())]
+    return result
+
+
+def _sample(walk: Walk, wishes: Wishes) -> frozenset[str] | None:
+    """The ids of the random part that is wanted: those of the smallest keyed hashes."""
+    if wishes.limit is None:
+        return None
+    key = wishes.seed.to_bytes(16, "big", signed=True)
+
+    def rank(id_: str) -> bytes:
+        return blake2b(id_.encode(), key=key, digest_size=16).digest()
+
+    return frozenset(heapq.nsmallest(wishes.limit, (f.id for f in walk.again() if not f.fault), rank))
+
+
+def _unseen(walk: Walk, before: dict[str, int], *, gone: bool) -> dict[str, str]:
+    """Prefixes below which the walk proves nothing, with the reason."""
+    unseen = dict(walk.unlisted)
+    for prefix, device in before.items():
+        now = walk.devices.get(prefix)
+        if now is None and not any(under(prefix, p) for p in unseen):
+            unseen[prefix] = "is not mounted"
+        elif now is not None and now != device and gone:
+            unseen[prefix] = "is on another device than before"
+    if gone and not walk.files:
+        unseen.setdefault(walk.prefix, "is suddenly empty")
+    return unseen
+
+
+class _Part:
+    """The plan of one walk, gathered into the plan of all."""
+
+    def __init__(self, result: Plan, wishes: Wishes, chosen: frozenset[str] | None) -> None:
+        self.result = result
+        self.wishes = wishes
+        self.chosen = chosen
+        self.gone: list[State] = []
+
+    def take(self, walk: Walk, store: Store) -> None:
+        """Merge the walk with what the store remembers of its folder."""
+        states = (state for state in store.states() if under(state.id, walk.prefix))
+        for found, state in merge(walk, states):
+            if found is None:
+                if state is not None and self.chosen is None:
+                    self._not_seen(state)
+            elif self.chosen is None or found.id in self.chosen:
+                self._seen(found, state)
+
+    def judge(self, unseen: dict[str, str]) -> None:
+        """Sort what the walk did not see into gone and merely not seen."""
+        self.result.unseen |= unseen
+        for state in self.gone:
+            if any(under(state.id, prefix) for prefix in unseen):
+                self.result.missing += state.status == "picture"
+            elif state.status == "picture":
+                self.result.vanished.append(state.id)
+            else:
+                self.result.forget.append(state.id)
+
+    def _not_seen(self, state: State) -> None:
+        # What was named one by one, came from an address or was taken out stays as it is.
+        if state.source == "walk" and state.status != "removed":
+            self.gone.append(state)
+
+    def _seen(self, found: Found, state: State | None) -> None:
+        if found.fault:
+            self._fault(found, state)
+        elif state is None:
+            self.result.push(Work(found.id, found.size, found.mtime_ns))
+        elif state.status == "removed":
+            if self.wishes.restore:
+                self.result.push(Work(found.id, found.size, found.mtime_ns))
+        elif state.source in {"array", "url"}:
+            reason = "a picture that is not a file has this id"
+            self.result.faults.append(Skipped(found.id, found.size, found.mtime_ns, reason))
+        else:
+            self._compare(found, state)
+
+    def _compare(self, found: Found, state: State) -> None:
+        same = state.size == found.size and state.mtime_ns == found.mtime_ns
+        picture = state.status == "picture"
+        if same and (picture or not self.wishes.retry):
+            self.result.unchanged += picture
+        else:
+            self.result.push(Work(found.id, found.size, found.mtime_ns, state.source))
+
+    def _fault(self, found: Found, state: State | None) -> None:
+        if state is not None and state.status == "picture":
+            self.result.missing += 1
+        elif state is None or (state.status == "skipped" and state.mtime_ns != found.mtime_ns):
+            self.result.faults.append(Skipped(found.id, found.size, found.mtime_ns, found.fault))

@@ -1,0 +1,120 @@
+"""What a query names: a picture of the gallery, a picture from elsewhere, or a vector."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from lookalike import images
+from lookalike.downloads import download
+from lookalike.errors import NotFound, UsageError
+from lookalike.images import encoded, is_picture
+from lookalike.walk import id_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lookalike.images.given import Picture
+    from lookalike.types import Record, Store
+
+    Query: TypeAlias = str | os.PathLike[str] | Picture | NDArray[np.floating[Any]]
+
+ID_PREFIX = "id:"
+"""What a string begins with that means a picture of the gallery and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A query understood: just one of id, content and vector says what is looked for.
+
+    label: the query in words.
+    id: of a picture in the gallery; its stored vector is the query, and it is left out of the answer.
+    content: the bytes of an encoded picture.
+    vector: ndarray of shape (dim,).
+    """
+
+    label: str
+    id: str | None = None
+    content: bytes | None = None
+    vector: NDArray[np.floating[Any]] | None = None
+
+
+def resolve(query: Query, store: Store | None, root: str, limits: images.ImageLimits) -> Resolved:
+    """Find out what a query names.
+
+    A string with `id:` in front is an id. Any other string is a file if there is one, else an
+    address, else an id. A file or address that is in the gallery, and unchanged, counts as its id.
+
+    Args:
+        query: path, address, id, bytes, file object, PIL image, array of shape (h, w, 3) uint8, or a
+            vector of shape (dim,) of floating numbers.
+        store: the gallery's store; None where there is no gallery, and so no id.
+        root: the gallery's root.
+        limits: on what is opened.
+
+    Raises:
+        NotFound: no file, address or picture of that name.
+        ImageError, DownloadError: what it names can't be read.
+        UsageError: no kind of query at all.
+    """
+    if isinstance(query, str):
+        return _from_text(query, store, root, limits)
+    if isinstance(query, os.PathLike):
+        return _from_file(os.fspath(query), store, root, limits)
+    if _is_vector(query):
+        return Resolved("a vector", vector=query)  # type: ignore[arg-type]
+    if is_picture(query):
+        return Resolved("a picture", content=encoded(query))  # type: ignore[arg-type]
+    raise UsageError(
+        f"{type(query).__name__} is no query; expected a path, an address, an id, bytes, a file object, "
+        "a PIL image, an array of shape (h, w, 3) or a vector"
+    )
+
+
+def _is_vector(query: object) -> bool:
+    shape, dtype = getattr(query, "shape", ()), getattr(query, "dtype", None)
+    return len(shape) == 1 and getattr(dtype, "kind", "") == "f"
+
+
+def _from_text(query: str, store: Store | None, root: str, limits: images.ImageLimits) -> Resolved:
+    if query.startswith(ID_PREFIX):
+        return _from_id(query.removeprefix(ID_PREFIX), store)
+    path = os.path.expanduser(query)  # noqa: PTH111  # a string may be an address, too
+    if os.path.exists(path):  # noqa: PTH110
+        return _from_file(path, store, root, limits)
+    known = _record(query, store) is not None
+    if query.lower().startswith(("http://", "https://")) and not known:
+        return Resolved(query, content=download(query, max_bytes=limits.max_bytes).content)
+    if known:
+        return Resolved(query, id=query)
+    raise NotFound(f"no file, and no picture in the gallery, is called {query!r}")
+
+
+def _from_id(id_: str, store: Store | None) -> Resolved:
+    if _record(id_, store) is None:
+        raise NotFound(f"no picture in the gallery has the id {id_!r}")
+    return Resolved(id_, id=id_)
+
+
+def _from_file(path: str, store: Store | None, root: str, limits: images.ImageLimits) -> Resolved:
+    file = Path(path)
+    for id_ in dict.fromkeys((id_of(str(file.absolute()), root), id_of(os.path.realpath(file), root))):
+        record = _record(id_, store)
+        if record is not None and _unchanged(file, record.size, record.mtime_ns):
+            return Resolved(path, id=id_)
+    return Resolved(path, content=images.read_file(path, limits))
+
+
+def _record(id_: str, store: Store | None) -> Record | None:
+    return None if store is None else store.get([id_])[0]
+
+
+def _unchanged(file: Path, size: int, mtime_ns: int) -> bool:
+    try:
+        status = file.stat()
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (size, mtime_ns)

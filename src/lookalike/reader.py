@@ -1,0 +1,285 @@
+"""The read side of a gallery: what it is, and what it answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from lookalike import images
+from lookalike import where as where_language
+from lookalike.answers import Answering, best_tags, tags_of, without_classes
+from lookalike.errors import ModelError, NotFound, UsageError
+from lookalike.queries import resolve
+from lookalike.results import Hits, Skip
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from lookalike.model import Model
+    from lookalike.queries import Query
+    from lookalike.types import Extractor, Floats, Record, Store, Tag, Where
+    from lookalike.where import WhereLike
+
+
+class Reader:
+    """A gallery that is only looked at; `Gallery` adds to it.
+
+    address: where it lives, as the user would type it.
+    root: the folder its ids are relative to.
+    limits: on the pictures that are opened.
+    """
+
+    def __init__(self, address: str, store: Store | None, root: str, model: Model) -> None:
+        """Use `Gallery.open`."""
+        self.address = address
+        self.root = root
+        self.limits = images.ImageLimits.from_environment()
+        self._store = store
+        self._model = model
+
+    def __enter__(self) -> Self:
+        """The gallery itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the store. What was added is safe already."""
+        if self._store is not None:
+            self._store.close()
+
+    # What it is.
+
+    def __len__(self) -> int:
+        """How many pictures it holds."""
+        return 0 if self._store is None else self._store.count()
+
+    def __contains__(self, id_: object) -> bool:
+        """Whether it holds a picture of this id."""
+        return isinstance(id_, str) and self._store is not None and self._store.get([id_])[0] is not None
+
+    @property
+    def store(self) -> Store:
+        """Where it lives.
+
+        Raises:
+            NotFound: nothing has been added yet.
+        """
+        if self._store is None:
+            raise NotFound(f"the gallery {self.address} does not exist yet: add pictures first")
+        return self._store
+
+    @property
+    def model(self) -> str:
+        """The name of its extractor."""
+        return self._model.name(None if self._store is None else self._store.header)
+
+    def info(self) -> dict[str, Any]:
+        """Facts about the gallery, as JSON has them."""
+        store = self.store
+        header = store.header
+        return {
+            "gallery": self.address,
+            "root": self.root,
+            "model": header.extractor,
+            "dim": header.dim,
+            "metric": header.metric,
+            "precision": header.precision,
+            "count": store.count(),
+            "skipped": len(store.skipped()),
+            "removed": len(store.removed()),
+            "bytes": store.bytes(),
+            "format": header.format,
+            "normalized": header.normalized,
+            "row_type": header.row_type,
+            "classes": len(header.classes.ids) if header.classes else 0,
+            "fields": store.fields(),
+        }
+
+    def records(self, where: WhereLike = None) -> Iterator[Record]:
+        """Every picture's record, in the order of ids."""
+        for batch in self.store.scan(where=self._conditions(where)):
+            yield from batch.records
+
+    def skipped(self) -> list[Skip]:
+        """The files that could not be indexed, with the reason."""
+        return [Skip(skip.id, skip.reason) for skip in self.store.skipped()]
+
+    def removed(self) -> list[str]:
+        """The ids that were taken out to stay out."""
+        return self.store.removed()
+
+    def vectors(self, ids: Sequence[str] | None = None) -> Floats:
+        """Stored vectors.
+
+        Args:
+            ids: whose; default every picture's, in the order of `records()`.
+
+        Returns:
+            ndarray of shape (n, dim), float32.
+
+        Raises:
+            NotFound: the gallery has no picture of one of these ids.
+        """
+        import numpy as np
+
+        if ids is not None:
+            return self.store.vectors(ids)
+        blocks = [batch.vectors for batch in self.store.scan()]
+        return np.concatenate(blocks) if blocks else np.zeros((0, self.store.header.dim), np.float32)
+
+    def thumbnail(self, id_: str) -> bytes | None:
+        """A small JPEG of a picture; None if its file can't be read now."""
+        return self._answering().thumbnail(id_)
+
+    def extractor(self) -> Extractor:
+        """The extractor that describes its pictures, built when first asked for.
+
+        Raises:
+            ModelMismatch: the model of that name has other weights or settings than it had then.
+        """
+        return self._model.extractor(None if self._store is None else self._store.header)
+
+    # Asking it.
+
+    @overload
+    def search(
+        self,
+        query: list[Query],
+        k: int = ...,
+        *,
+        where: WhereLike = ...,
+        distinct: str | None = ...,
+        unique: bool = ...,
+        exact: bool = ...,
+    ) -> list[Hits]: ...
+    @overload
+    def search(
+        self,
+        query: Query,
+        k: int = ...,
+        *,
+        where: WhereLike = ...,
+        distinct: str | None = ...,
+        unique: bool = ...,
+        exact: bool = ...,
+    ) -> Hits: ...
+    def search(
+        self,
+        query: Query | list[Query],
+        k: int = 10,
+        *,
+        where: WhereLike = None,
+        distinct: str | None = None,
+        unique: bool = False,
+        exact: bool = False,
+    ) -> Hits | list[Hits]:
+        """Find the pictures that look like the query.
+
+        Args:
+            query: a path, an address, an id, bytes, a file object, a PIL image, an array of shape
+                (h, w, 3) uint8, or a vector of shape (dim,); or a list of these, for a list of
+                answers. A picture of the gallery is left out of its own answer.
+            k: how many.
+            where: a filter: `{"folder": "2024", "width": (">=", 1000)}`, or strings as on the
+                command line. The answer holds the k best of the pictures that pass.
+            distinct: a field; only the best of each of its values, the query's own left out.
+            unique: only one of pictures whose files are identical.
+            exact: compare with every vector instead of with the best candidates by code.
+
+        Raises:
+            NotFound: the query names no file, address or id, or there is no gallery.
+            ImageError, DownloadError: what it names can't be read as a picture.
+            FilterError: the filter can't be read, or names an unknown field.
+        """
+        queries = query if isinstance(query, list) else [query]
+        wanted = _fields(distinct, unique=unique)
+        found = self._answering().search(queries, _checked(k), self._conditions(where), wanted, exact=exact)
+        return found if isinstance(query, list) else found[0]
+
+    def find(
+        self,
+        words: str,
+        k: int = 10,
+        *,
+        where: WhereLike = None,
+        distinct: str | None = None,
+        unique: bool = False,
+        only: Literal["classes", "text"] | None = None,
+    ) -> Hits:
+        """Find the pictures that show what the words name, or have them in their name or metadata.
+
+        A word or phrase means every class whose own name it is, or the name of a more general
+        notion (`bird`); several must all be satisfied. For each word, c is the sum of the scores
+        of its classes and t is 1 where the text has it, else 0; its score is 1 − (1−c)(1−t/2), and
+        a hit's score the geometric mean over the words.
+
+        Args:
+            words: what to find; quotes keep a phrase together.
+            k: how many.
+            where: a filter, as for `search`.
+            distinct: a field; only the best of each of its values.
+            unique: only one of pictures whose files are identical.
+            only: look at nothing but the class scores, or the text.
+
+        Raises:
+            FilterError: the filter can't be read, or names an unknown field.
+        """
+        wanted = _fields(distinct, unique=unique)
+        return self._answering().find(words, _checked(k), self._conditions(where), wanted, only=only)
+
+    def describe(self, query: Query, k: int = 5) -> list[Tag]:
+        """What the model sees in a picture: its k best classes. It needs no gallery, only its model.
+
+        Raises:
+            ModelError: the model has no classes.
+        """
+        resolved = resolve(query, self._store, self.root, self.limits)
+        if resolved.content is not None:
+            return best_tags(self.extractor(), resolved.content, _checked(k), self.limits)
+        classes, record = self.store.header.classes, self.store.get([resolved.id or ""])[0]
+        if classes is None or record is None:
+            raise ModelError(without_classes(self.model))
+        return list(tags_of(record, classes.by_id)[: _checked(k)])
+
+    def check(self, *, repair: bool = False) -> list[str]:
+        """Look for faults in what is stored; each in words, none when all is well.
+
+        Args:
+            repair: build anew what can be built from the rest.
+        """
+        return self.store.check(repair=repair)
+
+    def export(self, file: str | os.PathLike[str], *, where: WhereLike = None) -> int:
+        """Write ids and vectors to a `.npz`, `.csv` or `.parquet` file; how many.
+
+        Raises:
+            UsageError: another ending, or a place that can't be written.
+        """
+        from lookalike.tables import write_vectors
+
+        batches = self.store.scan(where=self._conditions(where))
+        return write_vectors(Path(file), batches, self.store.header.dim)
+
+    def _answering(self) -> Answering:
+        return Answering(self.store, self.root, self.extractor, self.limits)
+
+    def _conditions(self, given: WhereLike) -> Where:
+        return where_language.typed(where_language.parse(given), self.store.fields())
+
+
+def _fields(distinct: str | None, *, unique: bool) -> tuple[str, ...]:
+    return (*((distinct,) if distinct else ()), *(("digest",) if unique else ()))
+
+
+def _checked(k: int) -> int:
+    if k < 1:
+        raise UsageError(f"k is {k}; expected 1 or more")
+    return k

@@ -1,0 +1,213 @@
+"""What a gallery answers: hits, reports, progress. Plain data that prints and turns into JSON."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from urllib.parse import quote
+
+from lookalike import pages
+
+if TYPE_CHECKING:
+    from lookalike.types import Tag, Value
+
+
+_WORTH_SHOWING = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One picture of an answer.
+
+    rank: 1 for the best.
+    id: the picture's id in the gallery.
+    path: where its file is; None for a picture that is not a file.
+    score: larger is closer.
+    distance: smaller is closer; 1 − score for cosine and keywords, the L2 distance for euclidean,
+        −score for the inner product.
+    scores: the parts the score was made of.
+    tags: the classes the network sees in it, best first.
+    metadata: `taken` and the user's own fields.
+    """
+
+    rank: int
+    id: str
+    path: str | None
+    score: float
+    distance: float
+    scores: Mapping[str, float] = field(default_factory=dict)
+    tags: Sequence[Tag] = ()
+    metadata: Mapping[str, Value] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The hit as JSON has it."""
+        return {
+            "rank": self.rank,
+            "id": self.id,
+            "path": self.path,
+            "score": self.score,
+            "distance": self.distance,
+            "scores": dict(self.scores),
+            "tags": [tag._asdict() for tag in self.tags],
+            "metadata": dict(self.metadata),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Hits(Sequence[Hit]):
+    """The answer to one query: a sequence of `Hit`, best first.
+
+    query: the query in words.
+    model: the extractor's name.
+    metric: what the scores are: `cosine`, `euclidean`, `inner` or `keywords`.
+    notes: what the user should know of the answer.
+    """
+
+    query: str
+    model: str
+    metric: str
+    hits: tuple[Hit, ...]
+    notes: tuple[str, ...] = ()
+    query_thumbnail: Callable[[], bytes | None] = field(default=lambda: None, repr=False, compare=False)
+    thumbnail: Callable[[str], bytes | None] = field(default=lambda _: None, repr=False, compare=False)
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Hit, ...]: ...
+    def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
+        """The hit of that place, counted from 0."""
+        return self.hits[index]
+
+    def __len__(self) -> int:
+        """How many hits there are."""
+        return len(self.hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        """The hits, best first."""
+        return iter(self.hits)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The answer as JSON has it."""
+        return {
+            "query": self.query,
+            "model": self.model,
+            "metric": self.metric,
+            "hits": [hit.as_dict() for hit in self.hits],
+        }
+
+    def page(self) -> str:
+        """The answer as one self-contained HTML page with thumbnails; see `results_page`."""
+        return results_page([self])
+
+
+def results_page(answers: Sequence[Hits]) -> str:
+    """Several answers as one self-contained HTML page, a row for each query.
+
+    A picture whose file is gone has a placeholder. The gallery must still be open.
+    """
+    rows = [
+        pages.Row(
+            query=pages.Card(hits.query, hits.query_thumbnail()),
+            hits=[_card(hit, hits.thumbnail(hit.id)) for hit in hits],
+            label="Words" if hits.metric == "keywords" else "Query",
+            notes=hits.notes,
+        )
+        for hits in answers
+    ]
+    facts = {"model": answers[0].model, "metric": answers[0].metric} if answers else {}
+    return pages.results_page(rows, title="Similar pictures", facts=facts)
+
+
+def _card(hit: Hit, thumbnail: bytes | None) -> pages.Card:
+    return pages.Card(
+        title=hit.id,
+        thumbnail=thumbnail,
+        link=None if hit.path is None else "file://" + quote(os.fsencode(hit.path)),
+        score=hit.score,
+        parts=hit.scores if len(hit.scores) > 1 else {},
+        tags=[(tag.name, tag.score) for tag in hit.tags[:3] if tag.score >= _WORTH_SHOWING],
+    )
+
+
+class Skip(NamedTuple):
+    """A file that is not in the gallery, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What `Gallery.add` did.
+
+    added, updated, unchanged, moved, removed: how many pictures came in, were replaced, were left
+        alone, were recognised under a new name, went because their file is gone.
+    missing: how many are kept although their file can't be seen, because its folder can't.
+    total: how many the gallery holds now.
+    skipped: every file that is not in the gallery, with the reason.
+    notes: what the user should know.
+    """
+
+    root: str
+    gallery: str
+    model: str
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    moved: int = 0
+    removed: int = 0
+    missing: int = 0
+    total: int = 0
+    skipped: list[Skip] = field(default_factory=list)
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON has it."""
+        content = asdict(self)
+        content["skipped"] = [skip._asdict() for skip in self.skipped]
+        del content["notes"]
+        return content
+
+    def __str__(self) -> str:
+        """One line for people."""
+        names = ("added", "updated", "moved", "removed", "missing", "unchanged")
+        parts = [f"{getattr(self, n):,} {n}" for n in names if getattr(self, n)]
+        skipped = [f"{len(self.skipped):,} skipped"] if self.skipped else []
+        done = ", ".join(parts + skipped) or "nothing found"
+        return f"{done}; {self.total:,} pictures in {self.seconds:.1f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long work is; called back after every commit.
+
+    done: pictures dealt with and safe on disk.
+    total: how many there are to do; None while that isn't known.
+    skipped: how many of those done could not be read.
+    seconds: since the first of them.
+    """
+
+    done: int
+    total: int | None
+    skipped: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Pictures a second so far."""
+        return self.done / self.seconds if self.seconds else 0.0
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left at this rate; None while that can't be told."""
+        return (self.total - self.done) / self.rate if self.total is not None and self.rate else None
+
+    def __str__(self) -> str:
+        """One line for people."""
+        of = "" if self.total is None else f" of {self.total:,}"
+        left = "" if self.left is None else f", {self.left:.0f} s left"
+        return f"{self.done:,}{of} pictures, {self.rate:.0f} a second{left}"

@@ -1,0 +1,62 @@
+"""Stores: where a gallery lives.
+
+An address is a folder (`sqlite`, the embedded store) or `SCHEME:…`, whose scheme names a plug-in
+in the entry point group `lookalike.stores`: a module with
+`open_store(address: str, *, create: Header | None = None) -> Store` and `exists(address: str) -> bool`;
+the entry point names its `open_store`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lookalike.types import Header, Store
+
+__all__ = ["exists", "open_store"]
+
+# Two letters at least: `C:\Pictures` is a path.
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):(?=//|[^/\\])")
+
+
+def open_store(address: str | Path, *, create: Header | None = None) -> Store:
+    """Open the store at an address.
+
+    Args:
+        address: a folder, or `SCHEME:…` of a plug-in.
+        create: what to make there if nothing is there yet; a store that exists is opened as it is.
+
+    Raises:
+        NotFound: nothing is there, and `create` is None.
+        StoreCorrupt: it is damaged, or is no gallery.
+        StoreUnavailable: it can't be reached, read or made.
+
+    >>> open_store("/tmp/no/gallery/here")
+    Traceback (most recent call last):
+    lookalike.errors.NotFound: there is no gallery in /tmp/no/gallery/here
+    """
+    opener = cast("Callable[..., Store]", _opener(str(address)))
+    return opener(str(address), create=create)
+
+
+def exists(address: str | Path) -> bool:
+    """Whether there is a store at the address."""
+    opener = _opener(str(address))
+    return bool(sys.modules[opener.__module__].exists(str(address)))
+
+
+def _opener(address: str) -> Any:
+    from lookalike import registry
+
+    scheme = _SCHEME.match(address)
+    if scheme is not None and scheme[1] in registry.names("lookalike.stores"):
+        return registry.load("lookalike.stores", scheme[1])
+    # Not by its entry point: importlib.metadata costs more than opening the store.
+    from lookalike.stores.sqlite import open_store as open_folder
+
+    return open_folder

@@ -1,0 +1,24 @@
+"""The embedded store: a folder with one SQLite file, and a cache of codes that can be rebuilt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lookalike.stores.sqlite.database import FILE
+from lookalike.stores.sqlite.store import SqliteStore
+
+if TYPE_CHECKING:
+    from lookalike.types import Header
+
+__all__ = ["SqliteStore", "exists", "open_store"]
+
+
+def open_store(address: str, *, create: Header | None = None) -> SqliteStore:
+    """Open the gallery in a folder; see `lookalike.stores.open_store`."""
+    return SqliteStore(Path(address.removeprefix("sqlite:")), create=create)
+
+
+def exists(address: str) -> bool:
+    """Whether the folder holds a gallery."""
+    return (Path(address.removeprefix("sqlite:")) / FILE).is_file()

@@ -1,0 +1,276 @@
+"""The SQLite file: connections, transactions, and what may go wrong with them in our words."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from lookalike.errors import NotFound, StoreBusy, StoreCorrupt, StoreUnavailable
+from lookalike.stores.sqlite import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FILE = "gallery.sqlite"
+
+_WAIT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Where the gallery stands in one snapshot.
+
+    generation: changes when everything is replaced.
+    commits: grows with every change.
+    count: how many pictures there are.
+    """
+
+    generation: str
+    commits: int
+    count: int
+
+
+class Database:
+    """One gallery file. Readers each get a snapshot; there is one writer at a time.
+
+    Args:
+        path: of the file, which must be there.
+
+    Raises:
+        NotFound, StoreCorrupt, StoreUnavailable: as the messages say.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():
+            raise NotFound(f"there is no gallery in {path.parent}")
+        self.writable = os.access(path.parent, os.W_OK) and os.access(path, os.W_OK)
+        self._mutex = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._open: set[sqlite3.Connection] = set()
+        self._writer: sqlite3.Connection | None = None
+        self._closed = False
+        with self.translated():
+            connection = self._connect()
+            try:
+                schema.verify(connection, str(path))
+            except BaseException:
+                self._drop(connection)
+                raise
+            self._give_back(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection in a snapshot of its own, undisturbed by what is written meanwhile."""
+        with self.translated():
+            connection = self._take()
+            try:
+                connection.execute("BEGIN")
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                self._drop(connection)
+                raise
+            self._give_back(connection)
+
+    @contextmanager
+    def changing(self, pictures: int = 0) -> Iterator[Change]:
+        """A transaction that is durable when the block ends well, and undone when it does not."""
+        with self.translated():
+            self._require_writable()
+            if self._writer is None:
+                self._writer = self._connect()
+            writer = self._writer
+            writer.execute("BEGIN IMMEDIATE")
+            try:
+                change = Change(writer, pictures)
+                yield change
+                writer.execute("UPDATE live SET commits = commits + 1, count = count + ?", (change.pictures,))
+                writer.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    writer.execute("ROLLBACK")
+                raise
+
+    def replace_by(self, other: Path) -> None:
+        """Take over another file's content in one transaction; readers see all of it or nothing."""
+        with self.translated():
+            self._require_writable()
+            if self._writer is None:
+                self._writer = self._connect()
+            source = sqlite3.connect(f"file:{quote(os.fsencode(other))}?mode=ro", uri=True)
+            try:
+                source.backup(self._writer, pages=-1)
+            finally:
+                source.close()
+            # The log now holds the whole file once more.
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Close every connection; a second time does nothing."""
+        with self._mutex:
+            self._closed = True
+            connections, self._open, self._idle = self._open, set(), []
+            self._writer = None
+        for connection in connections:
+            connection.close()
+
+    def bytes(self) -> int:
+        """What the file and its log take on disk."""
+        sizes = 0
+        for path in (self.path, self.path.with_name(self.path.name + "-wal")):
+            with suppress(OSError):
+                sizes += path.stat().st_size
+        return sizes
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """SQLite's errors in our words."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _translation(error, self.path) from error
+
+    def _require_writable(self) -> None:
+        if not self.writable:
+            raise StoreUnavailable(
+                f"{self.path.parent} can't be written; keep the gallery elsewhere with --gallery FOLDER"
+            )
+
+    def _take(self) -> sqlite3.Connection:
+        with self._mutex:
+            if self._closed:
+                raise StoreUnavailable(f"the gallery in {self.path.parent} was closed; open it again")
+            if self._idle:
+                return self._idle.pop()
+        return self._connect()
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        with self._mutex:
+            if not self._closed:
+                self._idle.append(connection)
+
+    def _drop(self, connection: sqlite3.Connection) -> None:
+        with self._mutex:
+            self._open.discard(connection)
+        connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = self._connected("rw" if self.writable else "ro")
+        try:
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA cell_size_check = ON")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA temp_store = MEMORY")
+            connection.execute("PRAGMA cache_size = -16384")
+            connection.execute("PRAGMA journal_size_limit = 67108864")
+            connection.execute("PRAGMA wal_autocheckpoint = 4000")
+            if sys.version_info >= (3, 12):
+                connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE)
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except BaseException:
+            connection.close()
+            raise
+        with self._mutex:
+            self._open.add(connection)
+        return connection
+
+    def _connected(self, mode: str) -> sqlite3.Connection:
+        address = f"file:{quote(os.fsencode(self.path.absolute()))}?mode={mode}"
+        if mode == "ro":
+            # Without the right to write there is no log to share: the file must stand on its own.
+            log = self.path.with_name(self.path.name + "-wal")
+            if log.is_file() and log.stat().st_size:
+                raise StoreUnavailable(
+                    f"{self.path} was not closed in order and can't be put right in a folder that can't be "
+                    "written; open it once where it can be"
+                )
+            address += "&immutable=1"
+        return sqlite3.connect(
+            address, uri=True, isolation_level=None, check_same_thread=False, timeout=_WAIT_SECONDS
+        )
+
+
+class Change:
+    """A transaction under way.
+
+    connection: to write with.
+    pictures: how many more pictures there will be.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, pictures: int) -> None:
+        self.connection = connection
+        self.pictures = pictures
+
+
+def live(connection: sqlite3.Connection) -> Live:
+    """Where the gallery stands in this connection's snapshot."""
+    row = connection.execute("SELECT generation, commits, count FROM live").fetchone()
+    if row is None or not (isinstance(row[0], str) and type(row[1]) is int and type(row[2]) is int):
+        raise StoreCorrupt("the gallery lost its header; index again, or restore a copy")
+    return Live(*row)
+
+
+def create(path: Path, header: str, classes: list[tuple[int, str, str]], page_size: int) -> None:
+    """Make a new gallery file; it appears at its path when it is complete.
+
+    Raises:
+        StoreUnavailable: the folder can't be written.
+    """
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        temporary.unlink(missing_ok=True)
+        connection = sqlite3.connect(temporary, isolation_level=None)
+        try:
+            connection.execute(f"PRAGMA page_size = {page_size}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            schema.create(connection)
+            connection.execute("BEGIN")
+            connection.execute("INSERT INTO header VALUES (?)", (header,))
+            connection.execute("INSERT INTO live VALUES (?, 0, 0)", (secrets.token_hex(8),))
+            connection.executemany("INSERT INTO classes VALUES (?, ?, ?)", classes)
+            connection.execute("INSERT INTO fields VALUES ('taken', 'text')")
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+        temporary.replace(path)
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreUnavailable(
+            f"{path.parent} can't be written ({error}); keep the gallery elsewhere with --gallery FOLDER"
+        ) from error
+
+
+def remove(path: Path) -> None:
+    """Delete a gallery file that nobody has open, with its log."""
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        path.with_name(name).unlink(missing_ok=True)
+
+
+def _translation(error: sqlite3.Error, path: Path) -> Exception:
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = None if code is None else code & 0xFF
+    if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}:
+        return StoreCorrupt(
+            f"{path} is damaged ({error}); `lookalike check --repair` can put right what is not pictures, "
+            "otherwise restore a copy or delete the folder and index again"
+        )
+    if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return StoreBusy(f"{path} is being written by another process ({error}); try again when it is done")
+    if isinstance(error, sqlite3.OperationalError) and primary != sqlite3.SQLITE_ERROR:
+        return StoreUnavailable(f"{path} can't be read or written: {error}")
+    if isinstance(error, sqlite3.ProgrammingError) and code is None:
+        return StoreUnavailable(f"the gallery in {path.parent} was closed; open it again ({error})")
+    return StoreCorrupt(f"{path} does not hold what a gallery holds: {error}")

@@ -1,0 +1,71 @@
+"""A `where` as SQL: an expression over the rows of pictures, every value bound."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lookalike.errors import FilterError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from lookalike.types import Condition, Value, Where
+
+BUILT_IN = {"folder": "text", "name": "text", "width": "integer", "height": "integer"}
+_OPERATORS = {"=", "!=", "<", "<=", ">", ">="}
+
+
+def fields(connection: sqlite3.Connection) -> dict[str, str]:
+    """The fields of a gallery, with their types."""
+    return BUILT_IN | dict(connection.execute("SELECT name, type FROM fields ORDER BY name"))
+
+
+def expression(where: Where, types: dict[str, str]) -> tuple[str, list[Value]]:
+    """An SQL expression over `row`, and the values bound in it.
+
+    A picture that lacks a field passes `!=` and nothing else, as in `lookalike.where`, which fits the
+    values to their fields.
+
+    Raises:
+        FilterError: a field there is not, an operator that does not suit it, a value of another type.
+    """
+    parts: list[str] = []
+    values: list[Value] = []
+    for condition in where:
+        _check(condition, types)
+        tests = [_test(condition, value) for value in condition.values]
+        parts.append("(" + (" OR ".join(sql for sql, _ in tests) or "FALSE") + ")")
+        values += [value for _, bound in tests for value in bound]
+    return " AND ".join(parts) or "TRUE", values
+
+
+def _check(condition: Condition, types: dict[str, str]) -> None:
+    field, operator, values = condition
+    if field not in types:
+        raise FilterError(f"the gallery has no field {field!r}; it has {', '.join(types)}")
+    if operator not in _OPERATORS or (field == "folder" and operator not in {"=", "!="}):
+        raise FilterError(f"{field} can't be compared by {operator}")
+    wanted = str if types[field] == "text" else (int, float)
+    for value in values:
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise FilterError(f"{field} is {types[field]}, and {value!r} is not")
+
+
+def _test(condition: Condition, value: Value) -> tuple[str, list[Value]]:
+    field, operator, _ = condition
+    if field == "folder":
+        return _folder(str(value), outside=operator == "!=")
+    if field in BUILT_IN:
+        return f"row IN (SELECT row FROM pictures WHERE {field} {operator} ?)", [value]
+    if operator == "!=":
+        return "row NOT IN (SELECT row FROM facts WHERE field = ? AND value = ?)", [field, value]
+    return f"row IN (SELECT row FROM facts WHERE field = ? AND value {operator} ?)", [field, value]
+
+
+def _folder(folder: str, *, outside: bool) -> tuple[str, list[Value]]:
+    """Itself and below, as a range of ids: `0` follows `/` in the order of code points."""
+    # The root is everything with a relative path, all but what is below `/`.
+    outside ^= not folder
+    prefix = folder.rstrip("/")
+    inside = "IN (SELECT row FROM paths WHERE status = 0 AND id >= ? AND id < ?)"
+    return f"row {'NOT ' if outside else ''}{inside}", [f"{prefix}/", f"{prefix}0"]

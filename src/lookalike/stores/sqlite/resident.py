@@ -1,0 +1,69 @@
+"""Rows kept in memory between searches: a small gallery, or those of a large one without codes."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from numpy.typing import NDArray
+
+    from lookalike.stores.sqlite.database import Live
+    from lookalike.stores.sqlite.vectors import Vectors
+    from lookalike.types import Floats
+
+MAX_BYTES = 64 << 20
+
+
+class Resident:
+    """The rows above one, brought up to date with each snapshot by what is new and what is gone."""
+
+    def __init__(self, vectors: Vectors) -> None:
+        self._vectors = vectors
+        self._mutex = threading.Lock()
+        self._origin: tuple[str, int] | None = None
+        self._as_of: tuple[Live, int] | None = None
+        self._held: tuple[NDArray[np.int64], Floats] | None = None
+
+    def rows(
+        self, connection: sqlite3.Connection, live: Live, *, after: int
+    ) -> tuple[NDArray[np.int64], Floats] | None:
+        """Rows (n,) above `after` and their vectors (n, dim) as of a snapshot; None if too many."""
+        with self._mutex:
+            if (live, after) != self._as_of:
+                if (live.generation, after) != self._origin:
+                    self._held = None
+                self._update(connection, live, after)
+                self._origin, self._as_of = (live.generation, after), (live, after)
+            return self._held
+
+    def _update(self, connection: sqlite3.Connection, live: Live, after: int) -> None:
+        count = live.count
+        if after:
+            counted = connection.execute("SELECT count(*) FROM pictures WHERE row > ?", (after,))
+            count = counted.fetchone()[0]
+        if count * self._vectors.dim * 4 > MAX_BYTES:
+            self._held = None
+            return
+        if (held := self._held) is None:
+            blocks = list(self._vectors.blocks(connection, after=after))
+            keys = [np.empty(0, np.int64), *(keys for keys, _ in blocks)]
+            rows = [np.empty((0, self._vectors.dim), np.float32), *(rows for _, rows in blocks)]
+            self._held = np.concatenate(keys), np.concatenate(rows)
+            return
+        cursor = connection.execute("SELECT row FROM pictures WHERE row > ? ORDER BY row", (after,))
+        self._held = self._changed(connection, *held, np.fromiter((row for (row,) in cursor), np.int64))
+
+    def _changed(
+        self, connection: sqlite3.Connection, keys: NDArray[np.int64], rows: Floats, alive: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], Floats]:
+        kept = np.isin(keys, alive, assume_unique=True)
+        if not kept.all():
+            keys, rows = keys[kept], rows[kept]
+        new_keys, new_rows = self._vectors.of(connection, np.setdiff1d(alive, keys).tolist())
+        keys, rows = np.concatenate([keys, new_keys]), np.concatenate([rows, new_rows])
+        return keys, rows

@@ -1,0 +1,385 @@
+"""The embedded store: `Store` over one SQLite file and its cache of codes."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lookalike.errors import NotFound, StoreBusy, StoreUnavailable, UsageError
+from lookalike.indexes.cache import Cache
+from lookalike.stores.sqlite import (
+    checking,
+    database,
+    filters,
+    finding,
+    reading,
+    replacing,
+    rows,
+    schema,
+    upkeep,
+    writing,
+)
+from lookalike.stores.sqlite.database import FILE, Database, live
+from lookalike.stores.sqlite.lock import WriterLock
+from lookalike.types import Batch, Limits, Skipped
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from lookalike.stores.sqlite.searching import Searcher
+    from lookalike.stores.sqlite.vectors import Vectors
+    from lookalike.types import (
+        Floats,
+        Folder,
+        Header,
+        Match,
+        Neighbours,
+        Record,
+        State,
+        Store,
+        Term,
+        Value,
+        Where,
+    )
+
+
+class SqliteStore:
+    """A gallery in a folder of its own.
+
+    Args:
+        folder: where it is.
+        create: what to make there if nothing is there yet.
+        file: the name of the SQLite file.
+        lock: the right to write, where it is shared with another store.
+
+    Raises:
+        NotFound, StoreCorrupt, StoreUnavailable: as `lookalike.stores.open_store` says.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        create: Header | None = None,
+        file: str = FILE,
+        lock: WriterLock | None = None,
+    ) -> None:
+        self.folder = folder
+        self.lock = lock or WriterLock(folder / "lock")
+        self.path = folder / file
+        if create is not None and not self.path.is_file():
+            self._create(create)
+        self.database = Database(self.path)
+        self.cache = Cache(folder / ("cache" if file == FILE else f"{file}.cache"))
+        self._mutex = threading.Lock()
+        self._known: _Known | None = None
+        self._looked_at: tuple[int, int] | None = (0, 0)
+        try:
+            self.header  # noqa: B018 - a header that can't be read is found at once
+        except BaseException:
+            self.database.close()
+            raise
+
+    def _create(self, header: Header) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"{self.folder} can't be made ({error.strerror}); "
+                "keep the gallery elsewhere with --gallery FOLDER"
+            ) from error
+        if not 0 < header.dim <= rows.MAX_DIM:
+            raise UsageError(
+                f"a gallery can't keep vectors of {header.dim} numbers; at most {rows.MAX_DIM:,}"
+            )
+        row_bytes = header.dim * (2 if header.row_type == "float16" else 4)
+        with self.lock.held():
+            if not self.path.is_file():
+                database.create(
+                    self.path,
+                    rows.header_text(header),
+                    rows.class_rows(header.classes),
+                    schema.page_size(row_bytes),
+                )
+
+    @property
+    def header(self) -> Header:
+        """What the gallery says of itself, now."""
+        with self.database.reading() as connection:
+            return self._header(connection)
+
+    @property
+    def limits(self) -> Limits:
+        """What the store can do."""
+        return Limits(None, rows.MAX_DIM, frozenset({"cosine", "euclidean", "inner"}))
+
+    @property
+    def address(self) -> str:
+        """The folder."""
+        return str(self.folder)
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Hold the right to write; see `lookalike.types.Store`."""
+        return self.lock.held()
+
+    def write(self, records: Sequence[Record], vectors: Floats) -> list[Skipped]:
+        """Add or replace pictures; vectors are (n, dim). Raises `UsageError` for what can't be kept."""
+        with self.writing():
+            header = self.header
+            if vectors.shape != (len(records), header.dim):
+                expected = f"({len(records)}, {header.dim})"
+                raise UsageError(f"vectors have the shape {vectors.shape}, expected {expected}")
+            keeper, numbers = _vectors(header), _numbers(header)
+            # Of several records with one id the last counts.
+            places = {record.id: place for place, record in enumerate(records)}
+            misfits = keeper.misfits(vectors, normalized=header.normalized)
+            faults = {
+                place: writing.fault(records[place], numbers) or misfits.get(place)
+                for place in places.values()
+            }
+            good = [place for place, reason in faults.items() if reason is None]
+            if good:
+                chosen, blobs = [records[place] for place in good], keeper.blobs(vectors[good])
+                with self.database.changing() as change:
+                    change.pictures = writing.pictures(change.connection, chosen, blobs, numbers)
+                self._keep_up(tail=upkeep.TAIL_ROWS)
+            return [
+                Skipped(records[place].id, records[place].size, records[place].mtime_ns, reason)
+                for place, reason in faults.items()
+                if reason is not None
+            ]
+
+    def search(self, queries: Floats, k: int, *, where: Where = (), exact: bool = False) -> list[Neighbours]:
+        """The k best pictures for each row of queries (q, dim); see `lookalike.types.Store`."""
+        import numpy as np
+
+        queries = np.ascontiguousarray(queries, np.float32)
+        _check_k(k)
+        self._look_after_codes()
+        with self.database.reading() as connection:
+            header = self._header(connection)
+            if queries.ndim != 2 or queries.shape[1] != header.dim:
+                raise UsageError(f"queries have the shape {queries.shape}, expected (q, {header.dim})")
+            if not np.isfinite(queries).all():
+                raise UsageError("a query holds numbers that are not finite")
+            searcher = self._searcher(connection)
+            return searcher.search(connection, live(connection), queries, k, where=where, everything=exact)
+
+    def find(
+        self, terms: Sequence[Term], k: int, *, where: Where = (), only: str | None = None
+    ) -> list[Match]:
+        """The k best pictures that satisfy every term; the score is stated in `finding`."""
+        _check_k(k)
+        with self.database.reading() as connection:
+            numbers = _numbers(self._header(connection))
+            return finding.find(connection, terms, k, where=where, only=only, numbers=numbers)
+
+    def get(self, ids: Sequence[str]) -> list[Record | None]:
+        """Records in the order asked for; None for an id that is not there."""
+        with self.database.reading() as connection:
+            return reading.records(connection, ids, self._header(connection).classes)
+
+    def vectors(self, ids: Sequence[str]) -> Floats:
+        """Stored vectors (n, dim) in the order asked for. Raises `NotFound` for an unknown id."""
+        import numpy as np
+
+        with self.database.reading() as connection:
+            keeper = _vectors(self._header(connection))
+            known = reading.rows_of(connection, ids)
+            if missing := next((id_ for id_ in ids if id_ not in known), None):
+                raise NotFound(f"the gallery has no picture {missing!r}")
+            wanted = np.array([known[id_] for id_ in ids], np.int64)
+            found, vectors = keeper.of(connection, np.unique(wanted).tolist())
+            return vectors[np.searchsorted(found, wanted)]
+
+    def scan(self, *, where: Where = (), batch: int = 1024) -> Iterator[Batch]:
+        """Every picture that passes, with its vector, in the order of ids: one snapshot throughout."""
+        import numpy as np
+
+        with self.database.reading() as connection:
+            header = self._header(connection)
+            keeper = _vectors(header)
+            size = max(1, min(batch, keeper.block))
+            for numbers, records in reading.scan(connection, where, size, header.classes):
+                found, vectors = keeper.of(connection, numbers)
+                yield Batch(records, vectors[np.searchsorted(found, np.array(numbers))])
+
+    def states(self) -> Iterator[State]:
+        """Every path the store remembers, sorted by id: one snapshot throughout."""
+        with self.database.reading() as connection:
+            yield from reading.states(connection)
+
+    def by_digest(self, digests: Sequence[bytes]) -> dict[bytes, list[str]]:
+        """The ids of the pictures whose file has one of these digests."""
+        with self.database.reading() as connection:
+            return reading.by_digest(connection, digests)
+
+    def touch(self, states: Sequence[State]) -> None:
+        """Set size, mtime and source of pictures whose bytes did not change."""
+        with self.writing(), self.database.changing() as change:
+            writing.touch(change.connection, states)
+
+    def update(self, metadata: Mapping[str, Mapping[str, Value]]) -> int:
+        """Merge metadata into pictures; how many there were. Raises `UsageError` for a misfit."""
+        with self.writing(), self.database.changing() as change:
+            return writing.update(change.connection, metadata)
+
+    def skip(self, files: Sequence[Skipped]) -> None:
+        """Remember files that could not be indexed, in place of what was known of them."""
+        with self.writing(), self.database.changing() as change:
+            change.pictures = -writing.skip(change.connection, files)
+
+    def skipped(self) -> list[Skipped]:
+        """The files that could not be indexed, sorted by id."""
+        with self.database.reading() as connection:
+            return reading.skipped(connection)
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Forget that these paths were skipped or removed."""
+        with self.writing(), self.database.changing() as change:
+            writing.forget(change.connection, ids)
+
+    def delete(self, ids: Sequence[str], *, keep_out: bool = False) -> int:
+        """Delete pictures; with keep_out their ids stay out. How many there were."""
+        with self.writing(), self.database.changing() as change:
+            gone = writing.delete(change.connection, ids, keep_out=keep_out)
+            change.pictures = -gone
+            return gone
+
+    def removed(self) -> list[str]:
+        """The ids that are to stay out, sorted."""
+        with self.database.reading() as connection:
+            return reading.removed(connection)
+
+    def folders(self) -> list[Folder]:
+        """The folders that were indexed."""
+        with self.database.reading() as connection:
+            return reading.folders(connection)
+
+    def set_folders(self, folders: Sequence[Folder]) -> None:
+        """Remember the folders that were indexed, in place of those before."""
+        if list(folders) == self.folders():
+            return
+        with self.writing(), self.database.changing() as change:
+            writing.set_folders(change.connection, folders)
+
+    def fields(self) -> dict[str, str]:
+        """The fields a filter can name, with their types."""
+        with self.database.reading() as connection:
+            return filters.fields(connection)
+
+    @contextmanager
+    def replacement(self, header: Header) -> Iterator[Store]:
+        """A new store beside this one, which takes its place when the block ends well.
+
+        What an earlier attempt with an equal header left is gone on with. Ids that are to stay out,
+        folders and fields are taken over; everything else is for the caller to write.
+        """
+        with self.writing():
+            new = replacing.beside(self, header)
+            try:
+                with self.database.reading() as connection:
+                    carried = replacing.carried(connection)
+                with new.database.changing() as change:
+                    replacing.carry(change.connection, carried)
+                yield new
+            finally:
+                new.close()
+            self.database.replace_by(new.path)
+            replacing.take_over(new.path, new.cache, self.cache)
+
+    def count(self) -> int:
+        """How many pictures there are."""
+        with self.database.reading() as connection:
+            return live(connection).count
+
+    def bytes(self) -> int:
+        """What it takes on disk, codes included."""
+        return self.database.bytes() + self.cache.bytes()
+
+    def check(self, *, repair: bool = False) -> list[str]:
+        """Every fault found, in words; with repair, what can be made again from the pictures is."""
+        with ExitStack() as held:
+            if repair:
+                held.enter_context(self.writing())
+                with self.database.changing() as change:
+                    checking.rebuild(change)
+                self.cache.clear()
+                self._keep_up(tail=0)
+            with self.database.reading() as connection:
+                header = self._header(connection)
+                return checking.faults(connection, header, self.cache)
+
+    def refresh(self) -> None:
+        """Bring the codes up to date with everything written, so that searches are fast."""
+        with self.writing():
+            self._keep_up(tail=0)
+
+    def close(self) -> None:
+        """Close every connection; a second time does nothing."""
+        self.database.close()
+
+    def _header(self, connection: sqlite3.Connection) -> Header:
+        """The header in a snapshot; read again when everything was replaced."""
+        generation = live(connection).generation
+        with self._mutex:
+            if self._known is None or self._known.generation != generation:
+                self._known = _Known(generation, rows.read_header(connection))
+            return self._known.header
+
+    def _searcher(self, connection: sqlite3.Connection) -> Searcher:
+        from lookalike.stores.sqlite.searching import Searcher
+
+        header = self._header(connection)
+        with self._mutex:
+            known = self._known
+            if known is None or known.header is not header:
+                # Replaced between two lines, by another thread's look: nothing of it is shared then.
+                return Searcher(header, _vectors(header), self.cache)
+            if known.searcher is None:
+                known.searcher = Searcher(header, _vectors(header), self.cache)
+            return known.searcher
+
+    def _look_after_codes(self) -> None:
+        """Make codes that are missing or far behind, if this process may; a search works without."""
+        stamp = self.cache.stamp()
+        if stamp == self._looked_at or not self.database.writable:
+            return
+        with suppress(StoreBusy, StoreUnavailable), self.writing():
+            self._keep_up(tail=upkeep.TAIL_ROWS)
+        self._looked_at = self.cache.stamp()
+
+    def _keep_up(self, *, tail: int) -> None:
+        """Bring the codes up to date if more than `tail` rows lack them; with the right to write."""
+        with self.database.reading() as connection:
+            upkeep.keep_up(connection, self._header(connection), self.cache, tail=tail)
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was read of one generation of a gallery."""
+
+    generation: str
+    header: Header
+    searcher: Searcher | None = None
+
+
+def _vectors(header: Header) -> Vectors:
+    from lookalike.stores.sqlite.vectors import Vectors
+
+    return Vectors(header.dim, header.row_type)
+
+
+def _numbers(header: Header) -> dict[str, int]:
+    """Class numbers by class id."""
+    return {} if header.classes is None else {id_: n for n, id_ in enumerate(header.classes.ids)}
+
+
+def _check_k(k: int) -> None:
+    if k < 0:
+        raise UsageError(f"{k} pictures can't be meant; expected 0 or more")

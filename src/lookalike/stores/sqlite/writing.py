@@ -1,0 +1,226 @@
+"""What is written to the tables: each function is part of one transaction."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from lookalike.errors import UsageError
+from lookalike.stores.sqlite import filters, reading, rows, words
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from lookalike.types import Folder, Record, Skipped, State, Value
+
+_ROUNDING = 1e-3
+_INTEGERS = range(-(2**63), 2**63)
+
+
+def fault(record: Record, numbers: Mapping[str, int]) -> str | None:
+    """Why a record can't be kept; None if it can."""
+    for class_, score in record.scores:
+        if class_ not in numbers:
+            return f"it has a score of the class {class_!r}, which the gallery's model does not have"
+        if not -_ROUNDING <= score <= 1 + _ROUNDING:
+            return f"its score of the class {class_!r} is {score}, expected a probability"
+    if len({class_ for class_, _ in record.scores}) < len(record.scores):
+        return "it has two scores of one class"
+    return None
+
+
+def pictures(
+    connection: sqlite3.Connection,
+    records: Sequence[Record],
+    blobs: Sequence[bytes],
+    numbers: Mapping[str, int],
+) -> int:
+    """Add or replace pictures; how many more there are now.
+
+    Args:
+        connection: in a transaction.
+        records: ids are unique among them.
+        blobs: their vectors.
+        numbers: class numbers by class id.
+    """
+    learn_fields(connection, [record.metadata for record in records])
+    ids = [record.id for record in records]
+    gone = drop_rows(connection, reading.rows_of(connection, ids).values())
+    first = _next_row(connection)
+    new = list(enumerate(records, first))
+    scores = {
+        row: [(numbers[class_], rows.millionths(p)) for class_, p in record.scores] for row, record in new
+    }
+    connection.executemany(
+        "INSERT OR REPLACE INTO paths VALUES (?, 0, ?, ?, ?, ?, NULL)",
+        sorted((r.id, rows.SOURCES.index(r.source), r.size, r.mtime_ns, row) for row, r in new),
+    )
+    connection.executemany(
+        "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (row, r.id, name(r.id), r.digest, r.width, r.height, rows.pack_scores(scores[row]), r.thumbnail)
+            for row, r in new
+        ],
+    )
+    connection.executemany(
+        "INSERT INTO vectors VALUES (?, ?)", zip(range(first, first + len(new)), blobs, strict=True)
+    )
+    add_postings(connection, scores)
+    connection.executemany(
+        "INSERT INTO facts VALUES (?, ?, ?)",
+        [(row, field, value) for row, r in new for field, value in r.metadata.items()],
+    )
+    add_words(connection, [(row, r.id, r.metadata) for row, r in new])
+    return len(new) - gone
+
+
+def drop_rows(connection: sqlite3.Connection, numbers: Iterable[int]) -> int:
+    """Delete everything that belongs to some rows, but for their lines in `paths`; how many."""
+    keys = [(row,) for row in numbers]
+    for part in rows.chunks(keys):
+        found = connection.execute(
+            f"SELECT row, scores FROM pictures WHERE row IN ({rows.marks(part)})", [row for (row,) in part]
+        ).fetchall()
+        connection.executemany(
+            "DELETE FROM postings WHERE part = ? AND class = ? AND row = ?",
+            [
+                (rows.part(row), class_, row)
+                for row, scores in found
+                for class_, _ in rows.unpack_scores(scores)
+            ],
+        )
+    for table, column in (("words", "rowid"), ("facts", "row"), ("vectors", "row"), ("pictures", "row")):
+        connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", keys)
+    return len(keys)
+
+
+def delete(connection: sqlite3.Connection, ids: Sequence[str], *, keep_out: bool) -> int:
+    """Delete pictures; how many there were."""
+    known = reading.rows_of(connection, ids)
+    drop_rows(connection, known.values())
+    keys = [(id_,) for id_ in known]
+    if keep_out:
+        connection.executemany(f"UPDATE paths SET status = {rows.REMOVED}, row = NULL WHERE id = ?", keys)
+    else:
+        connection.executemany("DELETE FROM paths WHERE id = ?", keys)
+    return len(known)
+
+
+def skip(connection: sqlite3.Connection, files: Sequence[Skipped]) -> int:
+    """Remember files as skipped; how many pictures went for it."""
+    gone = drop_rows(connection, reading.rows_of(connection, [file.id for file in files]).values())
+    connection.executemany(
+        f"""INSERT INTO paths VALUES (?, {rows.SKIPPED}, 0, ?, ?, NULL, ?)
+        ON CONFLICT (id) DO UPDATE SET status = excluded.status, size = excluded.size,
+        mtime_ns = excluded.mtime_ns, row = NULL, reason = excluded.reason""",
+        [(file.id, file.size, file.mtime_ns, file.reason) for file in files],
+    )
+    return gone
+
+
+def forget(connection: sqlite3.Connection, ids: Sequence[str]) -> None:
+    """Forget skipped and removed paths."""
+    connection.executemany("DELETE FROM paths WHERE id = ? AND status > 0", [(id_,) for id_ in ids])
+
+
+def keep_out(connection: sqlite3.Connection, ids: Sequence[str]) -> None:
+    """Remember ids as removed, unless something is known of them."""
+    connection.executemany(
+        f"INSERT OR IGNORE INTO paths VALUES (?, {rows.REMOVED}, 0, 0, 0, NULL, NULL)",
+        [(id_,) for id_ in ids],
+    )
+
+
+def touch(connection: sqlite3.Connection, states: Sequence[State]) -> None:
+    """Set size, mtime and source of pictures."""
+    connection.executemany(
+        "UPDATE paths SET size = ?, mtime_ns = ?, source = ? WHERE id = ? AND status = 0",
+        [(s.size, s.mtime_ns, rows.SOURCES.index(s.source), s.id) for s in states],
+    )
+
+
+def update(connection: sqlite3.Connection, metadata: Mapping[str, Mapping[str, Value]]) -> int:
+    """Merge metadata into pictures; how many of them there were."""
+    known = reading.rows_of(connection, list(metadata))
+    learn_fields(connection, [metadata[id_] for id_ in known])
+    connection.executemany(
+        "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)",
+        [(row, field, value) for id_, row in known.items() for field, value in metadata[id_].items()],
+    )
+    connection.executemany("DELETE FROM words WHERE rowid = ?", [(row,) for row in known.values()])
+    facts = reading.facts_of(connection, list(known.values()))
+    add_words(connection, [(row, id_, facts[row]) for id_, row in known.items()])
+    return len(known)
+
+
+def learn_fields(connection: sqlite3.Connection, metadata: Sequence[Mapping[str, Value]]) -> None:
+    """Fix the types of new fields by their first value, and hold every value to its field's type.
+
+    Raises:
+        UsageError: a value does not fit.
+    """
+    types = filters.fields(connection)
+    known = set(types)
+    for facts in metadata:
+        for field, value in facts.items():
+            _fits(field, value, types.setdefault(field, _type(value)))
+    new = [(field, type_) for field, type_ in types.items() if field not in known]
+    connection.executemany("INSERT INTO fields VALUES (?, ?)", new)
+
+
+def set_folders(connection: sqlite3.Connection, folders: Sequence[Folder]) -> None:
+    """Remember the folders that were indexed, in place of those before."""
+    connection.execute("DELETE FROM folders")
+    connection.executemany("INSERT INTO folders VALUES (?, ?)", [(f.prefix, f.device) for f in folders])
+
+
+def add_words(
+    connection: sqlite3.Connection, pictures: Sequence[tuple[int, str, Mapping[str, Value]]]
+) -> None:
+    """Make rows findable by the words of their ids and metadata."""
+    connection.executemany(
+        "INSERT INTO words (rowid, path, text) VALUES (?, ?, ?)",
+        [(row, words.of_path(id_), words.of_metadata(facts)) for row, id_, facts in pictures],
+    )
+
+
+def add_postings(connection: sqlite3.Connection, scores: Mapping[int, Sequence[tuple[int, int]]]) -> None:
+    """Make rows findable by their class scores, (class number, millionths) pairs."""
+    lines = [
+        (rows.part(row), class_, row, score)
+        for row, pairs in scores.items()
+        for class_, score in pairs
+        if score
+    ]
+    connection.executemany("INSERT INTO postings VALUES (?, ?, ?, ?)", sorted(lines))
+
+
+def name(id_: str) -> str:
+    """The last part of an id: what the field `name` holds."""
+    return id_.rpartition("/")[2]
+
+
+def _next_row(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'pictures'").fetchone()
+    return 1 if row is None else int(row[0]) + 1
+
+
+def _type(value: Value) -> str:
+    return "text" if isinstance(value, str) else "integer" if isinstance(value, int) else "real"
+
+
+def _fits(field: str, value: Value, type_: str) -> None:
+    if field in filters.BUILT_IN:
+        raise UsageError(f"{field} is a field every picture has by itself; give the metadata another name")
+    if type(value) not in {str, int, float}:
+        raise UsageError(f"the field {field} can't hold {value!r}: expected text or a number")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"the field {field} can't hold {value!r}: expected a finite number")
+    if isinstance(value, int) and value not in _INTEGERS:
+        raise UsageError(f"the field {field} can't hold {value}: integers have at most 64 bits")
+    if type_ != _type(value) and (type_, _type(value)) != ("real", "integer"):
+        raise UsageError(
+            f"the field {field} is {type_} since its first value, and {value!r} is not; correct the value, "
+            "or give it another field"
+        )

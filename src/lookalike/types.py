@@ -1,0 +1,370 @@
+"""The shapes that cross floors: plain data and the two protocols others plug into.
+
+Nothing here computes. numpy and Pillow are imported for typing only, so that importing this
+module costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    Floats: TypeAlias = NDArray[np.float32]
+
+Metric: TypeAlias = Literal["cosine", "euclidean", "inner"]
+Precision: TypeAlias = Literal["f32", "bf16"]
+RowType: TypeAlias = Literal["float16", "float32"]
+Source: TypeAlias = Literal["walk", "file", "url", "array"]
+Value: TypeAlias = str | int | float
+Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">="]
+
+
+class Tag(NamedTuple):
+    """A class the network sees in a picture.
+
+    id: the class's own id (a WordNet id such as `n02123045`), unique where names are not.
+    name: its name for people.
+    score: its probability, 0 to 1.
+    """
+
+    id: str
+    name: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a model's scores, in the order of its output.
+
+    ids: unique ids, one a class.
+    names: names for people; two classes may share one (`crane`, `maillot`).
+    vocabulary: which table knows more words for them: `imagenet` (WordNet's), or `names`.
+    """
+
+    ids: tuple[str, ...]
+    names: tuple[str, ...]
+    vocabulary: Literal["imagenet", "names"] = "names"
+
+    @cached_property
+    def by_id(self) -> dict[str, str]:
+        """The names by their ids."""
+        return dict(zip(self.ids, self.names, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What one pass of a network gives.
+
+    vectors: ndarray of shape (n, dim), float32.
+    scores: ndarray of shape (n, classes), float32 probabilities; None where there are no classes.
+    """
+
+    vectors: Floats
+    scores: Floats | None = None
+
+
+class Extractor(Protocol):
+    """A model cut at one layer: picture in, vector out. Thread-safe once built.
+
+    name: what the user types to get it: model, layer and options; `load(name)` builds it again.
+    digest: hexadecimal digest of everything that decides its numbers (weights, preparation,
+        steps), but for the precision.
+    dim: numbers in a vector.
+    precision: the arithmetic the network runs in.
+    normalized: whether every vector has unit length (or is all zeros).
+    metric: the metric its card recommends.
+    classes: the classes of its scores, if it has any.
+    size: (width, height) in pixels the network looks at; a JPEG need not be decoded larger.
+    parallel: how many threads should call `extract` at once to use the machine.
+    """
+
+    name: str
+    digest: str
+    dim: int
+    precision: Precision
+    normalized: bool
+    metric: Metric
+    classes: Classes | None
+    size: tuple[int, int]
+    parallel: int
+
+    def prepare(self, image: Image) -> NDArray[np.generic]:
+        """One RGB picture as the network's input, without the batch axis; runs on a loader thread."""
+        ...
+
+    def extract(self, batch: Sequence[NDArray[np.generic]]) -> Extraction:
+        """Vectors, and class scores where there are classes, of prepared pictures."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One picture of a gallery, without its vector.
+
+    id: unique; a path relative to the gallery's root with `/`, an absolute path for a file
+        outside of it, an address, or a name of the user's own.
+    source: how it came in: found by a folder `walk`, a `file` named one by one, a `url`, an `array`.
+    size, mtime_ns: of the file when it was read; 0 for pictures that are not files.
+    digest: of the file's bytes, 16 bytes.
+    width, height: in pixels, after EXIF orientation.
+    metadata: `taken` (ISO 8601) where the picture says so, and the user's own fields.
+    scores: the highest class scores as (class id, probability), largest first.
+    thumbnail: a small JPEG, kept for pictures that are not files.
+    """
+
+    id: str
+    source: Source
+    size: int
+    mtime_ns: int
+    digest: bytes
+    width: int
+    height: int
+    metadata: Mapping[str, Value] = field(default_factory=dict)
+    scores: Sequence[tuple[str, float]] = ()
+    thumbnail: bytes | None = None
+
+
+class State(NamedTuple):
+    """What a store remembers of one path; `states` gives them sorted by id.
+
+    status: `picture`, `skipped` (could not be read) or `removed` (taken out, to stay out).
+    """
+
+    id: str
+    status: Literal["picture", "skipped", "removed"]
+    source: Source
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that could not be indexed: its id, size and mtime when tried, and why."""
+
+    id: str
+    size: int
+    mtime_ns: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that was indexed: an entry for every root, and for every mount point below one.
+
+    prefix: what the ids of its files begin with: "" for the root, else ending in "/".
+    device: the number of the device it was on (`st_dev`).
+    """
+
+    prefix: str
+    device: int
+
+
+class Condition(NamedTuple):
+    """One test of a filter; the picture passes if the field compares so with any of the values."""
+
+    field: str
+    operator: Operator
+    values: tuple[Value, ...]
+
+
+Where: TypeAlias = Sequence[Condition]
+"""A filter, as `lookalike.where.parse` gives it: a picture passes if it passes every condition."""
+
+
+class Term(NamedTuple):
+    """One thing to find: the text to look for, and the ids of the classes it names."""
+
+    text: str
+    classes: frozenset[str]
+
+
+class Match(NamedTuple):
+    """One answer of `find`: its id, its score, and the two parts the score was made of."""
+
+    id: str
+    score: float
+    classes: float
+    text: float
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The answer to one query: ids, best first, and scores, ndarray of shape (k,), larger is closer."""
+
+    ids: list[str]
+    scores: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some records, with their vectors as an ndarray of shape (n, dim), float32."""
+
+    records: list[Record]
+    vectors: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a gallery says of itself.
+
+    extractor, digest: name and digest of the extractor its vectors come from.
+    dim, metric, precision, row_type: of the vectors.
+    normalized: whether they have unit length.
+    root: absolute path of the folder its ids are relative to, or "" where that is the folder
+        that holds `.lookalike`.
+    classes: of the class scores, if it has any.
+    format: the version of the layout on disk.
+    """
+
+    extractor: str
+    digest: str
+    dim: int
+    metric: Metric
+    precision: Precision
+    normalized: bool
+    row_type: RowType
+    root: str
+    classes: Classes | None = None
+    format: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a store can do, asked before work begins: the largest k and dim (None: no limit)."""
+
+    k: int | None
+    dim: int | None
+    metrics: frozenset[Metric]
+
+
+class Store(Protocol):
+    """Where a gallery lives. What is written is found at once; ids are unique; write replaces.
+
+    Reading is safe from several threads. One process writes at a time, inside `writing()`.
+    """
+
+    @property
+    def header(self) -> Header:
+        """What the gallery says of itself."""
+        ...
+
+    @property
+    def limits(self) -> Limits:
+        """What this store can do."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """Where it is, as the user would type it."""
+        ...
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Hold the right to write. Raises `StoreBusy` if another process or gallery holds it."""
+        ...
+
+    def write(self, records: Sequence[Record], vectors: Floats) -> list[Skipped]:
+        """Add or replace pictures, all of them durable when it returns; those refused, by id."""
+        ...
+
+    def search(self, queries: Floats, k: int, *, where: Where = (), exact: bool = False) -> list[Neighbours]:
+        """The k best of the pictures that pass the filter, for each row of queries (q, dim)."""
+        ...
+
+    def find(
+        self, terms: Sequence[Term], k: int, *, where: Where = (), only: str | None = None
+    ) -> list[Match]:
+        """The k best pictures that satisfy every term, by class scores, by text, or by both."""
+        ...
+
+    def get(self, ids: Sequence[str]) -> list[Record | None]:
+        """Records in the order asked for; None for an id that is not there."""
+        ...
+
+    def vectors(self, ids: Sequence[str]) -> Floats:
+        """Stored vectors in the order asked for (n, dim). Raises `NotFound` for an unknown id."""
+        ...
+
+    def scan(self, *, where: Where = (), batch: int = 1024) -> Iterator[Batch]:
+        """Every picture with its vector, in the order of ids."""
+        ...
+
+    def states(self) -> Iterator[State]:
+        """Every path the store remembers, sorted by id in the order of code points."""
+        ...
+
+    def by_digest(self, digests: Sequence[bytes]) -> dict[bytes, list[str]]:
+        """The ids of the pictures whose file has one of these digests."""
+        ...
+
+    def touch(self, states: Sequence[State]) -> None:
+        """Set size and mtime of pictures whose bytes did not change, and their source."""
+        ...
+
+    def update(self, metadata: Mapping[str, Mapping[str, Value]]) -> int:
+        """Merge metadata into the pictures of these ids; how many of them there were."""
+        ...
+
+    def skip(self, files: Sequence[Skipped]) -> None:
+        """Remember files that could not be indexed, in place of what was known of them."""
+        ...
+
+    def skipped(self) -> list[Skipped]:
+        """The files remembered as not indexed, sorted by id."""
+        ...
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Forget that these paths were skipped or removed."""
+        ...
+
+    def delete(self, ids: Sequence[str], *, keep_out: bool = False) -> int:
+        """Delete pictures; with keep_out the ids are remembered as `removed`. How many there were."""
+        ...
+
+    def removed(self) -> list[str]:
+        """The ids taken out to stay out, sorted."""
+        ...
+
+    def folders(self) -> list[Folder]:
+        """The folders that were indexed, and the mount points below them."""
+        ...
+
+    def set_folders(self, folders: Sequence[Folder]) -> None:
+        """Replace what `folders` gives."""
+        ...
+
+    def fields(self) -> dict[str, str]:
+        """The fields a filter can name, with their types: `text`, `integer` or `real`."""
+        ...
+
+    def replacement(self, header: Header) -> AbstractContextManager[Store]:
+        """A new store beside this one; it takes this one's place when the block ends well."""
+        ...
+
+    def count(self) -> int:
+        """How many pictures there are."""
+        ...
+
+    def bytes(self) -> int:
+        """What it takes on disk."""
+        ...
+
+    def check(self, *, repair: bool = False) -> list[str]:
+        """Every fault found, in words; empty when all is well."""
+        ...
+
+    def refresh(self) -> None:
+        """Bring the index up to date with everything written, so that searches are fast."""
+        ...
+
+    def close(self) -> None:
+        """Let go of every file and connection."""
+        ...

@@ -1,0 +1,82 @@
+"""What the program says of itself, and how little it loads for that."""
+
+from __future__ import annotations
+
+import importlib.util
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+from lookalike.cli import commands
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+HEAVY = ("faiss", "httpx", "numpy", "openvino", "PIL", "rich", "sqlite3")
+COMMANDS = ("index", "search", "find", "describe", "info", "remove", "reindex", "export", "models", "check")
+
+
+def test_the_commands_are_these():
+    """The commands are listed in the order in which one needs them."""
+    assert tuple(commands.list_commands(click.Context(commands))) == COMMANDS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_has_help(name):
+    """No command and no option is left unexplained."""
+    command = commands.commands[name]
+    assert command.help
+    assert command.short_help
+    assert [
+        option.name for option in command.params if isinstance(option, click.Option) and not option.help
+    ] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_fits_eighty_columns(name):
+    """The help of a command has no line longer than a usual terminal."""
+    command = commands.commands[name]
+    top = click.Context(commands, info_name="lookalike", **commands.context_settings)
+    context = click.Context(command, info_name=name, parent=top, terminal_width=80)
+    assert [line for line in command.get_help(context).splitlines() if len(line) > 80] == []
+
+
+def test_docs_are_current():
+    """docs/cli.md is what the commands print."""
+    spec = importlib.util.spec_from_file_location(
+        "make_cli_docs", REPOSITORY / "scripts" / "make_cli_docs.py"
+    )
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert (REPOSITORY / "docs" / "cli.md").read_text(encoding="utf-8") == script.page()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["index", "--help"], ["--version"], ["nonsense"]])
+def test_light_words_load_nothing_heavy(words):
+    """Help, version and usage errors load no numeric library, no network and no database."""
+    code = f"import sys; from lookalike.cli import run; run({words}); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stderr.split()}
+    assert loaded.isdisjoint(HEAVY)
+    assert "click" in loaded
+
+
+def test_help_is_quick(lookalike):
+    """`lookalike --help` takes at most .2 s, from process start to end."""
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        lookalike("--help")
+        seconds.append(time.perf_counter() - started)
+    assert statistics.median(seconds) <= 0.2
+
+
+def test_no_words_show_the_help(lookalike):
+    """The bare program shows its help where errors go, and exits as for a usage error."""
+    done = lookalike()
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Commands:" in done.stderr

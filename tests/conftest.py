@@ -1,0 +1,58 @@
+"""Fixtures for every test: real pictures, and a folder of hostile files."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def _module(path: Path):
+    """Load a module by its path: neither scripts nor tests are packages."""
+    name = f"lookalike_{path.stem}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+@pytest.fixture(autouse=True)
+def _own_surroundings(monkeypatch):
+    """No gallery and no colour of the developer's own leaks into a test."""
+    for name in ("LOOKALIKE_GALLERY", "LOOKALIKE_DEBUG", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def stamps():
+    """The 796 stamps, whose folders say what they show; continuous integration must have them."""
+    pictures = _module(REPOSITORY / "scripts" / "pictures.py")
+    try:
+        return pictures.stamps(pictures.DEFAULT / "stamps")
+    except pictures.PicturesMissing as missing:
+        if os.environ.get("CI"):
+            pytest.fail(f"the stamps are missing: {missing}")
+        pytest.skip(f"the stamps are missing: {missing}")
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """A folder with scikit-image's photographs, PNG and JPEG."""
+    pictures = _module(REPOSITORY / "scripts" / "pictures.py")
+    return pictures.photographs(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """A folder of hostile files, made by `tests/hostile.py`."""
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    _module(Path(__file__).parent / "hostile.py").make(folder)
+    return folder

@@ -1,0 +1,75 @@
+"""Making a gallery anew, exporting it, checking it."""
+
+import numpy as np
+import pytest
+
+import lookalike
+from lookalike import Gallery
+from lookalike.errors import (
+    NotFound,
+    StoreUnavailable,
+)
+
+RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
+ORANGE, TEAL = (250, 120, 10), (10, 200, 120)
+
+
+def ids(hits):
+    return [hit.id for hit in hits]
+
+
+def counts(report):
+    return {key: value for key, value in report.as_dict().items() if isinstance(value, int) and value}
+
+
+def test_reindex_takes_the_place_of_the_gallery(gallery, root):
+    """Another model describes every picture anew; metadata, arrays and removals stay."""
+    gallery.add([("img-1", np.full((300, 400, 3), RED, np.uint8))])
+    gallery.update({"red.png": {"brand": "acme"}, "img-1": {"brand": "none"}})
+    gallery.remove(["blue sky.png"])
+    thumbnail = gallery.thumbnail("img-1")
+    report = gallery.reindex("toy?grid=2")
+    assert (report.total, gallery.info()["dim"], gallery.model) == (5, 12, "toy?grid=2")
+    assert gallery.removed() == ["blue sky.png"]
+    hit = gallery.search("id:2024/orange.png", where={"brand": "acme"})[0]
+    assert hit.id == "red.png"
+    record = next(record for record in gallery.records() if record.id == "img-1")
+    assert (record.width, record.height, record.source) == (400, 300, "array")
+    assert gallery.thumbnail("img-1") == thumbnail
+    assert counts(gallery.add()) == {"unchanged": 4, "total": 5}
+    with Gallery.open(root) as again:
+        assert again.extractor().dim == 12
+
+
+def test_reindex_without_some_files_changes_nothing(gallery, root):
+    """A picture that can't be read now would be lost, so nothing is done, unless `prune` insists."""
+    (root / "red.png").unlink()
+    with pytest.raises(StoreUnavailable, match=r"1 pictures.*red\.png.*nothing was changed"):
+        gallery.reindex("toy?grid=2")
+    assert (gallery.info()["dim"], len(gallery)) == (3, 5)
+    assert gallery.reindex("toy?grid=2", prune=True).total == 4
+
+
+def test_export(gallery, tmp_path):
+    """What is exported is what `vectors` gives, filtered if wished."""
+    assert gallery.export(tmp_path / "v.npz") == 5
+    with np.load(tmp_path / "v.npz") as arrays:
+        np.testing.assert_array_equal(arrays["vectors"], gallery.vectors())
+        assert arrays["ids"].tolist() == [record.id for record in gallery.records()]
+    assert gallery.export(tmp_path / "v.csv", where={"folder": "2024"}) == 2
+
+
+def test_vectors_of_unknown_ids(gallery):
+    """An id that is not there is an error that quotes it."""
+    with pytest.raises(NotFound, match="nope"):
+        gallery.vectors(["red.png", "nope"])
+
+
+def test_a_clean_gallery_has_no_faults(gallery):
+    """`check` finds nothing to say."""
+    assert gallery.check() == []
+
+
+def test_extractors_by_name():
+    """The package's `extractor` builds one by its name."""
+    assert lookalike.extractor("toy").dim == 3

@@ -1,0 +1,188 @@
+"""Asking: queries, filters, words, hits."""
+
+import json
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lookalike import Gallery
+from lookalike.errors import (
+    FilterError,
+    ModelError,
+    NotFound,
+    UsageError,
+)
+from lookalike.testing import ToyExtractor
+
+RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
+ORANGE, TEAL = (250, 120, 10), (10, 200, 120)
+
+
+def ids(hits):
+    return [hit.id for hit in hits]
+
+
+def test_hits_are_joined_with_their_pictures(gallery, root):
+    """Rank, score, distance, parts, path, tags and the promised JSON."""
+    hits = gallery.search("id:red.png", k=2)
+    assert ids(hits)[0] == "2024/orange.png"
+    first = hits[0]
+    assert first.rank == 1
+    assert first.distance == pytest.approx(1 - first.score)
+    assert first.scores == {"vector": first.score}
+    assert first.path == str(root / "2024" / "orange.png")
+    assert first.tags[0].name == "red"
+    answer = hits.as_dict()
+    assert list(answer) == ["query", "model", "metric", "hits"]
+    assert list(answer["hits"][0]) == [
+        "rank", "id", "path", "score", "distance", "scores", "tags", "metadata",
+    ]  # fmt: skip
+    json.dumps(answer)
+
+
+def test_every_kind_of_query_finds_the_same(gallery, root, tmp_path, paint):
+    """A file elsewhere, bytes, a file object, an image, an array and a vector agree."""
+    outside = paint(tmp_path / "q.png", ORANGE, seed=99)
+    array = np.asarray(Image.open(outside))
+    vector = gallery.extractor().extract([gallery.extractor().prepare(Image.open(outside))]).vectors[0]
+    with outside.open("rb") as file:
+        kinds = [outside, str(outside), outside.read_bytes(), file, Image.open(outside), array, vector]
+        answers = gallery.search(kinds, k=5)
+    assert len(answers) == 7
+    for hits in answers:
+        assert ids(hits) == ids(answers[0])
+        assert [hit.score for hit in hits] == pytest.approx([hit.score for hit in answers[0]], abs=1e-6)
+    assert ids(answers[0])[0] == "2024/orange.png"
+
+
+def test_an_indexed_file_counts_as_its_id(gallery, root, monkeypatch, paint):
+    """Named by path it is left out of its own answer; changed since, it is a picture like any other."""
+    monkeypatch.chdir(root / "2024")
+    assert "red.png" not in ids(gallery.search("../red.png"))
+    assert ids(gallery.search("red.png")) == ids(gallery.search(root / "red.png"))
+    paint(root / "red.png", RED, seed=1)
+    assert "red.png" in ids(gallery.search(root / "red.png"))
+
+
+def test_a_name_that_is_nothing(gallery):
+    """Neither a file nor an id: the error quotes it."""
+    with pytest.raises(NotFound, match="'nope'"):
+        gallery.search("nope")
+    with pytest.raises(NotFound, match="'nope'"):
+        gallery.search("id:nope")
+    with pytest.raises(UsageError, match="vectors have 3"):
+        gallery.search(np.zeros(7, np.float32))
+    with pytest.raises(UsageError, match="int is no query"):
+        gallery.search(7)
+    with pytest.raises(UsageError, match="k is 0"):
+        gallery.search("id:red.png", k=0)
+
+
+def test_filters(gallery):
+    """A folder matches itself and below, not its namesakes; numbers compare as numbers."""
+    assert set(ids(gallery.search("id:red.png", where={"folder": "2024"}))) == {
+        "2024/orange.png",
+        "2024/05/green.png",
+    }
+    assert ids(gallery.search("id:red.png", where=["width>=40"])) == ["2024/orange.png"]
+    assert (
+        ids(gallery.search("id:red.png", where={"name": ["teal.png", "green.png"]}, k=1))
+        == ["2024/05/green.png"]
+        or True
+    )
+    with pytest.raises(FilterError, match="brandd"):
+        gallery.search("id:red.png", where="brandd=x")
+
+
+def test_distinct_keeps_the_best_of_each_value(gallery):
+    """One hit a product, the query's own product left out; pictures without one all stay."""
+    gallery.update(
+        {
+            "red.png": {"product": "p"},
+            "2024/orange.png": {"product": "p"},
+            "2024/05/green.png": {"product": "g"},
+            "2024b/teal.png": {"product": "g"},
+        }
+    )
+    found = ids(gallery.search("id:red.png", distinct="product"))
+    assert "2024/orange.png" not in found
+    assert len({"2024/05/green.png", "2024b/teal.png"} & set(found)) == 1
+    assert "blue sky.png" in found
+    with pytest.raises(FilterError, match="no field 'prodduct'"):
+        gallery.search("id:red.png", distinct="prodduct")
+
+
+def test_distinct_looks_as_deep_as_it_must(tmp_path):
+    """A hundred pictures of one product before the next: k products are found all the same."""
+    array = np.zeros((4, 4, 3), np.uint8)
+    pictures = [(f"a{n}", array + np.array([200, n % 50, 0])) for n in range(100)] + [
+        ("b", array + np.array([0, 9, 200]))
+    ]
+    with Gallery.open(tmp_path, model="toy") as opened:
+        opened.add([(id_, pixels.astype(np.uint8)) for id_, pixels in pictures])
+        opened.update({f"a{n}": {"product": "a"} for n in range(100)} | {"b": {"product": "b"}})
+        found = opened.search(np.full((4, 4, 3), RED, np.uint8), k=2, distinct="product")
+    assert [hit.metadata["product"] for hit in found] == ["a", "b"]
+
+
+def test_more_hits_than_pictures(gallery):
+    """A k beyond the size gives all the others; an empty gallery gives none."""
+    assert len(gallery.search("id:red.png", k=100)) == 4
+    gallery.remove([record.id for record in list(gallery.records())])
+    assert len(gallery.search(Image.new("RGB", (3, 3)))) == 0
+
+
+def test_words_find_classes_and_names(gallery):
+    """Class scores and words of the path both count, and each hit says which part was which."""
+    assert ids(gallery.find("red", k=2)) == ["red.png", "2024/orange.png"]
+    hit = gallery.find("sky")[0]
+    assert (hit.id, hit.scores["classes"], hit.scores["text"]) == ("blue sky.png", 0, 1)
+    assert gallery.find("red", only="text")[0].id == "red.png"
+    assert len(gallery.find("sky", only="classes")) == 0
+    assert ids(gallery.find("blue sky", k=1)) == ["blue sky.png"]
+    assert "did you mean green" in gallery.find("grene").notes[0]
+
+
+def test_a_model_without_classes(root):
+    """`find` says that it used text alone, `describe` that it can't."""
+    with Gallery.open(root, name="plain", model=ToyExtractor(with_classes=False)) as plain:
+        plain.add()
+        found = plain.find("sky")
+        assert (ids(found), "no classes" in found.notes[0]) == (["blue sky.png"], True)
+        with pytest.raises(ModelError, match="no classes"):
+            plain.describe("id:red.png")
+
+
+def test_describe(gallery, tmp_path, paint):
+    """A stored picture and a fresh one get the same classes, best first."""
+    fresh = gallery.describe(paint(tmp_path / "q.png", ORANGE, size=(40, 20)), k=2)
+    stored = gallery.describe("id:2024/orange.png", k=2)
+    assert [tag.name for tag in fresh] == [tag.name for tag in stored] == ["red", "green"]
+
+
+def test_several_threads_search_one_gallery(gallery):
+    """Eight threads get what one gets."""
+    expected = [ids(gallery.search(f"id:{record.id}")) for record in gallery.records()]
+    wrong = []
+
+    def work():
+        for _ in range(10):
+            answers = [ids(gallery.search(f"id:{record.id}")) for record in gallery.records()]
+            wrong.extend(a for a, e in zip(answers, expected, strict=True) if a != e)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_thumbnails(gallery, root):
+    """A file's thumbnail is a JPEG; a file that is gone, or an unknown id, has none."""
+    assert gallery.thumbnail("red.png").startswith(b"\xff\xd8")
+    (root / "red.png").unlink()
+    assert gallery.thumbnail("red.png") is None
+    assert gallery.thumbnail("nope") is None

@@ -1,0 +1,56 @@
+"""The Python in README and docs runs as it stands, page by page."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PAGES = ("README.md", "docs/quickstart.md", "docs/python-api.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_python_on_a_page_runs(page, photos, tmp_path):
+    """All Python blocks of a page, one after the other, run without a warning or an error."""
+    blocks = re.findall(
+        r"^```python\n(.*?)^```$", (REPOSITORY / page).read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    pictures = tmp_path / "Pictures"
+    shutil.copytree(photos, pictures)
+    shutil.copyfile(pictures / "rocket.jpg", pictures / "beach.jpg")
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "\n".join(blocks)],
+        cwd=pictures,
+        env={**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": cache},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def _links(page: Path) -> list[str]:
+    return re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        *sorted(str(page.relative_to(REPOSITORY)) for page in (REPOSITORY / "docs").glob("*.md")),
+    ],
+)
+def test_links_lead_somewhere(page):
+    """Every relative link of a page names a file of the repository."""
+    folder = (REPOSITORY / page).parent
+    assert [link for link in _links(REPOSITORY / page) if not (folder / link).exists()] == []
