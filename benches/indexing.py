@@ -21,9 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import pictures
 from PIL import Image
-from setting import DATA, figure, median_seconds
+from setting import DATA, figure, median_seconds, pictures
 
 from lookalike import extractor, images
 from lookalike.extractors import best_precision
@@ -44,8 +43,14 @@ def main() -> None:
         rate, memory = index(folder, precision)
         what = f"index {wishes.pictures:,} JPEG 640×480, {precision}"
         figure(what, f"{rate:.0f}/s", f"{limit:.0f}/s, the limit", f"{rate / limit:.2f}", "≥ .85")
-        half, less = index(folder, precision, limit=wishes.pictures // 4)
-        figure(f"{what}, peak memory", f"{memory:.0f} MB", f"{less:.0f} MB at a quarter", f"{memory / less:.2f}", "≤ 700 MB, flat")
+        _half, less = index(folder, precision, limit=wishes.pictures // 4)
+        figure(
+            f"{what}, peak memory",
+            f"{memory:.0f} MB",
+            f"{less:.0f} MB at a quarter",
+            f"{memory / less:.2f}",
+            "≤ 700 MB, flat",
+        )
         if keras is not None:
             goal = "≥ 15" if precision == "bf16" else "(float32)"
             figure(what, f"{rate:.0f}/s", f"{keras:.1f}/s, MobileNet.predict", f"{rate / keras:.1f}", goal)
@@ -64,8 +69,12 @@ def jpegs(folder: Path, count: int) -> Path:
         source = sources[number % len(sources)]
         share = rng.uniform(0.6, 1.0)
         width, height = (max(2, int(side * share)) for side in source.size)
-        left, top = (int(rng.integers(0, a - b + 1)) for a, b in zip(source.size, (width, height), strict=True))
-        part = source.crop((left, top, left + width, top + height)).resize((640, 480), Image.Resampling.BICUBIC)
+        left, top = (
+            int(rng.integers(0, a - b + 1)) for a, b in zip(source.size, (width, height), strict=True)
+        )
+        part = source.crop((left, top, left + width, top + height)).resize(
+            (640, 480), Image.Resampling.BICUBIC
+        )
         noisy = np.asarray(part, np.int16) + rng.normal(0, 4, (480, 640, 3)).astype(np.int16)
         grained = Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
         grained.save(folder.with_suffix(".part") / f"{number:05}.jpg", quality=88)
@@ -94,7 +103,15 @@ def index(folder: Path, precision: str, limit: int | None = None) -> tuple[float
     rates, peaks = [], []
     for _ in range(3):
         with tempfile.TemporaryDirectory() as place:
-            command = [sys.executable, "-m", "lookalike", "index", str(folder), "--gallery", f"{place}/gallery"]
+            command = [
+                sys.executable,
+                "-m",
+                "lookalike",
+                "index",
+                str(folder),
+                "--gallery",
+                f"{place}/gallery",
+            ]
             command += ["--precision", precision, "--json"]
             command += [] if limit is None else ["--limit", str(limit)]
             with Path(place, "report").open("w+") as output:

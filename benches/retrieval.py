@@ -13,8 +13,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import pictures
-from setting import DATA, figure
+from setting import DATA, figure, pictures
 
 from lookalike import Gallery, distances, measures
 
@@ -44,7 +43,9 @@ def measure(name: str, folder: Path, place: Path, wanted: tuple[str, str], most:
     ours = quality(folder, place, "efficientnet-lite0", most)
     plain = quality(folder, place.with_name(f"{place.name}-features"), "efficientnet-lite0@features", most)
     for measure_, mine, theirs, goal in zip(("P@5", "mAP@100"), ours, plain, wanted, strict=True):
-        figure(f"{name}, {measure_}", f"{mine:.3f}", f"{theirs:.3f} plain features", f"{mine / theirs:.3f}", goal)
+        figure(
+            f"{name}, {measure_}", f"{mine:.3f}", f"{theirs:.3f} plain features", f"{mine / theirs:.3f}", goal
+        )
 
 
 def quality(folder: Path, place: Path, model: str, most: int | None) -> tuple[float, float]:
@@ -81,7 +82,13 @@ def keywords(folder: Path, place: Path) -> None:
     chance = np.mean([chance_of(folder, folders) for folders in WORDS.values()])
     words = ", ".join(f"{word} {value:.1f}" for word, value in found.items())
     mean = float(np.mean(list(found.values())))
-    figure(f"keywords on stamps, mean P@10 ({words})", f"{mean:.3f}", f"{chance:.3f} by chance", f"{mean / chance:.1f}", "≥ .92")
+    figure(
+        f"keywords on stamps, mean P@10 ({words})",
+        f"{mean:.3f}",
+        f"{chance:.3f} by chance",
+        f"{mean / chance:.1f}",
+        "≥ .92",
+    )
 
 
 def chance_of(folder: Path, folders: tuple[str, ...]) -> float:

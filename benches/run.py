@@ -1,6 +1,6 @@
 """Every benchmark in turn; the figures go to the terminal and to benches/latest.md.
 
-    python benches/run.py
+python benches/run.py
 """
 
 from __future__ import annotations

@@ -7,13 +7,19 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
-import pictures  # noqa: E402  # type: ignore[import-not-found]
+from typing import TYPE_CHECKING
+
+import pictures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["DATA", "figure", "machine", "median_seconds", "pictures", "seconds"]
 
 DATA = pictures.DEFAULT
 RESULTS = Path(__file__).resolve().parent / "latest.md"
@@ -28,7 +34,9 @@ def figure(what: str, measured: str, baseline: str, ratio: str, wanted: str) -> 
     with RESULTS.open("a") as file:
         if new:
             file.write(f"{datetime.now(UTC):%Y-%m-%d}, {machine()}\n\n")
-            file.write("| what | measured | baseline | ratio | wanted | command |\n|---|---|---|---|---|---|\n")
+            file.write(
+                "| what | measured | baseline | ratio | wanted | command |\n|---|---|---|---|---|---|\n"
+            )
         file.write(row + "\n")
 
 

@@ -1,6 +1,6 @@
 """Index again with nothing changed: the whole process against a bare walk with `stat`.
 
-    python benches/unchanged.py [--files 100000]
+python benches/unchanged.py [--files 100000]
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def main() -> None:
         index = [sys.executable, "-m", "lookalike", "index", str(folder), "--model", "toy", "--quiet"]
         subprocess.run(index, check=True)
         walk = median_seconds(lambda: subprocess.run([sys.executable, "-c", BARE, str(folder)], check=True))
-        again = median_seconds(lambda: subprocess.run(index[:-3] + ["--quiet"], check=True, stdout=subprocess.DEVNULL))
+        again = median_seconds(
+            lambda: subprocess.run([*index[:-3], "--quiet"], check=True, stdout=subprocess.DEVNULL)
+        )
     what = f"index again, nothing changed, {count:,} files"
     figure(what, f"{again:.2f} s", f"{walk:.2f} s, os.scandir with stat", f"{again / walk:.2f}", "≤ 3")
 

@@ -28,9 +28,10 @@ def main(folder: str, query: str) -> None:
     asked = Path(query).expanduser().absolute() if query else None
     if folder:
         here, word = Path(folder).expanduser().absolute(), ""
+        if not here.is_dir():
+            sys.exit(f"DIR={folder}: no such folder")
     else:
-        here, word = DEFAULT, "bird"
-        example = _real_pictures()
+        here, example, word = _real_pictures()
         asked = asked or here / example
     print(f"\n$ cd {shlex.quote(str(here))}")
     _lookalike(here, "index", ".")
@@ -41,16 +42,14 @@ def main(folder: str, query: str) -> None:
     print(_ending(own=bool(folder)))
 
 
-def _real_pictures() -> str:
-    """Bring the real pictures to their folder; the example to search for, relative to it."""
+def _real_pictures() -> tuple[Path, str, str]:
+    """Bring real pictures here: their folder, the one to search for, and a word to find."""
     print("bringing real pictures ...", flush=True)
-    photographs(DEFAULT / "photographs")
     try:
-        stamps(DEFAULT / "stamps")
+        return stamps(DEFAULT / "stamps"), "animals/birds/pink_flamingo.png", "bird"
     except PicturesMissing as missing:
         print(f"going on with scikit-image's photographs alone: {missing}")
-        return "photographs/motorcycle_left.png"
-    return "stamps/animals/birds/pink_flamingo.png"
+        return photographs(DEFAULT / "photographs"), "motorcycle_left.png", "cat"
 
 
 def _as_typed(picture: Path | None, here: Path) -> str:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -29,8 +30,6 @@ def pictures(photos, tmp_path_factory):
 
 
 def _environment():
-    import sys
-
     return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
@@ -128,7 +127,7 @@ def test_search_reads_standard_input(lookalike, pictures, photos):
 
 def test_search_filters(lookalike, pictures):
     """--where, repeated on one field, means or; --unique shows one of identical files."""
-    words = ("search", "photos/rocket.jpg", "--where", "folder=odd", "--where", "width>=600", "--json")
+    words = ("search", "photos/rocket.jpg", "--where", "folder=odd", "--where", "height>=420", "--json")
     found = json.loads(lookalike(*words, cwd=pictures).stdout)["hits"]
     assert [hit["id"] for hit in found] == ["odd/new\nline 🙂.jpg"]
     both = json.loads(
@@ -143,7 +142,7 @@ def test_search_writes_a_page(lookalike, pictures, tmp_path):
     done = lookalike("search", "photos/rocket.jpg", "--html", page, cwd=pictures)
     assert str(page) in done.stderr
     text = page.read_text("utf-8")
-    assert text.startswith("<!doctype html>")
+    assert text.startswith("<!DOCTYPE html>")
     assert "data:image/jpeg;base64," in text
     assert "\x1b" not in text
 
@@ -248,5 +247,7 @@ def test_ctrl_c_keeps_what_was_written(stamps, tmp_path):
     out, err = running.communicate(timeout=60)
     assert (running.returncode, out) == (130, "")
     assert err == "\nlookalike: stopped; what was written is kept, run the same again to go on\n"
-    again = subprocess.run([*words, "--json"], capture_output=True, env=_environment(), check=True)
+    again = subprocess.run(
+        [*words, "--json"], capture_output=True, env=_environment(), check=True, timeout=120
+    )
     assert json.loads(again.stdout)["total"] == 796

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -136,7 +137,7 @@ def describe(*, query: str, place: Place, k: int, as_json: bool) -> None:
 
 def _read(query: str) -> str | bytes:
     """The query as the library takes it: standard input is read to its end."""
-    return click.get_binary_stream("stdin").read() if query == STANDARD_INPUT else query
+    return sys.stdin.buffer.read() if query == STANDARD_INPUT else query
 
 
 def _phrases(words: tuple[str, ...]) -> str:

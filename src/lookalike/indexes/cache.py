@@ -4,6 +4,7 @@
     cache/TOKEN.keys      int64, the row each code belongs to, ascending
     cache/TOKEN.first     the first bytes of the codes, at most 64 a row: what a search reads of all
     cache/TOKEN.rest      the other bytes of the codes
+    cache/TOKEN.fine      two more bits a dimension, for estimates
     cache/TOKEN.factors   float32, one a row
     cache/TOKEN.mean      float32, one a dimension
 
@@ -97,17 +98,34 @@ class Depth(NamedTuple):
 
 
 class Codes(NamedTuple):
-    """Codes of rows: keys (n,), the codes in two parts (n, ≤ 64) and (n, the rest), factors (n,)."""
+    """Codes of n rows.
+
+    keys: ndarray of shape (n,), ascending.
+    first, rest: the signs, in two parts of shape (n, ≤ 64) and (n, what is left of width).
+    fine: the other bits, of shape (n, 2 × width).
+    factors: of shape (n,).
+    """
 
     keys: NDArray[np.int64]
     first: Bits
     rest: Bits
+    fine: Bits
     factors: Floats
+
+    def whole(self, positions: NDArray[np.intp]) -> Bits:
+        """All bits of some codes (m, 3 × width), as a coder makes them."""
+        import numpy as np
+
+        return np.concatenate([self.first[positions], self.rest[positions], self.fine[positions]], axis=1)
 
     def at(self, positions: NDArray[np.intp]) -> Codes:
         """The codes at some positions."""
         return Codes(
-            self.keys[positions], self.first[positions], self.rest[positions], self.factors[positions]
+            self.keys[positions],
+            self.first[positions],
+            self.rest[positions],
+            self.fine[positions],
+            self.factors[positions],
         )
 
 
@@ -157,6 +175,7 @@ class Cache:
                 mapped("keys", np.int64),
                 mapped("first", np.uint8, first),
                 mapped("rest", np.uint8, rest),
+                mapped("fine", np.uint8, 2 * width(head.dim)),
                 mapped("factors", np.float32),
             )
         except (OSError, ValueError):
@@ -174,11 +193,12 @@ class Cache:
     def append(self, head: Head, keys: NDArray[np.int64], codes: Bits, factors: Floats, last: int) -> Head:
         """Add rows behind those the head counts. They count once the new head is published."""
         before = _sizes(head)
-        first, _ = _widths(head.dim)
+        first, rest = _widths(head.dim)
         arrays: dict[str, NDArray[Any]] = {
             "keys": keys,
             "first": codes[:, :first],
-            "rest": codes[:, first:],
+            "rest": codes[:, first : first + rest],
+            "fine": codes[:, first + rest :],
             "factors": factors,
         }
         for name, array in arrays.items():
@@ -244,6 +264,7 @@ def _sizes(head: Head) -> dict[str, int]:
         "keys": 8 * head.rows,
         "first": first * head.rows,
         "rest": rest * head.rows,
+        "fine": 2 * (first + rest) * head.rows,
         "factors": 4 * head.rows,
         "mean": 4 * head.dim,
     }

@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 NEIGHBOURS = 10
 QUERIES = 128
 
-_DEPTHS = tuple(
-    Depth(scanned, estimated, rescored)
-    for scanned, estimated in ((1000, 400), (2000, 400), (4000, 800), (8000, 1600))
-    for rescored in (64, 96, 128, 192, 256)
-)
+_SIEVES = ((2000, 200), (2000, 300), (4000, 300), (4000, 400), (4000, 800), (8000, 800), (8000, 1600))
+"""How many rows are scanned for, and how many of those estimated: tried from the cheapest."""
+
+_RESCORED = (32, 48, 64, 80, 96, 128, 192, 256)
 _TARGET = 0.9985
 """Of the sampled neighbours: leaves room for the error of the sample below .995 overall."""
 
@@ -40,16 +39,32 @@ def calibrate(queries: Sequence[Query], truth: Sequence[NDArray[np.int64]], code
         truth: for each the positions of its neighbours.
         codes: of the gallery.
     """
-    wanted = sum(map(len, truth))
-    lists = coding.scan(queries, codes, min(_DEPTHS[-1].scanned, len(codes.keys)))
-    for depth in _DEPTHS:
-        found = 0
-        for query, candidates, true in zip(queries, lists, truth, strict=True):
-            kept = coding.refine(query, codes, candidates[: depth.scanned], depth)
-            found += int(np.isin(true, kept).sum())
-        if found >= _TARGET * wanted:
-            return depth
-    return None
+    lists = coding.scan(queries, codes, min(_SIEVES[-1][0], len(codes.keys)))
+    good = []
+    for scanned, estimated in _SIEVES:
+        ranks = np.concatenate(
+            [
+                _ranks(true, coding.ranked(query, codes, candidates[:scanned], estimated))
+                for query, candidates, true in zip(queries, lists, truth, strict=True)
+            ]
+        )
+        for rescored in _RESCORED:
+            if (ranks < rescored).sum() >= _TARGET * len(ranks):
+                good.append(Depth(scanned, estimated, rescored))
+                break
+    return min(good, key=_cost, default=None)
+
+
+def _cost(depth: Depth) -> int:
+    """Nanoseconds of a search, by what a row costs at each stage (benches/search.py)."""
+    return 100 * depth.scanned + 1100 * depth.estimated + 6000 * depth.rescored
+
+
+def _ranks(true: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of each true neighbour in an order; that of the last and beyond where it is not in it."""
+    found = order[None, :] == true[:, None]  # (t, m)
+    ranks: NDArray[np.int64] = np.where(found.any(axis=1), found.argmax(axis=1), len(order))
+    return np.where(ranks < len(order), ranks, np.iinfo(np.int64).max)
 
 
 def neighbours(found: Found, itself: int) -> NDArray[np.int64]:

@@ -161,10 +161,10 @@ def _codes(connection: sqlite3.Connection, header: Header, cache: Cache) -> Iter
         there = codes.keys[places] == keys[due]
         missing += int((~there).sum())
         bits, factors = coder.encode(vectors[due][there])
-        kept = codes.at(places[there])
-        differing = np.unpackbits(bits ^ np.concatenate([kept.first, kept.rest], axis=1), axis=1).sum(axis=1)
+        at = places[there]
+        differing = np.unpackbits(bits ^ codes.whole(at), axis=1).sum(axis=1)
         # Another processor may round a number that is nearly 0 to the other side.
-        far = ~(np.abs(factors - kept.factors) <= _FACTOR_TOLERANCE)
+        far = ~(np.abs(factors - codes.factors[at]) <= _FACTOR_TOLERANCE)
         wrong += int((far | (differing > 1 + _BIT_TOLERANCE * header.dim)).sum())
     if wrong or missing:
         yield f"the cache of codes is wrong for {wrong} pictures and lacks {missing}; repair makes it again"

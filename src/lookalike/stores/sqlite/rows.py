@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import asdict, fields
+from itertools import chain
 from typing import TYPE_CHECKING, Any, get_args
 
 from lookalike.errors import StoreCorrupt, UsageError
@@ -92,14 +93,9 @@ def part(row: int) -> int:
     return row >> _PART_BITS
 
 
-def millionths(score: float) -> int:
-    """A probability as it is kept."""
-    return min(max(round(score * UNIT), 0), UNIT)
-
-
 def pack_scores(scores: Sequence[tuple[int, int]]) -> bytes:
     """(class number, millionths) pairs as bytes, 6 each."""
-    return b"".join([_SCORE.pack(*pair) for pair in scores])
+    return struct.pack("<" + "HI" * len(scores), *chain.from_iterable(scores))
 
 
 def unpack_scores(content: bytes) -> list[tuple[int, int]]:

@@ -163,7 +163,11 @@ class Searcher:
         step = max(1, most // depth.rescored)
         for start in range(0, len(queries), step):
             part = coded.coder.queries(queries[start : start + step])
-            keys, rows, own = self._candidates(connection, part, codes, depth)
+            candidates = self._candidates(connection, part, codes, depth)
+            if candidates is None:
+                blocks = self._blocks(connection, live, passing, keep=False)
+                return exact.search(queries, blocks, k, self.header.metric)
+            keys, rows, own = candidates
             for i, places in enumerate(own, start):
                 one = self._scored(queries[i], keys[places], rows[places], k)
                 found[i] = exact.merge(found[i], one, k)
@@ -171,21 +175,26 @@ class Searcher:
 
     def _candidates(
         self, connection: sqlite3.Connection, queries: list[coding.Query], codes: Codes, depth: Depth
-    ) -> tuple[NDArray[np.int64], Floats, list[NDArray[np.intp]]]:
-        """Keys (n,) and rows (n, dim) that any of the queries is to be compared with, and which each is."""
-        while True:
+    ) -> tuple[NDArray[np.int64], Floats, list[NDArray[np.intp]]] | None:
+        """Keys (n,) and rows (n, dim) that any of the queries is to be compared with, and which each is.
+
+        Rows that were replaced or deleted still have their codes. Where many of those are among the
+        best, it looks deeper, for as many live ones; None where that would be too deep.
+        """
+        enough = _ALIVE * depth.rescored
+        while 2 * depth.rescored <= len(codes.keys):
             lists = coding.scan(queries, codes, min(depth.scanned, len(codes.keys)))
             kept = [
-                codes.keys[coding.refine(query, codes, near, depth)]
+                codes.keys[coding.ranked(query, codes, near, depth.estimated)[: depth.rescored]]
                 for query, near in zip(queries, lists, strict=True)
             ]
             wanted = np.unique(np.concatenate(kept))
             keys, rows = self._vectors.of(connection, wanted.tolist())
-            # Rows that were replaced or deleted still have their codes: where many are among the
-            # best, live ones have not come up.
-            if len(keys) >= _ALIVE * len(wanted) or depth.scanned >= len(codes.keys):
-                return keys, rows, [_places(keys, own) for own in kept]
+            own = [_places(keys, candidates) for candidates in kept]
+            if min(map(len, own)) >= enough:
+                return keys, rows, own
             depth = depth.times(2)
+        return None
 
     def _scored(self, query: Floats, keys: NDArray[np.int64], rows: Floats, k: int) -> Found:
         scores = distances.scores(query, rows, self.header.metric)

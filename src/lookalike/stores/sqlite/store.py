@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from lookalike.errors import NotFound, StoreBusy, StoreUnavailable, UsageError
 from lookalike.indexes.cache import Cache
 from lookalike.stores.sqlite import (
-    checking,
     database,
     filters,
     finding,
@@ -304,6 +303,8 @@ class SqliteStore:
 
     def check(self, *, repair: bool = False) -> list[str]:
         """Every fault found, in words; with repair, what can be made again from the pictures is."""
+        from lookalike.stores.sqlite import checking
+
         with ExitStack() as held:
             if repair:
                 held.enter_context(self.writing())

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from lookalike.types import Folder, Record, Skipped, State, Value
 
-_ROUNDING = 1e-3
+_MOST = 1.001  # softmax in few bits does not add up to 1
 _INTEGERS = range(-(2**63), 2**63)
 
 
@@ -23,7 +23,7 @@ def fault(record: Record, numbers: Mapping[str, int]) -> str | None:
     for class_, score in record.scores:
         if class_ not in numbers:
             return f"it has a score of the class {class_!r}, which the gallery's model does not have"
-        if not -_ROUNDING <= score <= 1 + _ROUNDING:
+        if not 0 <= score <= _MOST:
             return f"its score of the class {class_!r} is {score}, expected a probability"
     if len({class_ for class_, _ in record.scores}) < len(record.scores):
         return "it has two scores of one class"
@@ -50,7 +50,7 @@ def pictures(
     first = _next_row(connection)
     new = list(enumerate(records, first))
     scores = {
-        row: [(numbers[class_], rows.millionths(p)) for class_, p in record.scores] for row, record in new
+        row: [(numbers[class_], round(p * rows.UNIT)) for class_, p in record.scores] for row, record in new
     }
     connection.executemany(
         "INSERT OR REPLACE INTO paths VALUES (?, 0, ?, ?, ?, ?, NULL)",
