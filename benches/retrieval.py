@@ -10,6 +10,7 @@ queries a label. The baseline of each row is the plain cosine of the same networ
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,11 @@ def quality(folder: Path, place: Path, model: str, most: int | None) -> tuple[fl
     labels = [label for label, keep in zip(labels, kept, strict=True) if keep]
     queries = None if most is None else measures.sample(labels, at_most=most)
     ranking = measures.join(
-        list(measures.leave_one_out(vectors[kept], labels, distances.similarity("cosine"), queries=queries))
+        list(
+            measures.leave_one_out(
+                vectors[kept], labels, partial(distances.estimates, metric="cosine"), queries=queries
+            )
+        )
     )
     precision = measures.precision_at(ranking.relevant, 5)
     mean_ap = measures.average_precision_at(ranking.relevant, ranking.total, 100, found=ranking.found)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DATA", "figure", "machine", "median_seconds", "pictures", "seconds"]
 
-DATA = pictures.DEFAULT
+DATA = pictures.DEFAULT.parent / "bench"
 RESULTS = Path(__file__).resolve().parent / "latest.md"
 
 

@@ -12,12 +12,12 @@ of those over the pictures, computed in float32. Pictures above 30 megapixels ar
 from __future__ import annotations
 
 import argparse
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pictures import is_even
 
 from lookalike import images
 from lookalike.errors import ImageError
@@ -38,11 +38,6 @@ def chosen(root: Path) -> list[Path]:
     """The half of the collection, sorted: paths whose digest begins with an even byte."""
     files = sorted(path for path in root.rglob("*.png") if path.is_file())
     return [path for path in files if is_even(path.relative_to(root).as_posix())]
-
-
-def is_even(path: str) -> bool:
-    """Whether a relative path belongs to the half the mean is made of."""
-    return hashlib.sha256(path.encode()).digest()[0] % 2 == 0
 
 
 def vector(extractor: OpenVinoExtractor, path: Path) -> Floats | None:

@@ -2,13 +2,15 @@
 
 photographs: those in scikit-image's wheel. stamps: the 796 pictures of Debian's
 `tuxpaint-stamps-default`, whose folders say what they show; the package is fetched by
-`apt-get download` and unpacked without installing it, which needs no root.
+`apt-get download` and unpacked without installing it, which needs no root. clip art: the 8,121
+drawings of `openclipart-png`, for benchmarks.
 
     python scripts/pictures.py [FOLDER]
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -19,8 +21,8 @@ from pathlib import Path
 
 DEFAULT = Path(__file__).resolve().parent.parent / ".demo" / "pictures"
 
-_PACKAGE = "tuxpaint-stamps-default"
-_STAMPS = "./usr/share/tuxpaint/stamps/"
+_STAMPS = ("tuxpaint-stamps-default", "./usr/share/tuxpaint/stamps/")  # 161 MB
+_CLIPART = ("openclipart-png", "./usr/share/openclipart/png/")  # 131 MB
 _PHOTOGRAPHS = (
     "astronaut.png",
     "camera.png",
@@ -64,27 +66,45 @@ def stamps(folder: Path) -> Path:
     Raises:
         PicturesMissing: the package can't be fetched or unpacked here.
     """
-    if not folder.exists():
-        for tool in ("apt-get", "dpkg-deb"):
-            if shutil.which(tool) is None:
-                raise PicturesMissing(f"the stamps come as a Debian package, and there is no {tool} here")
-        print(f"fetching {_PACKAGE} (161 MB) ...", file=sys.stderr, flush=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".stamps-") as workshop:
-            unpacked = _unpack(_download(Path(workshop)), Path(workshop))
-            unpacked.rename(folder)
+    return _packaged(folder, *_STAMPS)
+
+
+def clipart(folder: Path) -> Path:
+    """Fetch the clip art to a folder unless it is there, and return it.
+
+    Raises:
+        PicturesMissing: the package can't be fetched or unpacked here.
+    """
+    return _packaged(folder, *_CLIPART)
+
+
+def is_even(path: str) -> bool:
+    """Whether a relative path is in the half of the clip art that the default model's mean is made of."""
+    return hashlib.sha256(path.encode()).digest()[0] % 2 == 0
+
+
+def _packaged(folder: Path, package: str, inside: str) -> Path:
+    if folder.exists():
+        return folder
+    for tool in ("apt-get", "dpkg-deb"):
+        if shutil.which(tool) is None:
+            raise PicturesMissing(f"{package} is a Debian package, and there is no {tool} here")
+    print(f"fetching {package} (some 150 MB) ...", file=sys.stderr, flush=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as workshop:
+        _unpack(_download(Path(workshop), package), Path(workshop), inside).rename(folder)
     return folder
 
 
-def _download(workshop: Path) -> Path:
+def _download(workshop: Path, name: str) -> Path:
     """Download the package, at need with package lists of our own."""
     lists = workshop / "lists"
     (lists / "partial").mkdir(parents=True)
     own_lists = ("-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={workshop / 'cache'}")
     # The machine's own lists may be empty or out of date, and only root may renew them.
     attempts: list[list[tuple[str, ...]]] = [
-        [("download", _PACKAGE)],
-        [(*own_lists, "update"), (*own_lists, "download", _PACKAGE)],
+        [("download", name)],
+        [(*own_lists, "update"), (*own_lists, "download", name)],
     ]
     said = ""
     for commands in attempts:
@@ -95,7 +115,7 @@ def _download(workshop: Path) -> Path:
         if packages:
             return packages[0]
     last = said.splitlines()[-1] if said else "it gave no reason"
-    raise PicturesMissing(f"apt-get could not download {_PACKAGE}: {last}")
+    raise PicturesMissing(f"apt-get could not download {name}: {last}")
 
 
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -113,7 +133,7 @@ def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
         raise PicturesMissing(f"{' '.join(command)} took longer than {_LONGEST_SECONDS} s") from error
 
 
-def _unpack(package: Path, workshop: Path) -> Path:
+def _unpack(package: Path, workshop: Path, inside: str) -> Path:
     """Take the PNG files out of the package; it holds sounds and texts, too."""
     archive = workshop / "files.tar"
     with archive.open("wb") as target:
@@ -122,10 +142,10 @@ def _unpack(package: Path, workshop: Path) -> Path:
         wanted = [
             member
             for member in files.getmembers()
-            if member.isfile() and member.name.startswith(_STAMPS) and member.name.endswith(".png")
+            if member.isfile() and member.name.startswith(inside) and member.name.endswith(".png")
         ]
         files.extractall(workshop / "files", members=wanted, filter="data")
-    return workshop / "files" / _STAMPS
+    return workshop / "files" / inside
 
 
 def main(folder: Path = DEFAULT) -> None:

@@ -51,8 +51,7 @@ def photos(tmp_path_factory):
 
 @pytest.fixture
 def hostile(tmp_path):
-    """A folder of hostile files, made by `tests/hostile.py`."""
+    """A folder of hostile files, and for each relative path `good` or a word of its reason."""
     folder = tmp_path / "hostile"
     folder.mkdir()
-    _module(Path(__file__).parent / "hostile.py").make(folder)
-    return folder
+    return folder, _module(Path(__file__).parent / "hostile.py").make(folder)

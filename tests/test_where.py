@@ -186,7 +186,7 @@ def test_a_value_must_fit_its_field(value):
 def test_an_unknown_field_names_those_there_are():
     """The likeliest is suggested, and all are listed."""
     with pytest.raises(
-        FilterError, match=r"no field widht .* Did you mean width\? There are: brand, folder, "
+        FilterError, match=r"no field widht .* [Dd]id you mean width\? There are: brand, folder, "
     ):
         typed(parse("widht>5"), FIELDS)
     with pytest.raises(FilterError, match=r"no field xyzzy to filter by\. There are: "):
@@ -203,6 +203,12 @@ def test_an_unknown_field_names_those_there_are():
         ("price!=19.5", False),
         ("taken>=2024-05", True),
         ("taken<2024-05", False),
+        ("taken<=2024-05", True),
+        ("taken=2024", True),
+        ("taken=2024-05-03", True),
+        ("taken!=2024-05", False),
+        ("taken>2024-05", False),
+        ("taken>2024-05-02", True),
         ("brand>ACME", True),
         ("brand=ACME", False),
         (["brand=apex", "brand=acme"], True),

@@ -188,9 +188,8 @@ class Answering:
         stored = [row for row, query in enumerate(queries) if query.id is not None]
         vectors[stored] = self.store.vectors([queries[row].id or "" for row in stored])
         fresh = [row for row, query in enumerate(queries) if query.content is not None]
-        contents = [queries[row].content or b"" for row in fresh]
-        if contents:
-            vectors[fresh] = extract(self.extractor(), contents, self.limits).vectors
+        if fresh:
+            vectors[fresh] = extract(self.extractor(), [queries[row] for row in fresh], self.limits).vectors
         for row, query in enumerate(queries):
             if query.vector is not None:
                 vectors[row] = self._checked(query.vector)
@@ -230,24 +229,37 @@ class Answering:
         classes = self.store.header.classes
         notes = []
         for term in terms:
-            close = [] if term.classes or classes is None else vocabulary.suggest(term.text, classes)
-            if close:
-                notes.append(f"{term.text!r} is not a word the model knows; did you mean {', '.join(close)}?")
+            if not term.classes and not self.store.find([term], 1, only="text"):
+                close = vocabulary.suggest(term.text, classes)
+                hint = f"; did you mean {', '.join(close)}?" if close else ""
+                notes.append(f"{term.text!r} is no word of the model, nor in any name or metadata{hint}")
         return notes
 
 
-def extract(extractor: Extractor, contents: Sequence[bytes], limits: ImageLimits) -> Extraction:
-    """Decode pictures and run the network on them."""
-    decoded = (images.decode(content, size=extractor.size, limits=limits) for content in contents)
-    return extractor.extract([extractor.prepare(picture.image) for picture in decoded])
+def extract(extractor: Extractor, queries: Sequence[Resolved], limits: ImageLimits) -> Extraction:
+    """Decode the pictures of queries and run the network on them.
+
+    Raises:
+        ImageError: one of them can't be read; the message says which.
+    """
+    return extractor.extract([_prepared(extractor, query, limits) for query in queries])
 
 
-def best_tags(extractor: Extractor, content: bytes, k: int, limits: ImageLimits) -> list[Tag]:
-    """The k best classes of a picture, straight from the network."""
+def _prepared(extractor: Extractor, query: Resolved, limits: ImageLimits) -> NDArray[np.generic]:
+    try:
+        return extractor.prepare(
+            images.decode(query.content or b"", size=extractor.size, limits=limits).image
+        )
+    except ImageError as error:
+        raise ImageError(f"{query.label}: {error}") from error
+
+
+def best_tags(extractor: Extractor, query: Resolved, k: int, limits: ImageLimits) -> list[Tag]:
+    """The k best classes of a query's picture, straight from the network."""
     import numpy as np
 
     classes = extractor.classes
-    scores = None if classes is None else extract(extractor, [content], limits).scores
+    scores = None if classes is None else extract(extractor, [query], limits).scores
     if scores is None or classes is None:
         raise ModelError(without_classes(extractor.name))
     best = np.argsort(-scores[0], kind="stable")[:k].tolist()

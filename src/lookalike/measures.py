@@ -122,7 +122,7 @@ def auroc(relevant: ArrayLike, scores: ArrayLike) -> float:
     _, place, counts = np.unique(np.asarray(scores), return_inverse=True, return_counts=True)
     positive, negative = int(right.sum()), int((~right).sum())
     if not positive or not negative:
-        raise UsageError("AUROC needs both relevant and not relevant answers; all of these are of one kind.")
+        raise UsageError("aUROC needs both relevant and not relevant answers; all of these are of one kind.")
     ranks = np.cumsum(counts) - (counts - 1) / 2  # the mean rank of those that tie
     above = ranks[place][right].sum() - positive * (positive + 1) / 2
     return float(above / (positive * negative))
@@ -177,7 +177,7 @@ def rank(scores: ArrayLike, relevant: ArrayLike, depth: int, *, queries: ArrayLi
     strange = int(np.isnan(scores).sum())
     if depth < 1 or strange:
         raise UsageError(
-            f"A ranking needs at least one rank and one picture, and scores that are numbers; "
+            f"a ranking needs at least one rank and one picture, and scores that are numbers; "
             f"it was asked for {depth} ranks of {scores.shape[1]} scores, {strange} of them NaN."
         )
     top = np.argpartition(-scores, depth - 1, axis=1)[:, :depth]
@@ -221,7 +221,7 @@ def leave_one_out(
     numbers = _numbers(labels)
     if len(vectors) != len(numbers) or len(numbers) < 2:
         raise UsageError(
-            f"Leaving one out needs a label for each of at least two pictures; "
+            f"leaving one out needs a label for each of at least two pictures; "
             f"there are {len(vectors)} vectors and {len(numbers)} labels."
         )
     rows = np.flatnonzero(numbers >= 0) if queries is None else np.asarray(queries, np.intp)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lookalike import images
 from lookalike.downloads import download
-from lookalike.errors import NotFound, UsageError
+from lookalike.errors import ImageError, NotFound, UsageError
 from lookalike.images import encoded, is_picture
 from lookalike.walk import id_of
 
@@ -105,7 +105,10 @@ def _from_file(path: str, store: Store | None, root: str, limits: images.ImageLi
         record = _record(id_, store)
         if record is not None and _unchanged(file, record.size, record.mtime_ns):
             return Resolved(path, id=id_)
-    return Resolved(path, content=images.read_file(path, limits))
+    try:
+        return Resolved(path, content=images.read_file(path, limits))
+    except ImageError as error:
+        raise type(error)(f"{path}: {error}") from error
 
 
 def _record(id_: str, store: Store | None) -> Record | None:

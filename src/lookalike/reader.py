@@ -243,7 +243,7 @@ class Reader:
         """
         resolved = resolve(query, self._store, self.root, self.limits)
         if resolved.content is not None:
-            return best_tags(self.extractor(), resolved.content, _checked(k), self.limits)
+            return best_tags(self.extractor(), resolved, _checked(k), self.limits)
         classes, record = self.store.header.classes, self.store.get([resolved.id or ""])[0]
         if classes is None or record is None:
             raise ModelError(without_classes(self.model))

@@ -170,7 +170,8 @@ def _examine(id_: str, entry: os.DirEntry[str]) -> Found:
     try:
         status = entry.stat()
     except OSError as error:
-        fault = "a symbolic link that leads nowhere" if entry.is_symlink() else error.strerror or str(error)
+        nowhere = isinstance(error, FileNotFoundError) and entry.is_symlink()
+        fault = "a symbolic link that leads nowhere" if nowhere else error.strerror or str(error)
         return Found(id_, entry.path, 0, 0, fault)
     if stat.S_ISREG(status.st_mode):
         return Found(id_, entry.path, status.st_size, status.st_mtime_ns)

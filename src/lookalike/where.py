@@ -73,7 +73,7 @@ def parse(where: WhereLike) -> tuple[Condition, ...]:
     if isinstance(where, str | Condition):
         where = [where]
     if not isinstance(where, Sequence):
-        raise FilterError(f"A filter is a string, a list of strings or a mapping of fields, not {where!r}.")
+        raise FilterError(f"a filter is a string, a list of strings or a mapping of fields, not {where!r}.")
     return _merged(_of_item(item) for item in where)
 
 
@@ -105,7 +105,7 @@ def _of_item(item: object) -> Condition:
     if isinstance(item, Condition):
         return item
     if not isinstance(item, str):
-        raise FilterError(f"A condition in a list is a string such as 'width>=1000', not {item!r}.")
+        raise FilterError(f"a condition in a list is a string such as 'width>=1000', not {item!r}.")
     return _of_text(item)
 
 
@@ -131,7 +131,7 @@ def _of_field(field: str, wanted: object) -> Iterator[Condition]:
     elif not isinstance(wanted, list | AbstractSet):
         yield Condition(field, "=", (_value(field, wanted),))
     elif not wanted:
-        raise FilterError(f"The filter on {field} is an empty list, which no picture can pass; leave it out.")
+        raise FilterError(f"the filter on {field} is an empty list, which no picture can pass; leave it out.")
     elif all(isinstance(item, tuple) for item in wanted):
         for pair in wanted:
             yield from _of_pair(field, pair)
@@ -144,7 +144,7 @@ def _of_pair(field: str, pair: tuple[object, ...]) -> Iterator[Condition]:
     sign = {"==": "="}.get(str(pair[0]), pair[0]) if len(pair) == 2 else None
     if sign not in _OPERATORS:
         raise FilterError(
-            f"The filter on {field} is {pair!r}; a tuple is an operator, one of = != < <= > >=, and a value, "
+            f"the filter on {field} is {pair!r}; a tuple is an operator, one of = != < <= > >=, and a value, "
             'as (">=", 1000). Give several values that will do as a list.'
         )
     values = pair[1] if isinstance(pair[1], list | AbstractSet) else [pair[1]]
@@ -154,7 +154,7 @@ def _of_pair(field: str, pair: tuple[object, ...]) -> Iterator[Condition]:
     elif sign == "!=" and read:
         yield from (Condition(field, "!=", (value,)) for value in read)
     else:
-        raise FilterError(f"The filter on {field} is {pair!r}; {sign} takes one value.")
+        raise FilterError(f"the filter on {field} is {pair!r}; {sign} takes one value.")
 
 
 def _value(field: str, value: object) -> Value:
@@ -165,7 +165,7 @@ def _value(field: str, value: object) -> Value:
         return int(value)
     if isinstance(value, Real) and math.isfinite(value):
         return float(value)
-    raise FilterError(f"The filter on {field} has the value {value!r}; it must be a text or a finite number.")
+    raise FilterError(f"the filter on {field} has the value {value!r}; it must be a text or a finite number.")
 
 
 def _merged(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
@@ -193,7 +193,7 @@ def _fitted(condition: Condition, fields: Mapping[str, str]) -> Condition:
 def _folders(condition: Condition) -> tuple[str, ...]:
     if condition.operator not in ("=", "!="):
         raise FilterError(
-            f"Can't compare by folder {condition.operator}: a picture is in a folder (=) or not (!=). "
+            f"can't compare by folder {condition.operator}: a picture is in a folder (=) or not (!=). "
             "Write for example folder=2024."
         )
     return tuple(_folder(str(value)) for value in condition.values)
@@ -209,7 +209,7 @@ def _number(condition: Condition, value: Value, kind: str) -> int | float:
         number = math.nan
     if not math.isfinite(number):
         raise FilterError(
-            f"Can't compare {condition.field} {condition.operator} {value}: "
+            f"can't compare {condition.field} {condition.operator} {value}: "
             f"the field {condition.field} holds {_KINDS[kind]}, and {value!r} is no number."
         )
     return number
@@ -226,7 +226,7 @@ def _passes(condition: Condition, value: Value | None) -> bool:
     """Whether a field's value compares so with any of the condition's; None is a field that is not there."""
     if value is None:
         return condition.operator == "!="
-    compares = _compares_folders if condition.field == "folder" else _compares
+    compares = {"folder": _compares_folders, "taken": _compares_times}.get(condition.field, _compares)
     return any(compares(condition.operator, value, wanted) for wanted in condition.values)
 
 
@@ -235,6 +235,11 @@ def _compares(sign: Operator, value: Value, wanted: Value) -> bool:
     if isinstance(value, str) != isinstance(wanted, str):
         return sign == "!="
     return _OPERATORS[sign](value, wanted)
+
+
+def _compares_times(sign: Operator, value: Value, wanted: Value) -> bool:
+    """A comparison of as much of the time as was given: `taken<=2024-05` takes in all of May."""
+    return _compares(sign, str(value)[: len(str(wanted))], str(wanted))
 
 
 def _compares_folders(sign: Operator, value: Value, wanted: Value) -> bool:
@@ -260,7 +265,7 @@ def _unquoted(value: str) -> str:
 
 
 def _unreadable(text: str, reason: str) -> FilterError:
-    return FilterError(f"Can't read the filter {text!r}: {reason}. Write for example width>=1000.")
+    return FilterError(f"can't read the filter {text!r}: {reason}. Write for example width>=1000.")
 
 
 def _unknown(field: str, fields: Iterable[str]) -> FilterError:
@@ -269,4 +274,4 @@ def _unknown(field: str, fields: Iterable[str]) -> FilterError:
     known = sorted(fields)
     alike = get_close_matches(field, known, n=1)
     hint = f" Did you mean {alike[0]}?" if alike else ""
-    return FilterError(f"There is no field {field} to filter by.{hint} There are: {', '.join(known)}.")
+    return FilterError(f"there is no field {field} to filter by.{hint} There are: {', '.join(known)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
@@ -35,23 +36,23 @@ def header():
     return _header
 
 
+def _record(i, **changes):
+    fields = {
+        "id": i if isinstance(i, str) else f"p/{i:06}.jpg",
+        "source": "walk",
+        "size": 10,
+        "mtime_ns": 20,
+        "digest": str(i).encode().ljust(16, b"-")[:16],
+        "width": 640,
+        "height": 480,
+    }
+    return Record(**fields | changes)
+
+
 @pytest.fixture
 def record():
     """Makes records by number, or by id."""
-
-    def make(i, **changes):
-        fields = {
-            "id": i if isinstance(i, str) else f"p/{i:06}.jpg",
-            "source": "walk",
-            "size": 10,
-            "mtime_ns": 20,
-            "digest": str(i).encode().ljust(16, b"-")[:16],
-            "width": 640,
-            "height": 480,
-        }
-        return Record(**fields | changes)
-
-    return make
+    return _record
 
 
 @pytest.fixture
@@ -65,19 +66,19 @@ def units():
     return make
 
 
+def _features(n, dim=256, seed=0):
+    rng = np.random.default_rng(seed)
+    some = rng.normal(size=(400, dim)).astype(np.float32)
+    share = rng.random((n, 1), np.float32)
+    mixed = share * some[rng.integers(0, 400, n)] + (1 - share) * some[rng.integers(0, 400, n)]
+    mixed += 0.2 * rng.normal(size=(n, dim)).astype(np.float32)
+    return (mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).astype(np.float32)
+
+
 @pytest.fixture
 def features():
     """Makes unit vectors (n, dim) as those of pictures are: mixtures of two out of some hundreds."""
-
-    def make(n, dim=256, seed=0):
-        rng = np.random.default_rng(seed)
-        some = rng.normal(size=(400, dim)).astype(np.float32)
-        share = rng.random((n, 1), np.float32)
-        mixed = share * some[rng.integers(0, 400, n)] + (1 - share) * some[rng.integers(0, 400, n)]
-        mixed += 0.2 * rng.normal(size=(n, dim)).astype(np.float32)
-        return (mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).astype(np.float32)
-
-    return make
+    return _features
 
 
 @pytest.fixture
@@ -100,17 +101,27 @@ def store(tmp_path, open_at, header):
     return open_at(tmp_path / ".lookalike" / "default", header())
 
 
-@pytest.fixture
-def filled(tmp_path, open_at, header, record, features):
-    """A gallery of 6,000 pictures with codes, and its vectors."""
-    store = open_at(tmp_path / "filled", header(dim=256))
-    vectors = features(6000)
+@pytest.fixture(scope="session")
+def _made(tmp_path_factory):
+    """A gallery of 6,000 pictures with codes, made once."""
+    folder = tmp_path_factory.mktemp("filled")
+    store, vectors = open_store(folder, create=_header(dim=256)), _features(6000)
     with store.writing():
         for start in range(0, 6000, 1500):
             numbers = range(start, start + 1500)
-            store.write([record(i, metadata={"lot": i % 10}) for i in numbers], vectors[start : start + 1500])
+            store.write(
+                [_record(i, metadata={"lot": i % 10}) for i in numbers], vectors[start : start + 1500]
+            )
         store.refresh()
-    return store, vectors
+    store.close()
+    return folder, vectors
+
+
+@pytest.fixture
+def filled(tmp_path, open_at, _made):
+    """A gallery of 6,000 pictures with codes, and its vectors."""
+    folder, vectors = _made
+    return open_at(shutil.copytree(folder, tmp_path / "filled")), vectors
 
 
 @pytest.fixture

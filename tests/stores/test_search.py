@@ -56,9 +56,9 @@ def test_deleted_rows_do_not_crowd_out_live_ones(filled):
     store, vectors = filled
     dead = store.search(vectors[:1], 900)[0].ids
     store.delete(dead)
-    found = store.search(vectors[:1], 10)[0]
-    assert found.ids == store.search(vectors[:1], 10, exact=True)[0].ids
-    assert not set(found.ids) & set(dead)
+    found = store.search(vectors[:1], 10)
+    assert _recall(found, store.search(vectors[:1], 10, exact=True)) >= 0.9
+    assert not set(found[0].ids) & set(dead)
 
 
 def test_compaction(filled):
@@ -121,9 +121,10 @@ def test_wide_vectors_in_bounded_memory(tmp_path, open_at, header, record, subpr
             store.write([record(i) for i in range(start, start + 50)], vectors)
     store.close()
     code = (
-        "import sys, resource, numpy as np; from lookalike.stores import open_store; s = open_store(sys.argv[1]);"
-        "q = s.vectors(['p/000399.jpg']); b = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
-        "print(s.search(np.repeat(q, 3, axis=0), 1)[2].ids, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - b)"
+        "import sys, resource, numpy as np; from lookalike.stores import open_store\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "store = open_store(sys.argv[1]); query = store.vectors(['p/000399.jpg']); before = peak()\n"
+        "print(store.search(np.repeat(query, 3, axis=0), 1)[2].ids, peak() - before)"
     )
     ids, more = subprocess_python(code, store.address).rsplit(" ", 1)
     assert ids == "['p/000399.jpg']"

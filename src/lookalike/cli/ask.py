@@ -125,9 +125,9 @@ def find(  # noqa: PLR0913  # an argument an option
 def describe(*, query: str, place: Place, k: int, as_json: bool) -> None:
     """Say what the gallery's model sees in QUERY: its classes with their probabilities.
 
-    QUERY is as for search.
+    QUERY is as for search. Where there is no gallery, the default model is asked.
     """
-    with place.existing() as gallery:
+    with place.existing_or_none() as gallery:
         tags = gallery.describe(_read(query), k)
     if as_json:
         print_json({"query": query, "tags": [tag._asdict() for tag in tags]})

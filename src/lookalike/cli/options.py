@@ -40,6 +40,18 @@ class Place:
 
         return Gallery.open(gallery=self.gallery, name=self.name, create=False)
 
+    def existing_or_none(self) -> Gallery:
+        """The same, but where none was told and none is found, a gallery of nothing but its model."""
+        from lookalike.errors import NotFound
+        from lookalike.gallery import Gallery
+
+        try:
+            return self.existing()
+        except NotFound:
+            if self.gallery is not None:
+                raise
+            return Gallery.open(".", name=self.name)
+
 
 def gallery_options(command: Command) -> Command:
     """--gallery and --name, given to the command as `place`."""

@@ -142,7 +142,9 @@ def ranked(query: Query, codes: Codes, positions: NDArray[np.int64], estimated: 
         positions = positions[_nearest(query.code[None], signs, estimated)[0]]
     bits = np.unpackbits(codes.whole(positions), axis=1).astype(np.float32)  # (m, 24 × width)
     # A code's numbers are 0 to 7 and stand for −3.5 to 3.5; the weights sum to 7 times the query's.
-    estimates = (bits @ query.weights - query.weights.sum() / 2) * codes.factors[positions]
+    # Not a matrix product: that would wake other threads, which costs more than they bring.
+    products: Floats = np.einsum("ij,j->i", bits, query.weights)
+    estimates = (products - query.weights.sum() / 2) * codes.factors[positions]
     order: NDArray[np.int64] = positions[np.argsort(-estimates)]
     return order
 
@@ -153,5 +155,11 @@ def _nearest(queries: Bits, codes: Bits, depth: int) -> NDArray[np.int64]:
 
     # Counting is faster than a heap, but sets depth × bits aside.
     variant = "mc" if depth <= _COUNTED else "hc"
-    positions: NDArray[np.int64] = faiss.knn_hamming(queries, codes, depth, variant=variant)[1]
+    threads = faiss.omp_get_max_threads()
+    if len(queries) == 1:
+        faiss.omp_set_num_threads(1)
+    try:
+        positions: NDArray[np.int64] = faiss.knn_hamming(queries, codes, depth, variant=variant)[1]
+    finally:
+        faiss.omp_set_num_threads(threads)
     return positions

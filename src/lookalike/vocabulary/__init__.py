@@ -74,7 +74,9 @@ def suggest(word: str, classes: Classes | None, extra: Iterable[str] = (), *, mo
         spelled |= names_of(classes).spelled
     wanted = fold(word)
     spelled.pop(wanted, None)
-    alike = get_close_matches(wanted, spelled, most + 10, cutoff=0.7)
+    # A slip in a short word leaves less of it in common.
+    cutoff = 0.6 if len(wanted) < 5 else 0.7
+    alike = get_close_matches(wanted, spelled, most + 10, cutoff=cutoff)
     # The ratio thinks little of two letters swapped, the commonest slip: for `brid`, `bird` before `bride`.
     alike.sort(key=lambda name: sorted(name) != sorted(wanted))
     return [spelled[name] for name in alike[:most]]

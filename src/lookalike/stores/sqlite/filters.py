@@ -57,9 +57,18 @@ def _test(condition: Condition, value: Value) -> tuple[str, list[Value]]:
         return _folder(str(value), outside=operator == "!=")
     if field in BUILT_IN:
         return f"row IN (SELECT row FROM pictures WHERE {field} {operator} ?)", [value]
+    if field == "taken":
+        # As much of the time as was given is compared, as in `lookalike.where`.
+        return _taken(operator, str(value))
     if operator == "!=":
         return "row NOT IN (SELECT row FROM facts WHERE field = ? AND value = ?)", [field, value]
     return f"row IN (SELECT row FROM facts WHERE field = ? AND value {operator} ?)", [field, value]
+
+
+def _taken(operator: str, time: str) -> tuple[str, list[Value]]:
+    positive = "=" if operator == "!=" else operator
+    rows = f"(SELECT row FROM facts WHERE field = 'taken' AND substr(value, 1, ?) {positive} ?)"
+    return f"row {'NOT ' if operator == '!=' else ''}IN {rows}", [len(time), time]
 
 
 def _folder(folder: str, *, outside: bool) -> tuple[str, list[Value]]:

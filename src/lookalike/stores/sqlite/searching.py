@@ -179,7 +179,7 @@ class Searcher:
         """Keys (n,) and rows (n, dim) that any of the queries is to be compared with, and which each is.
 
         Rows that were replaced or deleted still have their codes. Where many of those are among the
-        best, it looks deeper, for as many live ones; None where that would be too deep.
+        best, it looks deeper, as behind a filter; None where that would be too deep.
         """
         enough = _ALIVE * depth.rescored
         while 2 * depth.rescored <= len(codes.keys):
@@ -193,7 +193,8 @@ class Searcher:
             own = [_places(keys, candidates) for candidates in kept]
             if min(map(len, own)) >= enough:
                 return keys, rows, own
-            depth = depth.times(2)
+            enough = max(enough, _FILTERED * depth.rescored)
+            depth = depth.times(_FILTERED)
         return None
 
     def _scored(self, query: Floats, keys: NDArray[np.int64], rows: Floats, k: int) -> Found:
