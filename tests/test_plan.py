@@ -132,6 +132,7 @@ def test_a_root_that_is_missing_keeps_its_pictures(root, make, remembering):
     planned = make(root, store, top=root / "unplugged")
     assert (planned.missing, planned.vanished) == (1, [])
     assert planned.unseen == {"": "No such file or directory"}
+    assert planned.kept == {"": 1}
     assert make(root, store, top=root / "unplugged", prune=True).vanished == ["x"]
 
 

@@ -71,7 +71,7 @@ def _existing(folders: list[str], root: str, store: Store | None) -> list[str]:
             continue
         prefix = prefix_of(path, root)
         if store is None or not any(under(state.id, prefix) for state in store.states()):
-            what = "is not a folder or file" if os.path.lexists(path) else "does not exist"
+            what = "is not a folder" if os.path.lexists(path) else "does not exist"
             raise UsageError(f"{path} {what}; expected a folder, a file, an address or an (id, picture) pair")
     return folders
 
@@ -154,6 +154,8 @@ class Fill:
         pipeline = self._pipeline(total=total, gone=self._gone(planned.unseen))
         pipeline.run(chain(planned.works(), self._works(rest)))
         self._count(pipeline.counts)
+        if pipeline.counts.added or pipeline.counts.updated:
+            self._note_precision()
 
     def _works(self, rest: Iterable[Given]) -> Iterator[Work | Memory]:
         for item in rest:
@@ -229,9 +231,18 @@ class Fill:
 
     def _note_unseen(self, planned: Plan) -> None:
         self.report.missing = planned.missing
-        for prefix, reason in planned.unseen.items():
+        for prefix, count in planned.kept.items():
             self.report.notes.append(
-                f"{path_of(prefix, self.root)} {reason}: pictures from there are kept; --prune removes them"
+                f"{path_of(prefix, self.root)}: {planned.unseen[prefix]}; the {count:,} pictures from there "
+                "are kept, --prune removes them"
+            )
+
+    def _note_precision(self) -> None:
+        mine, theirs = self.extractor().precision, self.store.header.precision
+        if mine != theirs:
+            self.report.notes.append(
+                f"new pictures were described in {mine}, the gallery is in {theirs}: they can be compared, "
+                "but not to the last digit"
             )
 
     def _describe(self, metadata: Mapping[str, Mapping[str, Value]]) -> None:

@@ -40,6 +40,7 @@ _COMMIT_ROWS = 256
 _COMMIT_BYTES = 32 << 20
 _COMMIT_SECONDS = 2.0
 _KEPT_SCORES = 20
+_THUMBNAIL = (images.THUMBNAIL_SIDE, images.THUMBNAIL_SIDE)
 
 
 class Memory(NamedTuple):
@@ -111,6 +112,7 @@ class Pipeline:
     _same: list[_Loaded] = field(default_factory=list)
     _again: list[Work | Memory] = field(default_factory=list)
     _in_flight: set[bytes] = field(default_factory=set)
+    _told: int = 0
     _started: float = field(default_factory=time.monotonic)
     _committed: float = field(default_factory=time.monotonic)
 
@@ -173,10 +175,13 @@ class Pipeline:
     def _decode(self, read: _Read, *, known: bool) -> _Loaded | Skipped:
         work, content = read.work, read.content
         record = Record(work.id, work.source, *_stamp(work), read.digest, 0, 0)
-        if known:
+        if known and not isinstance(work, Memory):
             return _Loaded(work, record)
-        extractor = self.extractor()
         try:
+            if known:
+                small = images.decode(content, size=_THUMBNAIL, limits=self.limits).image
+                return _Loaded(work, replace(record, thumbnail=images.thumbnail(small)))
+            extractor = self.extractor()
             decoded = images.decode(content, size=extractor.size, limits=self.limits)
             prepared = extractor.prepare(decoded.image)
         except ImageError as error:
@@ -242,7 +247,8 @@ class Pipeline:
         for start in range(0, len(same), _COMMIT_ROWS):
             self._reuse(same[start : start + _COMMIT_ROWS])
         self._committed = time.monotonic()
-        if self.progress is not None:
+        if self.progress is not None and self.counts.done != self._told:
+            self._told = self.counts.done
             seconds = self._committed - self._started
             self.progress(Progress(self.counts.done, self.total, self.counts.skipped, seconds))
 
@@ -335,6 +341,7 @@ class _Copy:
             source=mine.source,
             size=mine.size,
             mtime_ns=mine.mtime_ns,
+            thumbnail=mine.thumbnail,
             metadata=origin.metadata if self.moved else taken,
         )
 

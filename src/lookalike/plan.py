@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import json
 import tempfile
+from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import IO, TYPE_CHECKING, NamedTuple
@@ -41,6 +42,7 @@ class Plan:
     vanished: ids of pictures whose file is gone.
     missing: how many pictures are kept although they were not seen.
     unseen: prefixes under which nothing is taken for gone, each with the reason.
+    kept: how many of the missing lie under each of these.
     forget: ids of skipped files that are gone.
     faults: what the walk met that can't be a picture.
     folders: what the store is to remember of the folders.
@@ -53,6 +55,7 @@ class Plan:
     forget: list[str] = field(default_factory=list)
     faults: list[Skipped] = field(default_factory=list)
     unseen: dict[str, str] = field(default_factory=dict)
+    kept: Counter[str] = field(default_factory=Counter)
     folders: list[Folder] = field(default_factory=list)
     _spool: IO[str] = field(
         default_factory=lambda: tempfile.SpooledTemporaryFile(  # noqa: SIM115  # closed with the plan
@@ -180,8 +183,10 @@ class _Part:
         """Sort what the walk did not see into gone and merely not seen."""
         self.result.unseen |= unseen
         for state in self.gone:
-            if any(under(state.id, prefix) for prefix in unseen):
+            hidden = next((prefix for prefix in unseen if under(state.id, prefix)), None)
+            if hidden is not None:
                 self.result.missing += state.status == "picture"
+                self.result.kept[hidden] += state.status == "picture"
             elif state.status == "picture":
                 self.result.vanished.append(state.id)
             else:

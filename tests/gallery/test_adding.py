@@ -15,6 +15,7 @@ from lookalike.errors import (
     StoreBusy,
     UsageError,
 )
+from lookalike.testing import ToyExtractor
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
 ORANGE, TEAL = (250, 120, 10), (10, 200, 120)
@@ -170,6 +171,24 @@ def test_pictures_that_are_no_files(gallery, root, paint):
     assert Image.open(io.BytesIO(gallery.thumbnail("img-1"))).size == (7, 9)
     assert counts(gallery.add([("img-1", array)])) == {"unchanged": 1, "total": 7}
     assert counts(gallery.add([("img-1", array // 2)])) == {"updated": 1, "total": 7}
+
+
+def test_a_picture_from_memory_with_the_bytes_of_a_file(gallery, root):
+    """It has a thumbnail of its own, for the file may go; and a file with its bytes needs none."""
+    gallery.add([("img-1", (root / "red.png").read_bytes())])
+    (root / "red.png").unlink()
+    assert gallery.thumbnail("img-1").startswith(b"\xff\xd8")
+    assert next(r for r in gallery.records() if r.id == "img-1").width == 12
+
+
+def test_another_precision_is_noted(root, paint):
+    """Vectors of two precisions can be compared, and the report says that there are two."""
+    with Gallery.open(root, model=ToyExtractor(precision="bf16")) as opened:
+        assert opened.add().notes == []
+    paint(root / "new.png", TEAL, seed=4)
+    with Gallery.open(root) as again:
+        assert "in f32, the gallery is in bf16" in again.add().notes[0]
+        assert again.info()["precision"] == "bf16"
 
 
 def test_a_generator_of_pictures_is_taken_one_by_one(tmp_path):

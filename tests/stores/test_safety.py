@@ -246,7 +246,8 @@ def test_a_damaged_cache(filled, name, harm):
         assert (found.scores <= exact.scores + 1e-6).all()
     again.check(repair=True)
     assert again.check() == []
-    assert again.search(vectors[:20], 5)[3].ids == expected[3].ids
+    pairs = zip(again.search(vectors[:20], 5), expected, strict=True)
+    assert sum(len(set(found.ids) & set(exact.ids)) for found, exact in pairs) >= 98
     again.close()
 
 
@@ -290,7 +291,7 @@ def test_a_folder_that_cannot_be_written(filled, subprocess_python):
         path.chmod(0o755)
     before = sorted(path.name for path in store.folder.iterdir())
     code = (
-        "import os, sys, numpy.fft, faiss, lookalike.stores.sqlite.checking\n"
+        "import mmap, os, sys, numpy.fft, faiss, lookalike.stores.sqlite.checking\n"
         "import lookalike.stores.sqlite.searching\n"
         "from lookalike.stores import open_store; from lookalike.errors import StoreUnavailable\n"
         "if os.getuid() == 0: os.setuid(65534)\n"

@@ -116,7 +116,15 @@ class Codes(NamedTuple):
         """All bits of some codes (m, 3 × width), as a coder makes them."""
         import numpy as np
 
-        return np.concatenate([self.first[positions], self.rest[positions], self.fine[positions]], axis=1)
+        return np.concatenate(
+            [part.take(positions, 0) for part in (self.first, self.rest, self.fine)], axis=1
+        )
+
+    def signs(self, positions: NDArray[np.intp]) -> Bits:
+        """The signs of some codes (m, width)."""
+        import numpy as np
+
+        return np.concatenate([part.take(positions, 0) for part in (self.first, self.rest)], axis=1)
 
     def at(self, positions: NDArray[np.intp]) -> Codes:
         """The codes at some positions."""

@@ -21,10 +21,21 @@ if TYPE_CHECKING:
 NEIGHBOURS = 10
 QUERIES = 128
 
-_SIEVES = ((2000, 200), (2000, 300), (4000, 300), (4000, 400), (4000, 800), (8000, 800), (8000, 1600))
+_SIEVES = (
+    (800, 200),
+    (1200, 200),
+    (2000, 200),
+    (2000, 300),
+    (4000, 300),
+    (4000, 400),
+    (8000, 400),
+    (8000, 800),
+    (8000, 1600),
+)
 """How many rows are scanned for, and how many of those estimated: tried from the cheapest."""
 
 _RESCORED = (32, 48, 64, 80, 96, 128, 192, 256)
+_DEEPEST = Depth(*_SIEVES[-1], _RESCORED[-1])
 _TARGET = 0.9985
 """Of the sampled neighbours: leaves room for the error of the sample below .995 overall."""
 
@@ -40,19 +51,20 @@ def calibrate(queries: Sequence[Query], truth: Sequence[NDArray[np.int64]], code
         codes: of the gallery.
     """
     lists = coding.scan(queries, codes, min(_SIEVES[-1][0], len(codes.keys)))
-    good = []
+    best: Depth | None = None
     for scanned, estimated in _SIEVES:
+        if best is not None and _cost(Depth(scanned, estimated, _RESCORED[0])) >= _cost(best):
+            continue
         ranks = np.concatenate(
             [
                 _ranks(true, coding.ranked(query, codes, candidates[:scanned], estimated))
                 for query, candidates, true in zip(queries, lists, truth, strict=True)
             ]
         )
-        for rescored in _RESCORED:
-            if (ranks < rescored).sum() >= _TARGET * len(ranks):
-                good.append(Depth(scanned, estimated, rescored))
-                break
-    return min(good, key=_cost, default=None)
+        enough = (r for r in _RESCORED if (ranks < r).sum() >= _TARGET * len(ranks))
+        if (rescored := next(enough, None)) is not None:
+            best = min(Depth(scanned, estimated, rescored), best or _DEEPEST, key=_cost)
+    return best
 
 
 def _cost(depth: Depth) -> int:

@@ -72,10 +72,10 @@ class Coder:
 
     def queries(self, vectors: Floats) -> list[Query]:
         """Queries from vectors (q, dim)."""
-        unit = distances.normalized(vectors)
-        codes = self._packed(self._spectrum(unit - self.mean) >= 0)
-        turned = np.zeros((len(unit), 8 * width(self.dim)), np.float32)
-        turned[:, : self.dim] = self._spectrum(unit) * self._scale
+        spectrum = self._spectrum(distances.normalized(vectors))
+        codes = self._packed(spectrum >= self._mean_spectrum)
+        turned = np.zeros((len(vectors), 8 * width(self.dim)), np.float32)
+        turned[:, : self.dim] = spectrum * self._scale
         return list(map(Query, codes, np.concatenate([4 * turned, 2 * turned, turned], axis=1)))
 
     @cached_property
@@ -93,6 +93,10 @@ class Coder:
         if self.dim % 2 == 0:
             scale[-1] = scale[0]
         return scale
+
+    @cached_property
+    def _mean_spectrum(self) -> Floats:
+        return self._spectrum(self.mean[None])
 
     def _spectrum(self, rows: Floats) -> Floats:
         """The real Fourier transform of rows (n, dim) as dim real numbers, not yet to scale."""
@@ -138,8 +142,7 @@ def ranked(query: Query, codes: Codes, positions: NDArray[np.int64], estimated: 
         estimated: how many to estimate.
     """
     if estimated < len(positions):
-        signs = np.concatenate([codes.first[positions], codes.rest[positions]], axis=1)  # (m, width)
-        positions = positions[_nearest(query.code[None], signs, estimated)[0]]
+        positions = positions[_nearest(query.code[None], codes.signs(positions), estimated)[0]]
     bits = np.unpackbits(codes.whole(positions), axis=1).astype(np.float32)  # (m, 24 × width)
     # A code's numbers are 0 to 7 and stand for −3.5 to 3.5; the weights sum to 7 times the query's.
     # Not a matrix product: that would wake other threads, which costs more than they bring.

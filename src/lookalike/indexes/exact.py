@@ -59,6 +59,8 @@ def search(
 
 def merge(a: Found, b: Found, k: int) -> Found:
     """The k best of two answers that share no key."""
+    if len(a.keys) == 0:
+        return Found(b.keys[:k], b.scores[:k])
     keys = np.concatenate([a.keys, b.keys])
     scores = np.concatenate([a.scores, b.scores])
     order = distances.best(scores, keys, k)

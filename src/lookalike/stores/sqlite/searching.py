@@ -203,8 +203,7 @@ class Searcher:
         return exact.Found(keys[order], scores[order])
 
     def _named(self, connection: sqlite3.Connection, found: list[Found]) -> list[Neighbours]:
-        rows = np.unique(np.concatenate([f.keys for f in found])) if found else np.empty(0, np.int64)
-        ids = reading.ids_of(connection, rows.tolist())
+        ids = reading.ids_of(connection, sorted({row for f in found for row in f.keys.tolist()}))
         return [Neighbours([ids[row] for row in f.keys.tolist()], f.scores) for f in found]
 
 

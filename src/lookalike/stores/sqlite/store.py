@@ -351,8 +351,14 @@ class SqliteStore:
         stamp = self.cache.stamp()
         if stamp == self._looked_at or not self.database.writable:
             return
-        with suppress(StoreBusy, StoreUnavailable), self.writing():
-            self._keep_up(tail=upkeep.TAIL_ROWS)
+        # Looked at without the right to write: whoever comes to write in that moment is not refused.
+        with self.database.reading() as connection:
+            header = self._header(connection)
+            head = self.cache.head(live(connection).generation, header.dim)
+            due = upkeep.due(connection, header, head, tail=upkeep.TAIL_ROWS)
+        if due is not None:
+            with suppress(StoreBusy, StoreUnavailable), self.writing():
+                self._keep_up(tail=upkeep.TAIL_ROWS)
         self._looked_at = self.cache.stamp()
 
     def _keep_up(self, *, tail: int) -> None:
