@@ -30,7 +30,7 @@ def test_the_rotation_is_orthogonal(dim):
     """Lengths and products are the same after the rotation, for every number of dimensions."""
     rows = _unit(5, dim)
     queries = Coder(np.zeros(dim, np.float32), 7).queries(rows)
-    turned = np.stack([query.weights[-8 * width(dim) :] for query in queries])
+    turned = np.stack([query.turned for query in queries])
     assert np.allclose(turned @ turned.T, rows @ rows.T, atol=1e-5)
 
 

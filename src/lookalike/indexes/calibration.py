@@ -31,10 +31,12 @@ _SIEVES = (
     (8000, 400),
     (8000, 800),
     (8000, 1600),
+    (8000, 3000),
+    (16000, 4000),
 )
 """How many rows are scanned for, and how many of those estimated: tried from the cheapest."""
 
-_RESCORED = (32, 48, 64, 80, 96, 128, 192, 256)
+_RESCORED = (32, 48, 64, 80, 96, 128, 192, 256, 384, 512)
 _DEEPEST = Depth(*_SIEVES[-1], _RESCORED[-1])
 _TARGET = 0.9985
 """Of the sampled neighbours: leaves room for the error of the sample below .995 overall."""
@@ -53,6 +55,9 @@ def calibrate(queries: Sequence[Query], truth: Sequence[NDArray[np.int64]], code
     lists = coding.scan(queries, codes, min(_SIEVES[-1][0], len(codes.keys)))
     best: Depth | None = None
     for scanned, estimated in _SIEVES:
+        if 2 * scanned > len(codes.keys):
+            # To look at half of the rows one by one takes longer than to compare all.
+            break
         if best is not None and _cost(Depth(scanned, estimated, _RESCORED[0])) >= _cost(best):
             continue
         ranks = np.concatenate(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Bits = NDArray[np.uint8]
 
-_COUNTED = 4096
+_COUNTED_BYTES = 1 << 20
 _STEP = 0.586
 
 
@@ -74,9 +74,7 @@ class Coder:
         """Queries from vectors (q, dim)."""
         spectrum = self._spectrum(distances.normalized(vectors))
         codes = self._packed(spectrum >= self._mean_spectrum)
-        turned = np.zeros((len(vectors), 8 * width(self.dim)), np.float32)
-        turned[:, : self.dim] = spectrum * self._scale
-        return list(map(Query, codes, np.concatenate([4 * turned, 2 * turned, turned], axis=1)))
+        return list(map(Query, codes, spectrum * self._scale))
 
     @cached_property
     def _signs(self) -> Floats:
@@ -114,10 +112,10 @@ class Coder:
 
 
 class Query(NamedTuple):
-    """One query: its signs (width,), and what each of a code's bits is worth to it (24 × width,)."""
+    """One query: its signs (width,), and itself rotated (dim,)."""
 
     code: Bits
-    weights: Floats
+    turned: Floats
 
 
 def scan(queries: Sequence[Query], codes: Codes, depth: int) -> NDArray[np.int64]:
@@ -141,13 +139,19 @@ def ranked(query: Query, codes: Codes, positions: NDArray[np.int64], estimated: 
         positions: of candidates among them.
         estimated: how many to estimate.
     """
+    signs = codes.signs(positions)  # (m, width)
     if estimated < len(positions):
-        positions = positions[_nearest(query.code[None], codes.signs(positions), estimated)[0]]
-    bits = np.unpackbits(codes.whole(positions), axis=1).astype(np.float32)  # (m, 24 × width)
-    # A code's numbers are 0 to 7 and stand for −3.5 to 3.5; the weights sum to 7 times the query's.
-    # Not a matrix product: that would wake other threads, which costs more than they bring.
-    products: Floats = np.einsum("ij,j->i", bits, query.weights)
-    estimates = (products - query.weights.sum() / 2) * codes.factors[positions]
+        near = _nearest(query.code[None], signs, estimated)[0]
+        positions, signs = positions[near], signs[near]
+    fine, dim = codes.fine.take(positions, 0), len(query.turned)
+    levels = np.unpackbits(signs, axis=1, count=dim)  # (m, dim)
+    for plane in np.split(fine, 2, axis=1):
+        levels += levels  # a shift, but for numpy many times as fast
+        levels |= np.unpackbits(plane, axis=1, count=dim)
+    # Levels are 0 to 7 and stand for −3.5 to 3.5. Not a matrix product: that would wake other
+    # threads, which costs more than they bring.
+    products: Floats = np.einsum("ij,j->i", levels.astype(np.float32), query.turned)
+    estimates = (products - np.float32(3.5) * query.turned.sum()) * codes.factors[positions]
     order: NDArray[np.int64] = positions[np.argsort(-estimates)]
     return order
 
@@ -156,8 +160,8 @@ def _nearest(queries: Bits, codes: Bits, depth: int) -> NDArray[np.int64]:
     """Positions of the codes of least Hamming distance, nearest first: (q, depth)."""
     import faiss
 
-    # Counting is faster than a heap, but sets depth × bits aside.
-    variant = "mc" if depth <= _COUNTED else "hc"
+    # Counting is faster than a heap, but sets 8 bytes aside for every bit and place.
+    variant = "mc" if depth * codes.shape[1] <= _COUNTED_BYTES else "hc"
     threads = faiss.omp_get_max_threads()
     if len(queries) == 1:
         faiss.omp_set_num_threads(1)
