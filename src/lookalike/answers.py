@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -63,14 +64,14 @@ class Selection:
 
     def choose(self, rank: Callable[[int], Sequence[Ranked]], store: Store) -> list[tuple[Ranked, Record]]:
         """Look deeper into the ranking until k pictures are chosen or there are no more."""
-        depth = self.first_look
-        deepest = store.limits.k or store.count() + 1
+        most = store.limits.k or sys.maxsize
+        depth = min(self.first_look, most)
         while True:
-            ranked = rank(min(depth, deepest))
+            ranked = rank(depth)
             chosen = self._keep(ranked, store)
-            if len(chosen) >= self.k or len(ranked) < depth or depth >= deepest:
+            if len(chosen) >= self.k or len(ranked) < depth or depth == most:
                 return chosen[: self.k]
-            depth *= 4
+            depth = min(4 * depth, most)
 
     def _keep(self, ranked: Sequence[Ranked], store: Store) -> list[tuple[Ranked, Record]]:
         own = self.query.id if self.query is not None else None
@@ -127,9 +128,11 @@ class Answering:
         resolved = [resolve(query, self.store, self.root, self.limits) for query in queries]
         if not resolved:
             return []
-        vectors = self._vectors(resolved)
-        own = self.store.get([query.id or "" for query in resolved])
-        selections = [Selection(k, record, distinct) for record in own]
+        header = self.store.header
+        vectors = self._vectors(resolved, header.dim)
+        ids = [query.id for query in resolved if query.id is not None]
+        own = {record.id: record for record in self.store.get(ids) if record is not None} if ids else {}
+        selections = [Selection(k, own.get(query.id or ""), distinct) for query in resolved]
         # One call for all of them; a selection that needs to look deeper asks again for itself.
         look = max(selection.first_look for selection in selections)
         first = self.store.search(vectors, look, where=where, exact=exact)
@@ -143,16 +146,16 @@ class Answering:
 
             return rank
 
-        metric = self.store.header.metric
         return [
-            self._answer(query, selection.choose(ranking(row), self.store), metric)
+            self._answer(query, selection.choose(ranking(row), self.store), header, header.metric)
             for row, (query, selection) in enumerate(zip(resolved, selections, strict=True))
         ]
 
     def find(self, words: str, k: int, where: Where, distinct: tuple[str, ...], *, only: str | None) -> Hits:
         """The pictures that satisfy every word."""
         check_fields(distinct, self.store)
-        classes = self.store.header.classes
+        header = self.store.header
+        classes = header.classes
         terms = vocabulary.terms(words, classes)
         if not terms:
             raise UsageError("no words to find were given")
@@ -164,10 +167,8 @@ class Answering:
         chosen = Selection(k, None, distinct).choose(rank, self.store)
         notes = [] if chosen else self._did_you_mean(terms)
         if classes is None and only != "text":
-            notes.append(
-                f"{self.store.header.extractor} has no classes: names and metadata were searched alone"
-            )
-        return self._answer(Resolved(words), chosen, "keywords", tuple(notes))
+            notes.append(f"{header.extractor} has no classes: names and metadata were searched alone")
+        return self._answer(Resolved(words), chosen, header, "keywords", tuple(notes))
 
     def thumbnail(self, id_: str) -> bytes | None:
         """A small JPEG of a picture; None if its file can't be read now."""
@@ -180,36 +181,30 @@ class Answering:
         except ImageError:
             return None
 
-    def _vectors(self, queries: Sequence[Resolved]) -> Floats:
+    def _vectors(self, queries: Sequence[Resolved], dim: int) -> Floats:
         """The vectors of the queries, ndarray of shape (q, dim)."""
         import numpy as np
 
-        vectors = np.zeros((len(queries), self.store.header.dim), np.float32)
+        vectors = np.zeros((len(queries), dim), np.float32)
         stored = [row for row, query in enumerate(queries) if query.id is not None]
-        vectors[stored] = self.store.vectors([queries[row].id or "" for row in stored])
+        if stored:
+            vectors[stored] = self.store.vectors([queries[row].id or "" for row in stored])
         fresh = [row for row, query in enumerate(queries) if query.content is not None]
         if fresh:
             vectors[fresh] = extract(self.extractor(), [queries[row] for row in fresh], self.limits).vectors
         for row, query in enumerate(queries):
             if query.vector is not None:
-                vectors[row] = self._checked(query.vector)
+                vectors[row] = _checked(query.vector, dim)
         return vectors
-
-    def _checked(self, vector: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-        dim = self.store.header.dim
-        if vector.shape != (dim,):
-            raise UsageError(f"the query has {vector.shape[0]} numbers; the gallery's vectors have {dim}")
-        return vector
 
     def _answer(
         self,
         query: Resolved,
         chosen: Sequence[tuple[Ranked, Record]],
+        header: Header,
         metric: str,
         notes: tuple[str, ...] = (),
     ) -> Hits:
-        header = self.store.header
-
         def query_thumbnail() -> bytes | None:
             if query.content is not None:
                 return thumbnail_of(query.content, self.limits)
@@ -285,9 +280,15 @@ def _ranked(found: Neighbours) -> list[Ranked]:
     return [Ranked(id_, score, {"vector": score}) for id_, score in pairs]
 
 
+def _checked(vector: NDArray[np.floating[Any]], dim: int) -> NDArray[np.floating[Any]]:
+    if vector.shape != (dim,):
+        raise UsageError(f"the query has {vector.shape[0]} numbers; the gallery's vectors have {dim}")
+    return vector
+
+
 def check_fields(fields: Sequence[str], store: Store) -> None:
     """Raise `FilterError` unless the gallery has these fields."""
-    known = store.fields()
+    known = store.fields() if fields else {}
     for field in fields:
         if field != "digest" and field not in known:
             raise FilterError(f"the gallery has no field {field!r}; it has {', '.join(known)}")

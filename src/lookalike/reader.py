@@ -272,7 +272,8 @@ class Reader:
         return Answering(self.store, self.root, self.extractor, self.limits)
 
     def _conditions(self, given: WhereLike) -> Where:
-        return where_language.typed(where_language.parse(given), self.store.fields())
+        parsed = where_language.parse(given)
+        return where_language.typed(parsed, self.store.fields()) if parsed else ()
 
 
 def _fields(distinct: str | None, *, unique: bool) -> tuple[str, ...]:
