@@ -72,7 +72,8 @@ def _any_picture(here: Path) -> str:
 def _lookalike(here: Path, *words: str) -> None:
     """Show a command and run it; its failure ends the demo."""
     print(f"\n$ lookalike {shlex.join(words)}", flush=True)
-    code = subprocess.run([PROGRAM, *words], cwd=here, check=False).returncode
+    surroundings = {name: value for name, value in os.environ.items() if name != "LOOKALIKE_GALLERY"}
+    code = subprocess.run([PROGRAM, *words], cwd=here, env=surroundings, check=False).returncode
     if code:
         sys.exit(code)
 

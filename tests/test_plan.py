@@ -58,7 +58,8 @@ def make():
     with ExitStack() as plans:
 
         def make_plan(root, store, *, prefix="", top=None, **wishes):
-            made = plan(store, [Walk(str(top or root), prefix)], Wishes(**wishes))
+            known = frozenset(folder.prefix for folder in store.folders())
+            made = plan(store, [Walk(str(top or root), prefix, known=known)], Wishes(**wishes))
             plans.callback(made.close)
             return made
 
@@ -186,13 +187,52 @@ def test_a_random_part_removes_nothing_and_repeats(root, make, remembering):
 def test_the_id_of_a_picture_from_memory_is_taken(root, make, remembering):
     """A file whose id belongs to a picture that is no file is reported, not mixed up with it."""
     planned = make(root, remembering(gone("a.jpg", source="array")))
-    assert [(fault.id, "not a file" in fault.reason) for fault in planned.faults] == [("a.jpg", True)]
+    assert [(skip.path, "not a file" in skip.reason) for skip in planned.reported] == [("a.jpg", True)]
+    assert planned.faults == []
     assert todo(planned) == ["b.jpg", "d/c.jpg"]
 
 
 def test_a_link_that_leads_nowhere_now_keeps_its_picture(root, make, remembering):
-    """A picture behind a link whose disk is unplugged is missing, not gone."""
+    """A picture behind a link whose disk is unplugged is missing, not gone, unless `prune` insists."""
     (root / "link.jpg").symlink_to(root / "unplugged" / "x.jpg")
     planned = make(root, remembering(gone("link.jpg")))
     assert (planned.missing, planned.faults) == (1, [])
+    assert [skip.path for skip in planned.reported] == ["link.jpg"]
+    assert make(root, remembering(gone("link.jpg")), prune=True).vanished == ["link.jpg"]
     assert [fault.id for fault in make(root, remembering()).faults] == ["link.jpg"]
+
+
+def test_a_mount_point_that_is_suddenly_empty_keeps_its_pictures(root, make, remembering):
+    """Emptied below a root that is not: the rest is judged as usual."""
+    (root / "d" / "c.jpg").unlink()
+    device = root.stat().st_dev
+    store = remembering(gone("d/x"), gone("y"), folders=[Folder("", device), Folder("d/", device)])
+    planned = make(root, store)
+    assert (planned.missing, planned.vanished) == (1, ["y"])
+    assert planned.unseen == {"d/": "is suddenly empty"}
+
+
+def test_a_folder_indexed_by_itself_may_go(root, make, remembering):
+    """It is no mount point: once its parent lacks it, its pictures are gone, and so is the folder."""
+    device = root.stat().st_dev
+    store = remembering(gone("old/x"), folders=[Folder("", device), Folder("old/", device)])
+    planned = make(root, store)
+    assert (planned.vanished, planned.folders) == (["old/x"], [Folder("", device)])
+
+
+def test_a_random_part_learns_nothing_of_devices(root, make, remembering):
+    """The device remembered stays until a whole walk has missed nothing on the new one."""
+    other = [Folder("", root.stat().st_dev + 1)]
+    assert make(root, remembering(gone("x"), folders=other), limit=1).folders == other
+    assert make(root, remembering(), limit=1).folders == [Folder("", root.stat().st_dev)]
+
+
+def test_a_file_named_first_and_walked_later_is_walked(root, make, remembering):
+    """From then on it goes when its file does."""
+    named = remember(root / "a.jpg", root, source="file")
+    assert make(root, remembering(named)).walked == [named._replace(source="walk")]
+
+
+def test_a_seed_may_be_any_number(root, make, remembering):
+    """However large, or negative."""
+    assert len(todo(make(root, remembering(), limit=2, seed=-(10**40)))) == 2

@@ -100,8 +100,23 @@ def test_the_device_of_the_top_is_told(tmp_path):
     """One device number for the top, none for folders on the same device."""
     make(tmp_path, "d/a.jpg")
     top = Walk(str(tmp_path), "")
-    assert len(list(top)) == top.files == 1
+    assert len(list(top)) == top.files[""] == 1
     assert top.devices == {"": tmp_path.stat().st_dev}
+
+
+def test_known_folders_are_told_apart(tmp_path):
+    """A folder that was indexed by itself has its own device and its own count of files."""
+    make(tmp_path, "a.jpg", "d/b.jpg", "d/e/c.jpg", "f/g.jpg")
+    top = Walk(str(tmp_path), "", known=frozenset({"d/"}))
+    assert len(list(top)) == 4
+    assert set(top.devices) == {"", "d/"}
+    assert top.files == {"": 2, "d/": 2}
+
+
+def test_folders_left_out_are_not_entered(tmp_path):
+    """A gallery kept among the pictures is not walked."""
+    make(tmp_path, "a.jpg", "gallery/gallery.sqlite")
+    assert ids(tmp_path, left_out=frozenset({str(tmp_path / "gallery")})) == ["a.jpg"]
 
 
 def test_ignored_patterns_are_those_of_gitignore(tmp_path):

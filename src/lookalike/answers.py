@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from lookalike import images, vocabulary
 from lookalike.errors import FilterError, ImageError, ModelError, UsageError
@@ -14,7 +16,7 @@ from lookalike.types import Tag
 from lookalike.walk import path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     import numpy as np
     from numpy.typing import NDArray
@@ -66,36 +68,45 @@ class Selection:
         """Look deeper into the ranking until k pictures are chosen or there are no more."""
         most = store.limits.k or sys.maxsize
         depth = min(self.first_look, most)
+        kept = _Kept(self)
         while True:
             ranked = rank(depth)
-            chosen = self._keep(ranked, store)
-            if len(chosen) >= self.k or len(ranked) < depth or depth == most:
-                return chosen[: self.k]
+            kept.take(ranked, store)
+            if len(kept.pairs) >= self.k or len(ranked) < depth or depth == most:
+                return kept.pairs[: self.k]
             depth = min(4 * depth, most)
 
-    def _keep(self, ranked: Sequence[Ranked], store: Store) -> list[tuple[Ranked, Record]]:
-        own = self.query.id if self.query is not None else None
-        candidates = [candidate for candidate in ranked if candidate.id != own]
-        if not self.distinct:
-            candidates = candidates[: self.k]
-        records = store.get([candidate.id for candidate in candidates])
-        # A record is None when another process has just removed the picture.
-        pairs = [(c, r) for c, r in zip(candidates, records, strict=True) if r is not None]
-        return self._best_of_each(pairs) if self.distinct else pairs
-
-    def _best_of_each(self, pairs: list[tuple[Ranked, Record]]) -> list[tuple[Ranked, Record]]:
-        seen = set() if self.query is None else self._values(self.query)
-        kept = []
-        for candidate, record in pairs:
-            values = self._values(record)
-            if not values & seen:
-                kept.append((candidate, record))
-            seen |= values
-        return kept
-
-    def _values(self, record: Record) -> set[tuple[str, Value | bytes]]:
+    def values(self, record: Record) -> set[tuple[str, Value | bytes]]:
+        """The record's values of the distinct fields; none for a field it lacks."""
         values = ((field, value_of(record, field)) for field in self.distinct)
         return {(field, value) for field, value in values if value is not None}
+
+
+class _Kept:
+    """The candidates chosen so far; a deeper look goes on where the one before ended."""
+
+    def __init__(self, selection: Selection) -> None:
+        self.selection = selection
+        self.pairs: list[tuple[Ranked, Record]] = []
+        self._done = {selection.query.id} if selection.query is not None else set()
+        self._values = set() if selection.query is None else selection.values(selection.query)
+
+    def take(self, ranked: Sequence[Ranked], store: Store) -> None:
+        """Choose among the candidates that were not there before, some at a time, until there are enough."""
+        new = (candidate for candidate in ranked if candidate.id not in self._done)
+        while len(self.pairs) < self.selection.k and (some := list(islice(new, self.selection.first_look))):
+            records = store.get([candidate.id for candidate in some])
+            self._done.update(candidate.id for candidate in some)
+            for candidate, record in zip(some, records, strict=True):
+                # A record is None when another process has just removed the picture.
+                if record is not None:
+                    self._consider(candidate, record)
+
+    def _consider(self, candidate: Ranked, record: Record) -> None:
+        values = self.selection.values(record)
+        if not values & self._values:
+            self.pairs.append((candidate, record))
+            self._values |= values
 
 
 def value_of(record: Record, field: str) -> Value | bytes | None:
@@ -137,12 +148,12 @@ class Answering:
         look = max(selection.first_look for selection in selections)
         first = self.store.search(vectors, look, where=where, exact=exact)
 
-        def ranking(row: int) -> Callable[[int], list[Ranked]]:
-            def rank(depth: int) -> list[Ranked]:
+        def ranking(row: int) -> Callable[[int], Sequence[Ranked]]:
+            def rank(depth: int) -> Sequence[Ranked]:
                 if depth <= look:
-                    return _ranked(first[row])
+                    return _Nearest(first[row])
                 query = vectors[row : row + 1]
-                return _ranked(self.store.search(query, depth, where=where, exact=exact)[0])
+                return _Nearest(self.store.search(query, depth, where=where, exact=exact)[0])
 
             return rank
 
@@ -275,9 +286,24 @@ def thumbnail_of(content: bytes, limits: ImageLimits) -> bytes | None:
         return None
 
 
-def _ranked(found: Neighbours) -> list[Ranked]:
-    pairs = zip(found.ids, found.scores.tolist(), strict=True)
-    return [Ranked(id_, score, {"vector": score}) for id_, score in pairs]
+class _Nearest(Sequence[Ranked]):
+    """Neighbours as candidates, made one by one: a deep look has many of them."""
+
+    def __init__(self, found: Neighbours) -> None:
+        self._found = found
+
+    def __len__(self) -> int:
+        return len(self._found.ids)
+
+    @overload
+    def __getitem__(self, place: int) -> Ranked: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Ranked]: ...
+    def __getitem__(self, place: int | slice) -> Ranked | list[Ranked]:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        score = float(self._found.scores[place])
+        return Ranked(self._found.ids[place], score, {"vector": score})
 
 
 def _checked(vector: NDArray[np.floating[Any]], dim: int) -> NDArray[np.floating[Any]]:

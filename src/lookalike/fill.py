@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from lookalike.downloads import download
 from lookalike.errors import DownloadError, UsageError
-from lookalike.ingest import Counts, Memory, Pipeline
+from lookalike.ingest import Counts, Pipeline
+from lookalike.loading import Memory
 from lookalike.plan import Plan, Wishes, Work, plan
 from lookalike.results import Report, Skip
-from lookalike.types import Skipped
 from lookalike.walk import Walk, id_of, ignoring, path_of, prefix_of, under
 
 if TYPE_CHECKING:
@@ -39,30 +39,62 @@ class Sorted(NamedTuple):
 def sort(pictures: Given | Iterable[Given] | None, root: str, store: Store | None) -> Sorted:
     """Sort what was given to `Gallery.add`; nothing means the folders indexed before, else the root.
 
+    No file is in two of the parts: folders inside others, and files inside folders, go with those,
+    and so does what is given by another path to the same place.
+
     Raises:
         UsageError: a path that is not there, and from below which the gallery has no pictures.
     """
     if pictures is None:
         return Sorted(_existing(_known_folders(root, store), root, store), [], [])
-    if isinstance(pictures, str | os.PathLike | tuple) or not isinstance(pictures, Iterable):
-        pictures = [pictures]
+    if isinstance(pictures, str | os.PathLike) or _is_pair(pictures) or not isinstance(pictures, Iterable):
+        pictures = [pictures]  # type: ignore[list-item]
     if not isinstance(pictures, Sized):
         # A generator may give more than fits in memory: it is taken one by one, later.
         return Sorted([], [], pictures)
-    paths = [path for item in pictures if (path := _path(item)) is not None]
-    folders = [path for path in paths if not os.path.isfile(path)]  # noqa: PTH113
-    files = [path for path in paths if os.path.isfile(path)]  # noqa: PTH113
-    return Sorted(_existing(folders, root, store), files, [item for item in pictures if _path(item) is None])
+    given: list[tuple[Given, str | None]] = [(item, _path(item)) for item in pictures]  # type: ignore[arg-type, misc]
+    paths = dict.fromkeys(_seen_from(path, root) for _, path in given if path is not None)
+    folders = _outermost(path for path in paths if not os.path.isfile(path))  # noqa: PTH113
+    if any(_inside(root, folder) and root != folder for folder in folders):
+        folders.append(root)  # the root's own pictures have relative ids
+    files = [
+        path
+        for path in paths
+        if os.path.isfile(path) and not any(_inside(path, folder) for folder in folders)  # noqa: PTH113
+    ]
+    return Sorted(_existing(folders, root, store), files, [item for item, path in given if path is None])
+
+
+def _is_pair(given: object) -> bool:
+    """Whether this is one (id, picture) pair, and not a tuple of paths."""
+    return (
+        isinstance(given, tuple) and len(given) == 2 and not isinstance(given[1], str | os.PathLike | tuple)
+    )
+
+
+def _seen_from(path: str, root: str) -> str:
+    """The path, spelled as below the root if it leads there by way of links."""
+    if _inside(path, root):
+        return path
+    real, top = os.path.realpath(path), os.path.realpath(root)
+    return root + real.removeprefix(top.rstrip("/")) if _inside(real, top) else path
+
+
+def _outermost(folders: Iterable[str]) -> list[str]:
+    """Folders without those inside others, sorted."""
+    kept: list[str] = []
+    for folder in sorted(folders):
+        if not any(_inside(folder, other) for other in kept):
+            kept.append(folder)
+    return kept
 
 
 def _known_folders(root: str, store: Store | None) -> list[str]:
-    """The folders that were indexed before, without the mount points below them; else the root."""
-    folders: list[str] = []
-    for prefix in sorted(folder.prefix for folder in (store.folders() if store is not None else [])):
-        path = path_of(prefix, root).rstrip("/") or "/"
-        if not any(_inside(path, folder) for folder in folders):
-            folders.append(path)
-    return folders or [root]
+    """The folders that were indexed before, without what lies below them; else the root."""
+    known = [] if store is None else store.folders()
+    paths = [path_of(folder.prefix, root).rstrip("/") or "/" for folder in known]
+    above = any(_inside(root, path) and root != path for path in paths)
+    return [*_outermost(paths), *([root] if above else [])] or [root]
 
 
 def _existing(folders: list[str], root: str, store: Store | None) -> list[str]:
@@ -82,6 +114,7 @@ class Fill:
 
     store: the caller holds the right to write to it.
     report: filled in as it goes.
+    failed: what could not be read, and the store does not remember.
     """
 
     store: Store
@@ -90,6 +123,7 @@ class Fill:
     limits: ImageLimits
     report: Report
     progress: Callable[[Progress], object] | None = None
+    failed: list[Skip] = field(default_factory=list)
 
     def add(
         self,
@@ -101,11 +135,16 @@ class Fill:
         metadata: Mapping[str, Mapping[str, Value]],
     ) -> None:
         """Do what `Gallery.add` says."""
-        walks = [self._walk(folder, exclude, hidden=hidden) for folder in given.folders]
+        known = frozenset(folder.prefix for folder in self.store.folders())
+        walks = [self._walk(folder, exclude, known, hidden=hidden) for folder in given.folders]
+        self._check_fields(metadata)
         planned = plan(self.store, walks, wishes)
         try:
             self._plan_files(given.files, planned)
-            self._run(planned, given.rest)
+            # Before the long part: a run that is stopped is to know its folders the next time.
+            if planned.folders != self.store.folders():
+                self.store.set_folders(planned.folders)
+            self._run(planned, given.rest, prune=wishes.prune)
             self._clear(planned)
         finally:
             planned.close()
@@ -114,21 +153,54 @@ class Fill:
             self._describe(metadata)
         self.store.refresh()
         self.report.total = self.store.count()
-        self.report.skipped = [Skip(skip.id, skip.reason) for skip in self.store.skipped()]
+        skipped = {skip.id: Skip(skip.id, skip.reason) for skip in self.store.skipped()}
+        skipped |= {skip.path: skip for skip in (*planned.reported, *self.failed)}
+        self.report.skipped = [skipped[id_] for id_ in sorted(skipped)]
 
-    def again(self, before: Store) -> list[Skipped]:
+    def again(self, before: Store) -> list[Skip]:
         """Describe every picture of another store for this one; those that can't be read now."""
-        total = before.count()
-        pipeline = self._pipeline(total=total, before=before)
+        self._drop_outdated(before)
+        pipeline = self._pipeline(total=before.count(), before=before, anew=True)
         pipeline.run(self._works_of(before))
         self._count(pipeline.counts)
+        lost = [Skip(skip.id, skip.reason) for skip in self.store.skipped()] + self.failed
+        self.store.skip([skip for skip in before.skipped() if skip.id not in {s.path for s in lost}])
         self.store.refresh()
-        known = {skip.id for skip in before.skipped()}
-        return [skip for skip in self.store.skipped() if skip.id not in known]
+        return lost
 
-    def _walk(self, folder: str, exclude: tuple[str, ...], *, hidden: bool) -> Walk:
+    def _drop_outdated(self, before: Store) -> None:
+        """Forget what an earlier attempt described and what has changed since; bring fields up to date."""
+        self.store.forget([skip.id for skip in self.store.skipped()])
+        self.store.delete(before.removed(), keep_out=True)
+        pictures = (state.id for state in self.store.states() if state.status == "picture")
+        for ids in _batches(pictures):
+            pairs = list(zip(self.store.get(ids), before.get(ids), ids, strict=True))
+            same = {id_: old for new, old, id_ in pairs if new and old and new.digest == old.digest}
+            self.store.delete([id_ for id_ in ids if id_ not in same])
+            fields = {id_: dict(old.metadata) for id_, old in same.items() if old.metadata}
+            if fields:
+                self.store.update(fields)
+
+    def _walk(self, folder: str, exclude: tuple[str, ...], known: frozenset[str], *, hidden: bool) -> Walk:
+        # Not into the gallery itself, wherever it is kept, nor from above into the root.
+        left_out = {self.store.address, *([self.root] if folder != self.root else [])}
         prefix = prefix_of(folder, self.root)
-        return Walk(folder, prefix, hidden, ignoring(Path(folder), exclude))
+        return Walk(folder, prefix, hidden, ignoring(Path(folder), exclude), frozenset(left_out), known)
+
+    def _check_fields(self, metadata: Mapping[str, Mapping[str, Value]]) -> None:
+        """Before the long part: whether the fields fit those the gallery has.
+
+        Raises:
+            UsageError: a field has another type than in the gallery, or belongs to the gallery.
+        """
+        types = self.store.fields()
+        own = {"folder", "name", "width", "height"}
+        for fields in metadata.values():
+            for name, value in fields.items():
+                wanted = (str,) if types.get(name) == "text" else (int, float) if name in types else (object,)
+                if name in own or not isinstance(value, wanted):
+                    reason = "is the gallery's own" if name in own else f"holds {types[name]}, not {value!r}"
+                    raise UsageError(f"the field {name!r} {reason}; rename the column or correct the value")
 
     def _plan_files(self, files: Sequence[str], planned: Plan) -> None:
         """Files named one by one come in even if they were removed, or could not be read before."""
@@ -138,7 +210,13 @@ class Fill:
                 self._plan_file(id_, record, planned)
 
     def _plan_file(self, id_: str, record: Record | None, planned: Plan) -> None:
-        status = os.stat(path_of(id_, self.root))  # noqa: PTH116
+        try:
+            status = os.stat(path_of(id_, self.root))  # noqa: PTH116
+        except OSError as error:
+            reason = error.strerror or str(error)
+            planned.reported.append(Skip(id_, reason))
+            planned.missing += record is not None
+            return
         if record is None:
             planned.push(Work(id_, status.st_size, status.st_mtime_ns, "file"))
         elif (record.size, record.mtime_ns) == (status.st_size, status.st_mtime_ns):
@@ -146,39 +224,52 @@ class Fill:
         else:
             planned.push(Work(id_, status.st_size, status.st_mtime_ns, record.source))
 
-    def _run(self, planned: Plan, rest: Iterable[Given]) -> None:
+    def _run(self, planned: Plan, rest: Iterable[Given], *, prune: bool) -> None:
         total = planned.count + len(rest) if isinstance(rest, Sized) else None
         self.report.unchanged += planned.unchanged
         if total == 0:
             return
-        pipeline = self._pipeline(total=total, gone=self._gone(planned.unseen))
-        pipeline.run(chain(planned.works(), self._works(rest)))
+        pipeline = self._pipeline(total=total, gone=self._gone(planned), prune=prune)
+        pipeline.run(chain(planned.works(), self._works(rest, planned)))
         self._count(pipeline.counts)
-        if pipeline.counts.added or pipeline.counts.updated:
+        if pipeline.counts.described:
             self._note_precision()
 
-    def _works(self, rest: Iterable[Given]) -> Iterator[Work | Memory]:
+    def _works(self, rest: Iterable[Given], planned: Plan) -> Iterator[Work | Memory]:
         for item in rest:
             path = _path(item)
             if path is not None:
-                planned = Plan()
-                self._plan_files([path], planned)
-                self.report.unchanged += planned.unchanged
-                yield from planned.works()
+                yield from self._works_of_file(path, planned)
             elif isinstance(item, tuple):
                 yield Memory(_checked_id(item), item[1])
-            elif (content := self._downloaded(str(item))) is not None:
-                yield Memory(str(item), content, "url")
+            else:
+                yield self._downloaded(str(item))
 
-    def _downloaded(self, address: str) -> bytes | None:
+    def _works_of_file(self, path: str, planned: Plan) -> Iterator[Work]:
+        if os.path.isdir(path):  # noqa: PTH112
+            raise UsageError(f"{path} is a folder; give folders in a list, not one by one from a generator")
+        one = Plan()
+        self._plan_files([path], one)
+        self.report.unchanged += one.unchanged
+        planned.missing += one.missing
+        planned.reported += one.reported
+        yield from one.works()
+        one.close()
+
+    def _downloaded(self, address: str) -> Memory:
         try:
-            return download(address, max_bytes=self.limits.max_bytes).content
+            return Memory(address, download(address, max_bytes=self.limits.max_bytes).content, "url")
         except DownloadError as error:
-            self.store.skip([Skipped(address, 0, 0, str(error))])
-            return None
+            return Memory(address, b"", "url", fault=str(error))
 
     def _pipeline(
-        self, *, total: int | None, before: Store | None = None, gone: Callable[[str], bool] = lambda _: False
+        self,
+        *,
+        total: int | None,
+        before: Store | None = None,
+        gone: Callable[[str], bool] = lambda _: False,
+        prune: bool = False,
+        anew: bool = False,
     ) -> Pipeline:
         return Pipeline(
             store=self.store,
@@ -187,19 +278,29 @@ class Fill:
             limits=self.limits,
             before=before or self.store,
             gone=gone,
+            prune=prune,
+            anew=anew,
             total=total,
+            failed=self.failed,
             progress=self.progress,
         )
 
-    def _gone(self, unseen: Mapping[str, str]) -> Callable[[str], bool]:
+    def _gone(self, planned: Plan) -> Callable[[str], bool]:
         """Whether a picture's own file is gone for good, and not merely out of sight."""
+        vanished = frozenset(planned.vanished)
 
         def gone(id_: str) -> bool:
+            if id_ in vanished:
+                return True
             record = self.store.get([id_])[0]
-            if record is None or record.source not in {"walk", "file"}:
-                return False
-            hidden = any(under(id_, prefix) for prefix in unseen)
-            return not hidden and not os.path.lexists(path_of(id_, self.root))
+            path = path_of(id_, self.root)
+            return (
+                record is not None
+                and record.source == "file"
+                and not any(under(id_, prefix) for prefix in planned.unseen)
+                and os.path.isdir(os.path.dirname(path))  # noqa: PTH112, PTH120
+                and not os.path.lexists(path)
+            )
 
         return gone
 
@@ -217,6 +318,7 @@ class Fill:
         self.report.updated += counts.updated
         self.report.unchanged += counts.unchanged
         self.report.moved += counts.moved
+        self.report.missing += counts.missing
 
     def _clear(self, planned: Plan) -> None:
         """Delete what is gone; what the pipeline recognised elsewhere is deleted already."""
@@ -226,11 +328,11 @@ class Fill:
             self.store.forget(planned.forget)
         if planned.faults:
             self.store.skip(planned.faults)
-        if planned.folders != self.store.folders():
-            self.store.set_folders(planned.folders)
+        if planned.walked:
+            self.store.touch(planned.walked)
 
     def _note_unseen(self, planned: Plan) -> None:
-        self.report.missing = planned.missing
+        self.report.missing += planned.missing
         for prefix, count in planned.kept.items():
             self.report.notes.append(
                 f"{path_of(prefix, self.root)}: {planned.unseen[prefix]}; the {count:,} pictures from there "
@@ -257,6 +359,12 @@ class Fill:
         if self.store.get([key])[0] is not None:
             return key
         return id_of(os.path.normpath(os.path.join(self.root, os.path.expanduser(key))), self.root)  # noqa: PTH111, PTH118
+
+
+def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
+    ids = iter(ids)
+    while batch := list(islice(ids, _BATCH)):
+        yield batch
 
 
 def _path(given: Given) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from lookalike.types import Header
 from lookalike.walk import GALLERIES, id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
     from lookalike.images.given import Picture
     from lookalike.types import Extractor, Metric, Precision, Store, Value
@@ -47,6 +48,7 @@ class Gallery(Reader):
         """Use `Gallery.open`."""
         super().__init__(address, store, root, model)
         self._metric = metric
+        self._creating = threading.Lock()
 
     @classmethod
     def open(
@@ -79,6 +81,10 @@ class Gallery(Reader):
             ModelMismatch: it was made with another model or metric.
             StoreError: it is damaged or can't be read.
         """
+        if not name.strip(".") or "/" in name:
+            raise UsageError(
+                f"{name!r} is no name for a gallery; expected one without / such as {DEFAULT_NAME!r}"
+            )
         top = None if root is None else _absolute(root)
         if gallery is not None:
             address = _settle(str(gallery), name)
@@ -159,10 +165,10 @@ class Gallery(Reader):
             raise UsageError(f"limit is {limit}; expected 1 or more")
         started = time.monotonic()
         given = sort(pictures, self.root, self._store)
-        if self._store is None:
-            self._store = stores.open_store(
-                self.address, create=self._header_for(self.extractor(), self._metric)
-            )
+        with self._creating:
+            if self._store is None:
+                header = self._header_for(self.extractor(), self._metric)
+                self._store = stores.open_store(self.address, create=header)
         wishes = Wishes(prune=prune, restore=restore, retry=retry, limit=limit, seed=seed)
         report = Report(root=self.root, gallery=self.address, model=self.model)
         fill = Fill(self.store, self.root, self.extractor, self.limits, report, progress)
@@ -174,7 +180,7 @@ class Gallery(Reader):
     def update(self, metadata: Mapping[str, Mapping[str, Value]]) -> int:
         """Merge fields into the metadata of pictures, by their id or path; how many there were."""
         with self.store.writing():
-            return self.store.update({self._id(key): fields for key, fields in metadata.items()})
+            return self.store.update({self._id(key, self): fields for key, fields in metadata.items()})
 
     def remove(self, ids: Sequence[str]) -> int:
         """Take pictures out, by id or path; a later `add` of their folder leaves them out.
@@ -185,7 +191,8 @@ class Gallery(Reader):
         Raises:
             NotFound: the gallery lacks one of them; then none is removed.
         """
-        known = [id_ if id_ in self else self._id(id_) for id_ in ids]
+        ids = [ids] if isinstance(ids, str) else ids
+        known = [self._id(id_, self) for id_ in ids]
         for id_, record in zip(ids, self.store.get(known), strict=True):
             if record is None:
                 raise NotFound(f"no picture in the gallery is called {id_!r}; nothing was removed")
@@ -199,7 +206,8 @@ class Gallery(Reader):
             NotFound: one of them was never removed; then none is restored.
         """
         removed = self.store.removed()
-        known = removed if ids is None else [id_ if id_ in removed else self._id(id_) for id_ in ids]
+        ids = [ids] if isinstance(ids, str) else ids
+        known = removed if ids is None else [self._id(id_, removed) for id_ in ids]
         for id_ in known:
             if id_ not in removed:
                 raise NotFound(f"{id_!r} was not removed from the gallery; nothing was restored")
@@ -242,7 +250,7 @@ class Gallery(Reader):
             lost = fill.again(store)
             if lost and not prune:
                 raise StoreUnavailable(
-                    f"{len(lost):,} pictures can't be read now, the first is {lost[0].id!r} "
+                    f"{len(lost):,} of the pictures can't be read now, the first is {lost[0].path!r} "
                     f"({lost[0].reason}): nothing was changed. Bring them back, or drop them with --prune"
                 )
         self._model.replace(extractor)
@@ -264,10 +272,11 @@ class Gallery(Reader):
             classes=extractor.classes,
         )
 
-    def _id(self, given: str) -> str:
-        """The id of a picture by its id or path."""
-        path = os.path.normpath(os.path.join(self.root, os.path.expanduser(given)))  # noqa: PTH111, PTH118
-        return given if given in self else id_of(path, self.root)
+    def _id(self, given: str, known: Container[str]) -> str:
+        """The id meant by an id, a path from here, or a path from the root."""
+        root = os.path.normpath(os.path.join(self.root, os.path.expanduser(given)))  # noqa: PTH111, PTH118
+        meant = (given, id_of(_absolute(given), self.root), id_of(root, self.root))
+        return next((id_ for id_ in meant if id_ in known), meant[-1])
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:

@@ -15,54 +15,27 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from lookalike import images
-from lookalike.errors import ImageError, Unreadable
-from lookalike.results import Progress
-from lookalike.types import Record, Skipped, State
-from lookalike.walk import path_of
+from lookalike.loading import Loader, Memory, chunks
+from lookalike.results import Progress, Skip
+from lookalike.types import Skipped, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from lookalike.images import ImageLimits
-    from lookalike.images.given import Picture
+    from lookalike.loading import Loaded
     from lookalike.plan import Work
-    from lookalike.types import Extraction, Extractor, Floats, Source, Store
+    from lookalike.types import Extraction, Extractor, Floats, Record, Store
 
-CHUNK = 8
-"""Files a loader takes at once, and pictures a call of the network gets."""
-
-_CHUNK_BYTES = 32 << 20
 _COMMIT_ROWS = 256
 _COMMIT_BYTES = 32 << 20
 _COMMIT_SECONDS = 2.0
 _KEPT_SCORES = 20
-_THUMBNAIL = (images.THUMBNAIL_SIDE, images.THUMBNAIL_SIDE)
-
-
-class Memory(NamedTuple):
-    """A picture that is not a file, under the id it is to have."""
-
-    id: str
-    picture: Picture
-    source: Source = "array"
-
-
-class _Loaded(NamedTuple):
-    """A picture read: its record, and the network's input unless the store knows its bytes."""
-
-    work: Work | Memory
-    record: Record
-    prepared: NDArray[np.generic] | None = None
 
 
 class _Row(NamedTuple):
     """A picture described, to be written."""
 
-    work: Work | Memory
     record: Record
     vector: Floats
 
@@ -75,12 +48,14 @@ class Counts:
     updated: int = 0
     unchanged: int = 0
     moved: int = 0
+    missing: int = 0
     skipped: int = 0
+    described: int = 0
 
     @property
     def done(self) -> int:
         """How many of the works are dealt with and safe on disk."""
-        return self.added + self.updated + self.unchanged + self.moved + self.skipped
+        return self.added + self.updated + self.unchanged + self.moved + self.missing + self.skipped
 
 
 @dataclass
@@ -94,7 +69,10 @@ class Pipeline:
     before: where to look for what was known of a picture: the store, or the one it replaces.
     gone: tells of an id with the digest of a new file whether its own file is gone for good, so
         that the new one is that picture moved.
+    prune: whether a picture whose file can't be read any more goes; else it is kept, as missing.
+    anew: whether pictures of `before` are described again; those that are no files by their thumbnail.
     total: how many works there will be, if known.
+    failed: gathers what could not be read and is not for the store to remember.
     progress: called after every commit.
     """
 
@@ -104,13 +82,17 @@ class Pipeline:
     limits: ImageLimits
     before: Store
     gone: Callable[[str], bool] = lambda _: False
+    prune: bool = False
+    anew: bool = False
     total: int | None = None
+    failed: list[Skip] = field(default_factory=list)
     progress: Callable[[Progress], object] | None = None
     counts: Counts = field(default_factory=Counts)
     _rows: list[_Row] = field(default_factory=list)
     _skips: list[Skipped] = field(default_factory=list)
-    _same: list[_Loaded] = field(default_factory=list)
+    _same: list[Loaded] = field(default_factory=list)
     _again: list[Work | Memory] = field(default_factory=list)
+    _renamed: dict[bytes, str] = field(default_factory=dict)
     _in_flight: set[bytes] = field(default_factory=set)
     _told: int = 0
     _started: float = field(default_factory=time.monotonic)
@@ -122,21 +104,22 @@ class Pipeline:
             ending.callback(self._commit)
             loaders = ThreadPoolExecutor(_cores(), "lookalike-load")
             ending.callback(loaders.shutdown, cancel_futures=True)
-            self._run(_chunks(works), loaders, ending)
+            self._run(chunks(works), loaders, ending)
             while self._again:
                 works, self._again = self._again, []
-                self._run(_chunks(works), loaders, ending)
+                self._run(chunks(works), loaders, ending)
 
     def _run(
-        self, chunks: Iterator[list[Work | Memory]], loaders: ThreadPoolExecutor, ending: ExitStack
+        self, parts: Iterator[list[Work | Memory]], loaders: ThreadPoolExecutor, ending: ExitStack
     ) -> None:
         ahead = 2 * _cores() + 2
-        loading: deque[Future[list[_Loaded | Skipped]]] = deque()
-        running: deque[tuple[list[_Loaded], Future[Extraction]]] = deque()
+        loading: deque[Future[list[Loaded | Skipped]]] = deque()
+        running: deque[tuple[list[Loaded], Future[Extraction]]] = deque()
         network: ThreadPoolExecutor | None = None
+        load = Loader(self.store, self.extractor, self.root, self.limits).load
         while True:
-            while len(loading) < ahead and (chunk := next(chunks, None)) is not None:
-                loading.append(loaders.submit(self._load, chunk))
+            while len(loading) < ahead and (chunk := next(parts, None)) is not None:
+                loading.append(loaders.submit(load, chunk))
             if not loading:
                 break
             fresh = self._sort(loading.popleft().result())
@@ -152,52 +135,7 @@ class Pipeline:
             self._gather(*running.popleft())
         self._commit()
 
-    # On the loader threads.
-
-    def _load(self, chunk: list[Work | Memory]) -> list[_Loaded | Skipped]:
-        """Read a chunk; what has a digest the store knows need not be decoded."""
-        read = [self._read(work) for work in chunk]
-        contents = {d.digest: d for d in read if isinstance(d, _Read)}
-        known = self.store.by_digest(list(contents))
-        return [d if isinstance(d, Skipped) else self._decode(d, known=d.digest in known) for d in read]
-
-    def _read(self, work: Work | Memory) -> _Read | Skipped:
-        try:
-            if isinstance(work, Memory):
-                return _Read(work, images.encoded(work.picture))
-            return _Read(work, images.read_file(path_of(work.id, self.root), self.limits))
-        except Unreadable as error:
-            # Without size and mtime it is tried again next time.
-            return Skipped(work.id, 0, 0, str(error))
-        except ImageError as error:
-            return Skipped(work.id, *_stamp(work), str(error))
-
-    def _decode(self, read: _Read, *, known: bool) -> _Loaded | Skipped:
-        work, content = read.work, read.content
-        record = Record(work.id, work.source, *_stamp(work), read.digest, 0, 0)
-        if known and not isinstance(work, Memory):
-            return _Loaded(work, record)
-        try:
-            if known:
-                small = images.decode(content, size=_THUMBNAIL, limits=self.limits).image
-                return _Loaded(work, replace(record, thumbnail=images.thumbnail(small)))
-            extractor = self.extractor()
-            decoded = images.decode(content, size=extractor.size, limits=self.limits)
-            prepared = extractor.prepare(decoded.image)
-        except ImageError as error:
-            return Skipped(work.id, *_stamp(work), str(error))
-        record = replace(
-            record,
-            width=decoded.width,
-            height=decoded.height,
-            metadata={"taken": decoded.taken} if decoded.taken else {},
-            thumbnail=images.thumbnail(decoded.image) if isinstance(work, Memory) else None,
-        )
-        return _Loaded(work, record, prepared)
-
-    # On the calling thread.
-
-    def _sort(self, loaded: list[_Loaded | Skipped]) -> list[_Loaded]:
+    def _sort(self, loaded: list[Loaded | Skipped]) -> list[Loaded]:
         """Put aside what is skipped or has a known digest; the rest is for the network."""
         fresh = []
         for item in loaded:
@@ -212,11 +150,11 @@ class Pipeline:
             self._commit()
         return fresh
 
-    def _gather(self, items: list[_Loaded], extraction: Future[Extraction]) -> None:
+    def _gather(self, items: list[Loaded], extraction: Future[Extraction]) -> None:
         done = extraction.result()
         for row, item in enumerate(items):
             scores = () if done.scores is None else self._best_classes(done.scores[row])
-            self._rows.append(_Row(item.work, replace(item.record, scores=scores), done.vectors[row]))
+            self._rows.append(_Row(replace(item.record, scores=scores), done.vectors[row]))
         size = sum(row.vector.nbytes for row in self._rows)
         late = time.monotonic() - self._committed > _COMMIT_SECONDS
         if len(self._rows) >= _COMMIT_ROWS or size >= _COMMIT_BYTES or late:
@@ -238,8 +176,7 @@ class Pipeline:
         if rows:
             self._write(rows)
         if skips:
-            self.store.skip(skips)
-            self.counts.skipped += len(skips)
+            self._skip(skips)
         self._in_flight.difference_update(row.record.digest for row in rows)
         waiting = [item for item in self._same if item.record.digest in self._in_flight]
         same = [item for item in self._same if item.record.digest not in self._in_flight]
@@ -252,15 +189,25 @@ class Pipeline:
             seconds = self._committed - self._started
             self.progress(Progress(self.counts.done, self.total, self.counts.skipped, seconds))
 
+    def _skip(self, skips: list[Skipped]) -> None:
+        """Remember what could not be read; a picture known from before is kept, unless told to prune."""
+        known = [record is not None for record in self.store.get([skip.id for skip in skips])]
+        kept = {skip.id for skip, there in zip(skips, known, strict=True) if there and not self.prune}
+        self.counts.missing += len(kept)
+        self.counts.skipped += len(skips) - len(kept)
+        told = kept | {skip.id for skip in skips if (skip.size, skip.mtime_ns) == (0, 0)}
+        self.failed += (Skip(skip.id, skip.reason) for skip in skips if skip.id in told)
+        self.store.skip([skip for skip in skips if skip.id not in told])
+
     def _write(self, rows: list[_Row]) -> None:
         import numpy as np
 
         records, known = self._keeping_metadata([row.record for row in rows])
         refused = self.store.write(records, np.stack([row.vector for row in rows]))
-        if refused:
-            self.store.skip(refused)
         out = {skip.id for skip in refused}
-        self.counts.skipped += len(out)
+        if refused:
+            self._skip(refused)
+        self.counts.described += len(rows) - len(out)
         self.counts.updated += len(known - out)
         self.counts.added += len(rows) - len(known | out)
 
@@ -269,22 +216,39 @@ class Pipeline:
         before = self.before.get([record.id for record in records])
         known = {old.id for old in before if old is not None}
         kept = [
-            record if old is None else _keeping(record, old)
+            record if old is None else self._keeping(record, old)
             for record, old in zip(records, before, strict=True)
         ]
         return kept, known
 
-    def _reuse(self, items: list[_Loaded]) -> None:
+    def _keeping(self, record: Record, old: Record) -> Record:
+        own = {name: value for name, value in old.metadata.items() if name != "taken"}
+        both = {**own, **record.metadata}
+        if not self.anew or record.thumbnail is None:
+            return replace(record, metadata=both)
+        # Its thumbnail was all there was to look at: the rest stays as it was.
+        self._renamed[record.digest] = record.id
+        return replace(
+            record,
+            metadata=both,
+            digest=old.digest,
+            width=old.width,
+            height=old.height,
+            thumbnail=old.thumbnail,
+        )
+
+    def _reuse(self, items: list[Loaded]) -> None:
         """Give pictures whose bytes are known the vector of those; tell moves from copies."""
         known = self.store.by_digest([item.record.digest for item in items])
         moved: set[str] = set()
         copies: list[_Copy] = []
         for item in items:
-            ids = known.get(item.record.digest, [])
+            renamed = self._renamed.get(item.record.digest)
+            ids = [renamed] if renamed is not None else known.get(item.record.digest, [])
             if not ids:
                 # The picture with these bytes was replaced in the meantime.
-                self._again.append(item.work)
-            elif item.record.id in ids:
+                self._again.append(item.again())
+            elif item.record.id in ids and self._same_source(item):
                 self._touch(item)
             else:
                 origin = next((id_ for id_ in ids if id_ not in moved and self.gone(id_)), None)
@@ -293,7 +257,11 @@ class Pipeline:
         if copies:
             self._copy(copies)
 
-    def _touch(self, item: _Loaded) -> None:
+    def _same_source(self, item: Loaded) -> bool:
+        record = self.store.get([item.record.id])[0] if isinstance(item.work, Memory) else None
+        return record is None or record.source == item.record.source
+
+    def _touch(self, item: Loaded) -> None:
         record = item.record
         self.store.touch([State(record.id, "picture", record.source, record.size, record.mtime_ns)])
         self.counts.unchanged += 1
@@ -312,22 +280,10 @@ class Pipeline:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """A work's encoded bytes and their digest."""
-
-    work: Work | Memory
-    content: bytes
-
-    @property
-    def digest(self) -> bytes:
-        return images.digest(self.content)
-
-
-@dataclass(frozen=True, slots=True)
 class _Copy:
     """A picture whose bytes are those of another, its origin, which is gone if this is a move."""
 
-    item: _Loaded
+    item: Loaded
     origin: str
     moved: bool
 
@@ -344,34 +300,6 @@ class _Copy:
             thumbnail=mine.thumbnail,
             metadata=origin.metadata if self.moved else taken,
         )
-
-
-def _stamp(work: Work | Memory) -> tuple[int, int]:
-    """Size and mtime_ns, as they were when the folder was walked; 0 for what is not a file."""
-    return (0, 0) if isinstance(work, Memory) else (work.size, work.mtime_ns)
-
-
-def _keeping(record: Record, old: Record) -> Record:
-    own = {name: value for name, value in old.metadata.items() if name != "taken"}
-    record = replace(record, metadata={**own, **record.metadata})
-    if record.thumbnail is None or record.digest != images.digest(old.thumbnail or b""):
-        return record
-    # It was described anew from its own thumbnail, all there is of it: the rest stays as it was.
-    return replace(record, digest=old.digest, width=old.width, height=old.height, thumbnail=old.thumbnail)
-
-
-def _chunks(works: Iterable[Work | Memory]) -> Iterator[list[Work | Memory]]:
-    """Works in chunks of at most CHUNK, fewer where the files are large."""
-    chunk: list[Work | Memory] = []
-    size = 0
-    for work in works:
-        chunk.append(work)
-        size += 0 if isinstance(work, Memory) else work.size
-        if len(chunk) == CHUNK or size >= _CHUNK_BYTES:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
 
 
 def _cores() -> int:

@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from lookalike.types import Folder, Skipped, State
+from lookalike.results import Skip
+from lookalike.types import Folder, Skipped
 from lookalike.walk import Found, Walk, under
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from lookalike.types import Source, Store
+    from lookalike.types import Source, State, Store
 
 _SPOOL_IN_MEMORY = 8 << 20
 
@@ -44,7 +45,9 @@ class Plan:
     unseen: prefixes under which nothing is taken for gone, each with the reason.
     kept: how many of the missing lie under each of these.
     forget: ids of skipped files that are gone.
+    walked: pictures that were named one by one and are now seen by a walk.
     faults: what the walk met that can't be a picture.
+    reported: what the user should know of, and the store need not remember.
     folders: what the store is to remember of the folders.
     """
 
@@ -53,7 +56,9 @@ class Plan:
     missing: int = 0
     vanished: list[str] = field(default_factory=list)
     forget: list[str] = field(default_factory=list)
+    walked: list[State] = field(default_factory=list)
     faults: list[Skipped] = field(default_factory=list)
+    reported: list[Skip] = field(default_factory=list)
     unseen: dict[str, str] = field(default_factory=dict)
     kept: Counter[str] = field(default_factory=Counter)
     folders: list[Folder] = field(default_factory=list)
@@ -126,7 +131,11 @@ def plan(store: Store, walks: Iterable[Walk], wishes: Wishes) -> Plan:
         part = _Part(result, wishes, chosen=_sample(walk, wishes))
         part.take(walk, store)
         before = {p: d for p, d in devices.items() if p == walk.prefix or under(p, walk.prefix)}
-        unseen = {} if wishes.prune else _unseen(walk, before, gone=bool(part.gone))
+        if wishes.limit is not None:
+            # What it did not choose it did not look for, so it learns nothing of known folders.
+            devices = walk.devices | devices
+            continue
+        unseen = {} if wishes.prune else _unseen(walk, before, [state.id for state in part.gone])
         part.judge(unseen)
         devices = {p: d for p, d in devices.items() if p not in before or p in unseen}
         devices |= {p: d for p, d in walk.devices.items() if p not in unseen}
@@ -138,7 +147,7 @@ def _sample(walk: Walk, wishes: Wishes) -> frozenset[str] | None:
     """The ids of the random part that is wanted: those of the smallest keyed hashes."""
     if wishes.limit is None:
         return None
-    key = wishes.seed.to_bytes(16, "big", signed=True)
+    key = blake2b(str(wishes.seed).encode()).digest()
 
     def rank(id_: str) -> bytes:
         return blake2b(id_.encode(), key=key, digest_size=16).digest()
@@ -146,18 +155,28 @@ def _sample(walk: Walk, wishes: Wishes) -> frozenset[str] | None:
     return frozenset(heapq.nsmallest(wishes.limit, (f.id for f in walk.again() if not f.fault), rank))
 
 
-def _unseen(walk: Walk, before: dict[str, int], *, gone: bool) -> dict[str, str]:
+def _unseen(walk: Walk, before: dict[str, int], gone: list[str]) -> dict[str, str]:
     """Prefixes below which the walk proves nothing, with the reason."""
     unseen = dict(walk.unlisted)
     for prefix, device in before.items():
+        lost = any(under(id_, prefix) for id_ in gone)
         now = walk.devices.get(prefix)
-        if now is None and not any(under(prefix, p) for p in unseen):
+        if not lost or prefix in unseen:
+            continue
+        if now is None and device != _device_around(prefix, before):
             unseen[prefix] = "is not mounted"
-        elif now is not None and now != device and gone:
-            unseen[prefix] = "is on another device than before"
-    if gone and not walk.files:
-        unseen.setdefault(walk.prefix, "is suddenly empty")
+        elif now is not None and now != device:
+            unmounted = now == _device_around(prefix, walk.devices)
+            unseen[prefix] = "is not mounted" if unmounted else "is on another device than before"
+        elif now is not None and not walk.files[prefix]:
+            unseen[prefix] = "is suddenly empty"
     return unseen
+
+
+def _device_around(prefix: str, devices: dict[str, int]) -> int | None:
+    """The device of the folder that a folder lies in."""
+    around = [p for p in devices if p != prefix and under(prefix, p)]
+    return devices[max(around, key=len)] if around else None
 
 
 class _Part:
@@ -206,8 +225,7 @@ class _Part:
             if self.wishes.restore:
                 self.result.push(Work(found.id, found.size, found.mtime_ns))
         elif state.source in {"array", "url"}:
-            reason = "a picture that is not a file has this id"
-            self.result.faults.append(Skipped(found.id, found.size, found.mtime_ns, reason))
+            self.result.reported.append(Skip(found.id, "a picture that is not a file has this id"))
         else:
             self._compare(found, state)
 
@@ -216,11 +234,18 @@ class _Part:
         picture = state.status == "picture"
         if same and (picture or not self.wishes.retry):
             self.result.unchanged += picture
+            if picture and state.source == "file":
+                self.result.walked.append(state._replace(source="walk"))
         else:
-            self.result.push(Work(found.id, found.size, found.mtime_ns, state.source))
+            self.result.push(Work(found.id, found.size, found.mtime_ns))
 
     def _fault(self, found: Found, state: State | None) -> None:
-        if state is not None and state.status == "picture":
+        skipped = Skipped(found.id, found.size, found.mtime_ns, found.fault)
+        if state is not None and state.status == "picture" and not self.wishes.prune:
             self.result.missing += 1
+            self.result.reported.append(Skip(found.id, found.fault))
+        elif state is not None and state.status == "picture":
+            self.result.vanished.append(found.id)
+            self.result.faults.append(skipped)
         elif state is None or (state.status == "skipped" and state.mtime_ns != found.mtime_ns):
-            self.result.faults.append(Skipped(found.id, found.size, found.mtime_ns, found.fault))
+            self.result.faults.append(skipped)

@@ -83,7 +83,7 @@ def _from_text(query: str, store: Store | None, root: str, limits: images.ImageL
     if query.startswith(ID_PREFIX):
         return _from_id(query.removeprefix(ID_PREFIX), store)
     path = os.path.expanduser(query)  # noqa: PTH111  # a string may be an address, too
-    if os.path.exists(path):  # noqa: PTH110
+    if "\0" not in path and os.path.exists(path):  # noqa: PTH110
         return _from_file(path, store, root, limits)
     known = _record(query, store) is not None
     if query.lower().startswith(("http://", "https://")) and not known:
@@ -112,7 +112,15 @@ def _from_file(path: str, store: Store | None, root: str, limits: images.ImageLi
 
 
 def _record(id_: str, store: Store | None) -> Record | None:
-    return None if store is None else store.get([id_])[0]
+    # A name as Python gives it may hold bytes that are not UTF-8; no id does.
+    return None if store is None or not _is_text(id_) else store.get([id_])[0]
+
+
+def _is_text(id_: str) -> bool:
+    try:
+        return bool(id_.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _unchanged(file: Path, size: int, mtime_ns: int) -> bool:

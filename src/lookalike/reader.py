@@ -185,8 +185,9 @@ class Reader:
 
         Args:
             query: a path, an address, an id, bytes, a file object, a PIL image, an array of shape
-                (h, w, 3) uint8, or a vector of shape (dim,); or a list of these, for a list of
-                answers. A picture of the gallery is left out of its own answer.
+                (h, w, 3) uint8, or a vector of shape (dim,); or a list of these, or an array of
+                vectors (q, dim), for a list of answers. A picture of the gallery is left out of
+                its own answer.
             k: how many.
             where: a filter: `{"folder": "2024", "width": (">=", 1000)}`, or strings as on the
                 command line. The answer holds the k best of the pictures that pass.
@@ -199,10 +200,13 @@ class Reader:
             ImageError, DownloadError: what it names can't be read as a picture.
             FilterError: the filter can't be read, or names an unknown field.
         """
-        queries = query if isinstance(query, list) else [query]
+        several = isinstance(query, list | tuple) or (
+            getattr(query, "ndim", 0) == 2 and getattr(query, "dtype", None) != "uint8"
+        )
+        queries: list[Any] = list(query) if several else [query]  # type: ignore[arg-type]
         wanted = _fields(distinct, unique=unique)
         found = self._answering().search(queries, _checked(k), self._conditions(where), wanted, exact=exact)
-        return found if isinstance(query, list) else found[0]
+        return found if several else found[0]
 
     def find(
         self,

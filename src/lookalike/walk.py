@@ -13,10 +13,13 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from lookalike.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +94,10 @@ def ignoring(top: Path, patterns: tuple[str, ...]) -> Callable[[str], bool] | No
         return None
     from pathspec import GitIgnoreSpec
 
-    return GitIgnoreSpec.from_lines(lines).match_file
+    try:
+        return GitIgnoreSpec.from_lines(lines).match_file
+    except ValueError as error:
+        raise UsageError(f"{file} or --exclude: a pattern can't be read: {error}") from error
 
 
 @dataclass(slots=True)
@@ -102,39 +108,43 @@ class Walk:
     prefix: what its ids begin with (`""` for the root, else ending in `/`).
     hidden: whether names that begin with a dot are walked too.
     ignored: a test of paths relative to top.
+    left_out: absolute paths of folders that are not walked.
+    known: prefixes whose device and files are told apart even where they are no mount points.
     unlisted: prefixes of the folders that could not be listed, with the reason.
-    devices: device numbers of top and of the mount points below it, by prefix.
-    files: how many files it found.
+    devices: device numbers of top, of the mount points below it, and of the known folders, by prefix.
+    files: how many files were found below each of these, and below no other of them inside it.
     """
 
     top: str
     prefix: str
     hidden: bool = False
     ignored: Callable[[str], bool] | None = None
+    left_out: frozenset[str] = frozenset()
+    known: frozenset[str] = frozenset()
     unlisted: dict[str, str] = field(default_factory=dict)
     devices: dict[str, int] = field(default_factory=dict)
-    files: int = 0
+    files: Counter[str] = field(default_factory=Counter)
 
     def __iter__(self) -> Iterator[Found]:
         """Yield every file, in the order of ids. Symbolic links to folders are not followed."""
-        pending = [self._list(self.top, self.prefix, None)]
+        pending = [self._list(self.top, self.prefix, None, self.prefix)]
         while pending:
-            entries, device = pending[-1]
+            entries, device, part = pending[-1]
             for key, entry in entries:
                 if key[-1] == "/":
-                    pending.append(self._list(entry.path, key, device))
+                    pending.append(self._list(entry.path, key, device, part))
                     break
-                self.files += 1
+                self.files[part] += 1
                 yield _examine(key, entry)
             else:
                 pending.pop()
 
     def again(self) -> Walk:
         """A fresh walk of the same folder."""
-        return Walk(self.top, self.prefix, self.hidden, self.ignored)
+        return Walk(self.top, self.prefix, self.hidden, self.ignored, self.left_out, self.known)
 
-    def _list(self, folder: str, prefix: str, parent: int | None) -> tuple[_Entries, int]:
-        """The wanted entries of a folder in the order of their ids, and the folder's device."""
+    def _list(self, folder: str, prefix: str, parent: int | None, part: str) -> tuple[_Entries, int, str]:
+        """The wanted entries of a folder in the order of their ids, its device, and which part it is of."""
         try:
             device = os.stat(folder).st_dev  # noqa: PTH116
             with os.scandir(folder) as listing:
@@ -146,15 +156,18 @@ class Walk:
                 ]
         except OSError as error:
             self.unlisted[prefix] = error.strerror or str(error)
-            return iter(()), 0
-        if device != parent:
+            return iter(()), 0, part
+        if device != parent or prefix in self.known:
             self.devices[prefix] = device
+            part = prefix
         entries.sort(key=_first)
-        return iter(entries), device
+        return iter(entries), device, part
 
     def _wanted(self, entry: os.DirEntry[str]) -> bool:
         name = entry.name
         if name[0] == "." and (not self.hidden or name in {GALLERIES, IGNORE_FILE}):
+            return False
+        if entry.path in self.left_out:
             return False
         if self.ignored is None:
             return True

@@ -44,10 +44,46 @@ def test_reindex_takes_the_place_of_the_gallery(gallery, root):
 def test_reindex_without_some_files_changes_nothing(gallery, root):
     """A picture that can't be read now would be lost, so nothing is done, unless `prune` insists."""
     (root / "red.png").unlink()
-    with pytest.raises(StoreUnavailable, match=r"1 pictures.*red\.png.*nothing was changed"):
+    with pytest.raises(StoreUnavailable, match=r"1 of the pictures.*red\.png.*nothing was changed"):
         gallery.reindex("toy?grid=2")
     assert (gallery.info()["dim"], len(gallery)) == (3, 5)
     assert gallery.reindex("toy?grid=2", prune=True).total == 4
+
+
+def test_reindex_goes_on_from_what_there_is_now(gallery, root, paint):
+    """Stopped, and the gallery changed in between: what was described before is checked again."""
+    gallery.add([(f"n{n}", np.full((3, 3, 3), (n % 256, n // 256, 7), np.uint8)) for n in range(600)])
+    (root / "notes.txt").write_text("no picture")
+    gallery.add()
+
+    def stop(progress):
+        if progress.done > 300:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        gallery.reindex("toy?grid=2", progress=stop)
+    gallery.remove(["n0"])
+    gallery.update({"n1": {"brand": "acme"}})
+    gallery.add([("n2", np.full((3, 3, 3), BLUE, np.uint8))])
+    (root / "red.png").unlink()
+    gallery.add()
+    before = len(gallery)
+    assert gallery.reindex("toy?grid=2").total == before
+    assert gallery.removed() == ["n0"]
+    assert "red.png" not in gallery
+    assert gallery.search("id:n2", where={"brand": "acme"})[0].id == "n1"
+    blue = gallery.extractor().extract([np.full((16, 16, 3), BLUE, np.uint8)]).vectors[0]
+    assert gallery.search(blue, k=1)[0].id in {"n2", "blue sky.png"}
+    assert [skip.path for skip in gallery.skipped()] == ["notes.txt"]
+    assert gallery.add().added == 0
+
+
+def test_reindex_of_equal_pictures(gallery):
+    """Pictures from memory that are the same are looked at once, and each keeps what it had."""
+    gallery.add([(f"n{n}", np.full((300, 300, 3), RED, np.uint8)) for n in range(60)])
+    gallery.reindex("toy?grid=2")
+    assert len({gallery.thumbnail(f"n{n}") for n in range(60)}) == 1
+    assert {record.width for record in gallery.records() if record.source == "array"} == {300}
 
 
 def test_export(gallery, tmp_path):

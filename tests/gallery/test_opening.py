@@ -62,6 +62,13 @@ def test_another_model_is_refused(gallery, root):
         Gallery.open(root, model=ToyExtractor(grid=2))
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b"])
+def test_names_that_lead_elsewhere(root, name):
+    """A gallery's name is the name of a folder inside .lookalike."""
+    with pytest.raises(UsageError, match="expected one without /"):
+        Gallery.open(root, name=name)
+
+
 def test_galleries_side_by_side(root, gallery):
     """A second name is another gallery of the same folder, with its own model and metric."""
     with Gallery.open(root, name="fine", model=ToyExtractor(grid=2), metric="euclidean") as fine:

@@ -10,6 +10,7 @@ from PIL import Image
 from lookalike import Gallery
 from lookalike.errors import (
     FilterError,
+    ImageError,
     ModelError,
     NotFound,
     UsageError,
@@ -125,6 +126,38 @@ def test_distinct_looks_as_deep_as_it_must(tmp_path):
         opened.update({f"a{n}": {"product": "a"} for n in range(100)} | {"b": {"product": "b"}})
         found = opened.search(np.full((4, 4, 3), RED, np.uint8), k=2, distinct="product")
     assert [hit.metadata["product"] for hit in found] == ["a", "b"]
+
+
+def test_distinct_and_unique_together(gallery, root):
+    """A picture that is passed over takes nothing from the others of its value."""
+    (root / "b.png").write_bytes((root / "red.png").read_bytes())
+    gallery.add()
+    gallery.update({"red.png": {"p": 1}, "b.png": {"p": 2}, "2024/orange.png": {"p": 2}})
+    found = ids(gallery.search(Image.new("RGB", (5, 5), RED), distinct="p", unique=True))
+    assert len({"red.png", "b.png"} & set(found)) == 1
+    assert ("2024/orange.png" in found) == ("red.png" in found)
+
+
+def test_vectors_as_queries(gallery):
+    """An array of vectors, or a tuple of queries, is a list of queries."""
+    vectors = gallery.vectors(["red.png", "blue sky.png"])
+    assert [ids(hits)[0] for hits in gallery.search(vectors)] == ["red.png", "blue sky.png"]
+    assert len(gallery.search(("id:red.png", "id:blue sky.png"))) == 2
+
+
+@pytest.mark.parametrize("name", ["\udcff\0", "\udcff", "a\0b", ""])
+def test_names_no_file_can_have(gallery, name):
+    """They are not found, like any other."""
+    with pytest.raises(NotFound):
+        gallery.search(name)
+
+
+def test_a_closed_file_object(gallery, root):
+    """It is told, and no traceback."""
+    with (root / "red.png").open("rb") as file:
+        pass
+    with pytest.raises(ImageError, match="closed"):
+        gallery.search(file)
 
 
 def test_more_hits_than_pictures(gallery):

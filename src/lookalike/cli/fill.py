@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from lookalike.cli.options import Place, gallery_options, json_option, model_options, quiet_option
 from lookalike.cli.output import Bar, escape, notes, print_answer, print_json, print_report
-from lookalike.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -179,12 +179,21 @@ def _open(
     """The gallery of the first folder told; the existing one if none is."""
     from lookalike.gallery import Gallery
 
-    root = next((picture for picture in pictures if Path(picture).is_dir()), None)
-    missing = next((picture for picture in pictures if not Path(picture).exists()), None)
-    if root is None and missing is not None:
-        raise UsageError(f"{missing}: no such file or folder")
+    def may_be_folder(picture: str) -> bool:
+        # A folder that is not there may be an unplugged disk, which the library tells from a mistake.
+        return not Path(picture).is_file() and "://" not in picture
+
+    source = click.get_current_context().get_parameter_source("gallery")
+    # A folder that was named has its own gallery, whatever is usually searched.
+    unasked = bool(pictures) and source is ParameterSource.ENVIRONMENT
     return Gallery.open(
-        root, name=place.name, gallery=place.gallery, model=model, metric=metric, precision=precision
+        next(filter(may_be_folder, pictures), None),
+        name=place.name,
+        gallery=None if unasked else place.gallery,
+        model=model,
+        metric=metric,
+        precision=precision,
+        create=bool(pictures),
     )
 
 

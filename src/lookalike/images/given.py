@@ -38,6 +38,10 @@ def encoded(picture: Picture) -> bytes:
     Raises:
         ImageError: it is none of these, or an array of another shape or type.
     """
+    if not is_picture(picture):
+        raise ImageError(
+            f"{type(picture).__name__} is no picture; expected bytes, a file object, a PIL image or an array"
+        )
     if isinstance(picture, bytes | bytearray | memoryview):
         return bytes(picture)
     if hasattr(picture, "read"):
@@ -50,7 +54,7 @@ def encoded(picture: Picture) -> bytes:
 def _read(file: IO[bytes]) -> bytes:
     try:
         content = file.read()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: it is closed
         raise ImageError(f"the file object can't be read: {error}") from error
     if not isinstance(content, bytes):
         raise ImageError("the file object gives text; expected one opened in binary mode ('rb')")

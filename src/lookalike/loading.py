@@ -1,0 +1,150 @@
+"""What the loader threads do: read a chunk of files, recognise known bytes, decode the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from lookalike import images
+from lookalike.errors import ImageError, Unreadable
+from lookalike.types import Record, Skipped
+from lookalike.walk import path_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lookalike.images import ImageLimits
+    from lookalike.images.given import Picture
+    from lookalike.plan import Work
+    from lookalike.types import Extractor, Source, Store
+
+CHUNK = 8
+"""Files a loader takes at once, and pictures a call of the network gets."""
+
+_CHUNK_BYTES = 16 << 20
+_THUMBNAIL = (images.THUMBNAIL_SIDE, images.THUMBNAIL_SIDE)
+
+
+class Memory(NamedTuple):
+    """A picture that is not a file, under the id it is to have; or why there is none."""
+
+    id: str
+    picture: Picture
+    source: Source = "array"
+    fault: str = ""
+
+
+class Loaded(NamedTuple):
+    """A picture read: its record, and the network's input unless the store knows its bytes."""
+
+    work: Work | Memory
+    record: Record
+    prepared: NDArray[np.generic] | None = None
+
+    def again(self) -> Work | Memory:
+        """The work once more; of a picture that is not a file only its thumbnail is still held."""
+        work = self.work
+        return work._replace(picture=self.record.thumbnail or b"") if isinstance(work, Memory) else work
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """Reads pictures; every method may run on several threads at once.
+
+    store: tells which bytes are known.
+    extractor: gives the model when the first picture needs it.
+    root: of the gallery, an absolute path.
+    limits: on what is opened.
+    """
+
+    store: Store
+    extractor: Callable[[], Extractor]
+    root: str
+    limits: ImageLimits
+
+    def load(self, chunk: list[Work | Memory]) -> list[Loaded | Skipped]:
+        """Read a chunk; what has a digest the store knows need not be decoded."""
+        read = [self._read(work) for work in chunk]
+        digests = [d.digest for d in read if isinstance(d, _Read)]
+        known = self.store.by_digest(digests)
+        return [d if isinstance(d, Skipped) else self._decode(d, known=d.digest in known) for d in read]
+
+    def _read(self, work: Work | Memory) -> _Read | Skipped:
+        try:
+            if isinstance(work, Memory):
+                content = _encoded(work)
+                # The picture itself may be large, and is not needed any more.
+                return _Read(work._replace(picture=b""), content, images.digest(content))
+            content = images.read_file(path_of(work.id, self.root), self.limits)
+            return _Read(work, content, images.digest(content))
+        except Unreadable as error:
+            # Without size and mtime it is tried again next time.
+            return Skipped(work.id, 0, 0, str(error))
+        except ImageError as error:
+            return Skipped(work.id, *_stamp(work), str(error))
+
+    def _decode(self, read: _Read, *, known: bool) -> Loaded | Skipped:
+        work, content = read.work, read.content
+        record = Record(work.id, work.source, *_stamp(work), read.digest, 0, 0)
+        if known and not isinstance(work, Memory):
+            return Loaded(work, record)
+        try:
+            if known:
+                small = images.decode(content, size=_THUMBNAIL, limits=self.limits).image
+                return Loaded(work, replace(record, thumbnail=images.thumbnail(small)))
+            extractor = self.extractor()
+            decoded = images.decode(content, size=extractor.size, limits=self.limits)
+            prepared = extractor.prepare(decoded.image)
+        except ImageError as error:
+            return Skipped(work.id, *_stamp(work), str(error))
+        record = replace(
+            record,
+            width=decoded.width,
+            height=decoded.height,
+            metadata={"taken": decoded.taken} if decoded.taken else {},
+            thumbnail=images.thumbnail(decoded.image) if isinstance(work, Memory) else None,
+        )
+        return Loaded(work, record, prepared)
+
+
+class _Read(NamedTuple):
+    """A work's encoded bytes and their digest."""
+
+    work: Work | Memory
+    content: bytes
+    digest: bytes
+
+
+def _stamp(work: Work | Memory) -> tuple[int, int]:
+    """Size and mtime_ns of a file as they were when the folder was walked."""
+    return (0, 0) if isinstance(work, Memory) else (work.size, work.mtime_ns)
+
+
+def _encoded(memory: Memory) -> bytes:
+    if memory.fault:
+        raise ImageError(memory.fault)
+    return images.encoded(memory.picture)
+
+
+def chunks(works: Iterable[Work | Memory]) -> Iterator[list[Work | Memory]]:
+    """Works in chunks of at most CHUNK, fewer where the files are large."""
+    chunk: list[Work | Memory] = []
+    size = 0
+    for work in works:
+        chunk.append(work)
+        size += _bytes_of(work.picture) if isinstance(work, Memory) else work.size
+        if len(chunk) == CHUNK or size >= _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _bytes_of(picture: Picture) -> int:
+    """What a picture takes in memory; of what does not tell, that it fills a chunk."""
+    if isinstance(picture, bytes | bytearray):
+        return len(picture)
+    return int(getattr(picture, "nbytes", _CHUNK_BYTES))
