@@ -151,7 +151,9 @@ class Searcher:
         passing: NDArray[np.int64] | None,
         coded: _Coded,
     ) -> list[Found]:
-        codes, depth = coded.codes, coded.head.depth.times(-(-k // calibration.NEIGHBOURS))
+        # The depth was measured for neighbours besides the query itself, which is often asked for, too.
+        times = max(1, -(-(k - 1) // calibration.NEIGHBOURS))
+        codes, depth = coded.codes, coded.head.depth.times(times)
         if passing is not None:
             codes, depth = _restricted(codes, passing), depth.times(_FILTERED)
         most = _RESCORED_BYTES // (4 * self.header.dim)
