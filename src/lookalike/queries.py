@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lookalike import images
-from lookalike.downloads import download
 from lookalike.errors import ImageError, NotFound, UsageError
 from lookalike.images import encoded, is_picture
 from lookalike.walk import id_of
@@ -87,6 +86,8 @@ def _from_text(query: str, store: Store | None, root: str, limits: images.ImageL
         return _from_file(path, store, root, limits)
     known = _record(query, store) is not None
     if query.lower().startswith(("http://", "https://")) and not known:
+        from lookalike.downloads import download
+
         return Resolved(query, content=download(query, max_bytes=limits.max_bytes).content)
     if known:
         return Resolved(query, id=query)

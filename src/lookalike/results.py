@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from urllib.parse import quote
 
-from lookalike import pages
-
 if TYPE_CHECKING:
+    from lookalike import pages
     from lookalike.types import Tag, Value
 
 
@@ -108,6 +107,8 @@ def results_page(answers: Sequence[Hits]) -> str:
 
     A picture whose file is gone has a placeholder. The gallery must still be open.
     """
+    from lookalike import pages
+
     rows = [
         pages.Row(
             query=pages.Card(hits.query, hits.query_thumbnail()),
@@ -122,6 +123,8 @@ def results_page(answers: Sequence[Hits]) -> str:
 
 
 def _card(hit: Hit, thumbnail: bytes | None) -> pages.Card:
+    from lookalike import pages
+
     return pages.Card(
         title=hit.id,
         thumbnail=thumbnail,

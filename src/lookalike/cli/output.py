@@ -103,7 +103,9 @@ def tags_in_words(tags: Sequence[Tag]) -> str:
 def print_report(report: Report) -> None:
     """Print what indexing did, in a line or two, and the first of the files it skipped."""
     click.echo(f"{one_line(str(report))}\ngallery: {one_line(report.gallery)}")
-    for skip in report.skipped[:_SHOWN_SKIPS]:
+    # A text or a video among the pictures is no news; a broken picture is.
+    skipped = sorted(report.skipped, key=lambda skip: skip.reason.startswith("not a picture"))
+    for skip in skipped[:_SHOWN_SKIPS]:
         note(f"  skipped {skip.path}: {skip.reason}")
     more = len(report.skipped) - _SHOWN_SKIPS
     if more > 0:

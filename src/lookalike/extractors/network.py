@@ -77,7 +77,9 @@ class OpenVinoExtractor:
         self._shapes = [tuple(port.shape)[1:] for port in compiled.outputs]
         # The binding's first look into a tensor sets up a C++ static while it waits for the interpreter's
         # lock; two threads doing that at once have waited for each other for ever.
-        self.extract([np.zeros((self.size[1], self.size[0], 3), np.uint8)])
+        with self._request() as request:
+            for tensor in (request.get_input_tensor(), request.get_output_tensor(0)):
+                _ = tensor.data
 
     def layers(self) -> list[Layer]:
         """Every layer it can be cut at, from the picture on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,28 @@ if TYPE_CHECKING:
 # OpenVINO reports every import over the network unless this package is missing, and has no switch for it.
 _TELEMETRY = "openvino_telemetry"
 
+# It imports its converter of foreign models with itself, half of the time, and does without if it must.
+_CONVERTER = "openvino.tools.ovc"
+
 
 @cache
 def openvino() -> Any:
     """The library, imported so that it can't report its use: nothing is sent, nothing written."""
-    sys.modules.setdefault(_TELEMETRY, None)  # type: ignore[arg-type]  # None makes its import fail
+    absent: Any = None  # makes an import fail
+    sys.modules.setdefault(_TELEMETRY, absent)
+    late = "openvino" not in sys.modules and sys.modules.setdefault(_CONVERTER, absent) is None
     import openvino as library
 
+    if late:
+        del sys.modules[_CONVERTER]
+        library.__getattr__ = _convert_model  # for whoever else uses OpenVINO in this process
     return library
+
+
+def _convert_model(name: str) -> Any:
+    if name != "convert_model":
+        raise AttributeError(f"module 'openvino' has no attribute {name!r}")
+    return import_module(_CONVERTER).convert_model
 
 
 @cache

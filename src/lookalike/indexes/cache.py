@@ -16,6 +16,7 @@ absent, and is built again. A wrong key or code costs recall, never a wrong scor
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import secrets
@@ -92,9 +93,9 @@ class Depth(NamedTuple):
     estimated: int
     rescored: int
 
-    def times(self, factor: int) -> Depth:
+    def times(self, factor: float) -> Depth:
         """That much deeper."""
-        return Depth(*(factor * number for number in self))
+        return Depth(*(math.ceil(factor * number) for number in self))
 
 
 class Codes(NamedTuple):

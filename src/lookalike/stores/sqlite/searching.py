@@ -153,7 +153,9 @@ class Searcher:
     ) -> list[Found]:
         # The depth was measured for neighbours besides the query itself, which is often asked for, too.
         times = max(1, -(-(k - 1) // calibration.NEIGHBOURS))
-        codes, depth = coded.codes, coded.head.depth.times(times)
+        # Among more rows than it was measured on there are more that come before the true ones.
+        growth = max(1.0, coded.head.rows / max(coded.head.calibrated, 1))
+        codes, depth = coded.codes, coded.head.depth.times(times * growth)
         if passing is not None:
             codes, depth = _restricted(codes, passing), depth.times(_FILTERED)
         most = _RESCORED_BYTES // (4 * self.header.dim)
