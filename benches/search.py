@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 BATCH = 4096
 QUERIES = 200
+BLOCK = 50
 K = 10
 
 OPEN = """
@@ -162,14 +163,13 @@ def photograph() -> Path:
 
 
 def speed(gallery: Gallery, exact: Floats, queries: Floats, what: str) -> None:
-    """One search after another, in turn with the exact product; the first round only warms up."""
+    """Blocks of searches in turn with blocks of exact products; the first round only warms up."""
     for _ in range(2):
         searches: list[float] = []
         products: list[float] = []
-        for turn, query in enumerate(queries):
-            searches.append(seconds(partial(gallery.search, query, K)))
-            if turn % 5 == 0:
-                products.append(seconds(partial(np.dot, exact, query)))
+        for block in np.split(queries, QUERIES // BLOCK):
+            searches += (seconds(partial(gallery.search, query, K)) for query in block)
+            products += (seconds(partial(np.dot, exact, query)) for query in block[: BLOCK // 5])
     search, product = (1000 * statistics.median(times) for times in (searches, products))
     baseline = f"{product:.1f} ms, exact product"
     goal = "≤ 1/8" if len(exact) >= 100_000 else ""

@@ -131,11 +131,11 @@ class Walk:
         while pending:
             entries, device, part = pending[-1]
             for key, entry in entries:
-                if key[-1] == "/":
+                if key[-1] != "/":
+                    yield _examine(key, entry)
+                elif entry.path not in self.left_out:
                     pending.append(self._list(entry.path, key, device, part))
                     break
-                self.files[part] += 1
-                yield _examine(key, entry)
             else:
                 pending.pop()
 
@@ -148,11 +148,13 @@ class Walk:
         try:
             device = os.stat(folder).st_dev  # noqa: PTH116
             with os.scandir(folder) as listing:
+                # What is not hidden needs no closer look, unless there are patterns.
+                closely = self.ignored is not None
                 # A folder sorts by its name and a slash, as its files' ids do.
                 entries = [
                     (prefix + to_id(e.name) + "/" * e.is_dir(follow_symlinks=False), e)
                     for e in listing
-                    if self._wanted(e)
+                    if (e.name[0] != "." and not closely) or self._wanted(e)
                 ]
         except OSError as error:
             self.unlisted[prefix] = error.strerror or str(error)
@@ -160,14 +162,13 @@ class Walk:
         if device != parent or prefix in self.known:
             self.devices[prefix] = device
             part = prefix
+        self.files[part] += sum(key[-1] != "/" for key, _ in entries)
         entries.sort(key=_first)
         return iter(entries), device, part
 
     def _wanted(self, entry: os.DirEntry[str]) -> bool:
         name = entry.name
         if name[0] == "." and (not self.hidden or name in {GALLERIES, IGNORE_FILE}):
-            return False
-        if entry.path in self.left_out:
             return False
         if self.ignored is None:
             return True
