@@ -36,11 +36,6 @@ class Model:
             return str(extractors.Name.parse(self._wanted or DEFAULT_MODEL))
         return self._wanted.name
 
-    @property
-    def ready(self) -> bool:
-        """Whether the extractor is built."""
-        return self._built is not None
-
     def check(self, header: Header, metric: Metric | None, address: str) -> None:
         """Raise `ModelMismatch` if what was asked for is not what the gallery was made with."""
         wanted = None if self._wanted is None else self.name(None)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from lookalike import images
 from lookalike import where as where_language
 from lookalike.answers import Answering, best_tags, tags_of, without_classes
-from lookalike.errors import LookalikeError, ModelError, NotFound, UsageError
+from lookalike.errors import ModelError, NotFound, UsageError
 from lookalike.queries import resolve
 from lookalike.results import Hits, Skip
 
@@ -41,7 +39,6 @@ class Reader:
         self.limits = images.ImageLimits.from_environment()
         self._store = store
         self._model = model
-        self._warm = False
 
     def __enter__(self) -> Self:
         """The gallery itself."""
@@ -208,10 +205,7 @@ class Reader:
         )
         queries: list[Any] = list(query) if several else [query]  # type: ignore[arg-type]
         wanted = _fields(distinct, unique=unique)
-        with self._warming():
-            found = self._answering().search(
-                queries, _checked(k), self._conditions(where), wanted, exact=exact
-            )
+        found = self._answering().search(queries, _checked(k), self._conditions(where), wanted, exact=exact)
         return found if several else found[0]
 
     def find(
@@ -277,27 +271,6 @@ class Reader:
 
         batches = self.store.scan(where=self._conditions(where))
         return write_vectors(Path(file), batches, self.store.header.dim)
-
-    @contextmanager
-    def _warming(self) -> Iterator[None]:
-        """Load the index beside the model: the first search of a process needs both, and both take time."""
-        if self._model.ready or self._warm:
-            yield
-            return
-        self._warm = True
-        warming = threading.Thread(target=self._search_anything, name="lookalike-warm")
-        warming.start()
-        try:
-            yield
-        finally:
-            warming.join()
-
-    def _search_anything(self) -> None:
-        import numpy as np
-
-        # Whatever is wrong with the gallery, the search that was asked for will say it.
-        with suppress(LookalikeError):
-            self.store.search(np.ones((1, self.store.header.dim), np.float32), 1)
 
     def _answering(self) -> Answering:
         return Answering(self.store, self.root, self.extractor, self.limits)

@@ -11,11 +11,6 @@ from lookalike.errors import (
 )
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
-ORANGE, TEAL = (250, 120, 10), (10, 200, 120)
-
-
-def ids(hits):
-    return [hit.id for hit in hits]
 
 
 def counts(report):

@@ -10,9 +10,6 @@ from lookalike.errors import (
 )
 from lookalike.testing import ToyExtractor
 
-RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
-ORANGE, TEAL = (250, 120, 10), (10, 200, 120)
-
 
 def counts(report):
     return {key: value for key, value in report.as_dict().items() if isinstance(value, int) and value}
