@@ -27,7 +27,7 @@ def test_what_was_published_comes_back(cache):
     head = cache.head("g", 100)
     codes, mean = cache.codes(head)
     assert (head.rows, head.last, codes.keys.tolist()) == (40, 40, list(range(1, 41)))
-    assert (codes.first.shape, codes.rest.shape, codes.fine.shape) == ((40, 16), (40, 0), (40, 32))
+    assert (codes.first.shape, codes.rest.shape, codes.fine.shape) == ((40, 16), (40, 0), (40, 100))
     assert mean.tolist() == [0] * 100
 
 

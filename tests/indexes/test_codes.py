@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,28 @@ def test_scanning_finds_the_code_itself():
         coder = Coder(np.zeros(dim, np.float32), 5)
         found = coding.scan(coder.queries(rows), _codes(coder, rows), 3)
         assert found[:, 0].tolist() == list(range(50))
+
+
+def test_scanning_among_some():
+    """Told where to look, a scan gives what one of those codes alone gives, by their places in all."""
+    rows = _unit(80, 300)
+    coder = Coder(np.zeros(300, np.float32), 5)
+    among = np.arange(1, 80, 2)
+    queries = coder.queries(rows[:4])
+    found = coding.scan(queries, _codes(coder, rows), 9, among)
+    assert (found == among[coding.scan(queries, _codes(coder, rows[among]), 9)]).all()
+
+
+@pytest.mark.parametrize(("rows", "bytes_", "depth"), [(3000, 8, 50), (700, 160, 700), (9000, 64, 1500)])
+def test_numpy_alone_finds_the_same(monkeypatch, rows, bytes_, depth):
+    """As long as faiss is not imported numpy scans, and gives the same codes in the same order."""
+    codes, query = np.split(np.random.default_rng(0).integers(0, 256, (rows + 1, bytes_), np.uint8), [rows])
+    with monkeypatch.context() as patch:
+        patch.delitem(sys.modules, "faiss", raising=False)
+        cold = coding._nearest(query, codes, depth)
+        assert "faiss" not in sys.modules
+    __import__("faiss")
+    assert (coding._nearest(query, codes, depth) == cold).all()
 
 
 def test_calibration_refuses_what_codes_cannot_tell_apart():

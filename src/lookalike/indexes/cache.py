@@ -4,7 +4,7 @@
     cache/TOKEN.keys      int64, the row each code belongs to, ascending
     cache/TOKEN.first     the first bytes of the codes, at most 64 a row: what a search reads of all
     cache/TOKEN.rest      the other bytes of the codes
-    cache/TOKEN.fine      two more bits a dimension, for estimates
+    cache/TOKEN.fine      int8, one a dimension, for estimates
     cache/TOKEN.factors   float32, one a row
     cache/TOKEN.mean      float32, one a dimension
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from lookalike.indexes.codes import Bits
     from lookalike.types import Floats
 
-_FORMAT = 1
+_FORMAT = 2
 _HEAD = "head.json"
 _MAX_HEAD_BYTES = 4096
 _FIRST_BYTES = 64
@@ -103,7 +103,7 @@ class Codes(NamedTuple):
 
     keys: ndarray of shape (n,), ascending.
     first, rest: the signs, in two parts of shape (n, ≤ 64) and (n, what is left of width).
-    fine: the other bits, of shape (n, 2 × width).
+    fine: the rounded numbers, int8 as bytes, of shape (n, dim).
     factors: of shape (n,).
     """
 
@@ -113,13 +113,23 @@ class Codes(NamedTuple):
     fine: Bits
     factors: Floats
 
-    def whole(self, positions: NDArray[np.intp]) -> Bits:
-        """All bits of some codes (m, 3 × width), as a coder makes them."""
+    def differing(self, positions: NDArray[np.intp], made: Bits) -> NDArray[np.int64]:
+        """In how many signs and numbers some codes differ from those a coder made (m, width + dim): (m,).
+
+        Numbers next to each other don't count: another processor may round to the other side.
+        """
         import numpy as np
 
-        return np.concatenate(
-            [part.take(positions, 0) for part in (self.first, self.rest, self.fine)], axis=1
+        signs = self.signs(positions)
+        flipped: NDArray[np.int64] = np.unpackbits(signs ^ made[:, : signs.shape[1]], axis=1).sum(
+            axis=1, dtype=np.int64
         )
+        numbers = (
+            part.view(np.int8).astype(np.int16)
+            for part in (self.fine.take(positions, 0), made[:, signs.shape[1] :])
+        )
+        far: NDArray[np.int64] = (np.abs(np.subtract(*numbers)) > 1).sum(axis=1)
+        return flipped + far
 
     def signs(self, positions: NDArray[np.intp]) -> Bits:
         """The signs of some codes (m, width)."""
@@ -127,27 +137,18 @@ class Codes(NamedTuple):
 
         return np.concatenate([part.take(positions, 0) for part in (self.first, self.rest)], axis=1)
 
-    def at(self, positions: NDArray[np.intp]) -> Codes:
-        """The codes at some positions."""
-        return Codes(
-            self.keys[positions],
-            self.first[positions],
-            self.rest[positions],
-            self.fine[positions],
-            self.factors[positions],
-        )
-
 
 class Cache:
     """The folder of a gallery's codes. Only the process that may write the gallery writes here."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._head = os.fspath(folder / _HEAD)
 
     def stamp(self) -> tuple[int, int] | None:
         """Changes whenever the head does; None where there is no cache."""
         try:
-            status = os.stat(self.folder / _HEAD)  # noqa: PTH116 - a tenth of pathlib's time, on every search
+            status = os.stat(self._head)  # noqa: PTH116 - a tenth of pathlib's time, on every search
         except OSError:
             return None
         return status.st_ino, status.st_mtime_ns
@@ -184,7 +185,7 @@ class Cache:
                 mapped("keys", np.int64),
                 mapped("first", np.uint8, first),
                 mapped("rest", np.uint8, rest),
-                mapped("fine", np.uint8, 2 * width(head.dim)),
+                mapped("fine", np.uint8, head.dim),
                 mapped("factors", np.float32),
             )
         except (OSError, ValueError):
@@ -273,7 +274,7 @@ def _sizes(head: Head) -> dict[str, int]:
         "keys": 8 * head.rows,
         "first": first * head.rows,
         "rest": rest * head.rows,
-        "fine": 2 * (first + rest) * head.rows,
+        "fine": head.dim * head.rows,
         "factors": 4 * head.rows,
         "mean": 4 * head.dim,
     }

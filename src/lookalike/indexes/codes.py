@@ -1,11 +1,12 @@
-"""Codes: three bits for every coordinate after a random rotation, the signs apart from the rest.
+"""Codes: the sign of every coordinate after a random rotation, and the coordinate itself in eight bits.
 
 A search goes through stages, each of which looks at fewer rows more closely. The first 64 bytes of
 all signs are compared with the query's by Hamming distance; the best of them by all their signs;
-for the best of those the score is estimated from the query's own numbers and all three bits, in the
-way of RaBitQ (Gao and others, 2024, https://arxiv.org/abs/2405.12497 and 2409.09913); the best of
-those are for the caller to score from exact rows. Rotating first matters: on vectors of real
-pictures plain signs miss many more.
+for the best of those the score is estimated from the query's own numbers and the rounded ones, made
+right on average in the way of RaBitQ (Gao and others, 2024, https://arxiv.org/abs/2405.12497 and
+2409.09913); the best of those are for the caller to score from exact rows. Rotating first matters:
+on vectors of real pictures plain signs miss many more. Eight bits rank so well that few rows are to
+be read; they cost less time than three, which must be taken apart (benches/search.py).
 
 The rotation is a random flip of signs, then the real Fourier transform: orthogonal for every
 number of dimensions, and nothing to store.
@@ -14,6 +15,7 @@ number of dimensions, and nothing to store.
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,7 +36,10 @@ if TYPE_CHECKING:
     Bits = NDArray[np.uint8]
 
 _COUNTED_BYTES = 1 << 20
-_STEP = 0.586
+_COLD_BYTES = 16 << 20
+"""Codes that numpy compares in less time than faiss takes to be imported."""
+
+_LEVELS = 127
 
 
 @dataclass(frozen=True)
@@ -54,21 +59,20 @@ class Coder:
         return len(self.mean)
 
     def encode(self, rows: Floats) -> tuple[Bits, Floats]:
-        """Codes (n, 3 × width) of rows (n, dim): signs, then the two finer bits; and factors (n,).
+        """Codes (n, width + dim) of rows (n, dim): signs, then rounded numbers; and factors (n,).
 
-        A coordinate is cut into eight steps of .586 times its row's mean size, the best for normal
-        numbers; the factor makes the product with a query right on average.
+        The largest number of a row is rounded to ±127; the factor makes the product with a query
+        right on average.
         """
         turned = self._spectrum(distances.normalized(rows) - self.mean) * self._scale
+        largest = np.abs(turned).max(axis=1)
+        steps = np.where(largest > 0, largest, np.float32(1)) / np.float32(_LEVELS)
+        levels = np.rint(turned / steps[:, None])
         lengths: Floats = np.einsum("ij,ij->i", turned, turned)
-        steps = np.sqrt(lengths / np.float32(self.dim)) * np.float32(_STEP)
-        levels = np.floor(turned / np.where(steps > 0, steps, np.float32(1))[:, None])
-        numbers = np.clip(levels, -4, 3)
-        sums: Floats = np.einsum("ij,ij->i", turned, numbers + np.float32(0.5))
+        sums: Floats = np.einsum("ij,ij->i", turned, levels)
         factors = np.divide(lengths, sums, out=np.zeros_like(sums), where=sums > 0)
-        eight: Bits = (numbers + 4).astype(np.uint8)
-        bits = [self._packed(np.bitwise_and(eight, np.uint8(bit)) > 0) for bit in (4, 2, 1)]
-        return np.concatenate(bits, axis=1), factors
+        numbers = levels.astype(np.int8).view(np.uint8)
+        return np.concatenate([self._packed(turned >= 0), numbers], axis=1), factors
 
     def queries(self, vectors: Floats) -> list[Query]:
         """Queries from vectors (q, dim)."""
@@ -118,16 +122,21 @@ class Query(NamedTuple):
     turned: Floats
 
 
-def scan(queries: Sequence[Query], codes: Codes, depth: int) -> NDArray[np.int64]:
+def scan(
+    queries: Sequence[Query], codes: Codes, depth: int, among: NDArray[np.intp] | None = None
+) -> NDArray[np.int64]:
     """Positions of the `depth` codes whose first part is nearest to that of each query: (q, depth).
 
     Args:
         queries: q of them.
         codes: n of them, perhaps mapped from a file.
-        depth: at most n.
+        depth: at most n, or as many as are among.
+        among: positions to look at; all of them unless said otherwise.
     """
     first = np.stack([query.code[: codes.first.shape[1]] for query in queries])
-    return _nearest(first, codes.first, depth)
+    if among is None:
+        return _nearest(first, codes.first, depth)
+    return among[_nearest(first, codes.first[among], depth)]
 
 
 def ranked(query: Query, codes: Codes, positions: NDArray[np.int64], estimated: int) -> NDArray[np.int64]:
@@ -139,25 +148,24 @@ def ranked(query: Query, codes: Codes, positions: NDArray[np.int64], estimated: 
         positions: of candidates among them.
         estimated: how many to estimate.
     """
-    signs = codes.signs(positions)  # (m, width)
     if estimated < len(positions):
-        near = _nearest(query.code[None], signs, estimated)[0]
-        positions, signs = positions[near], signs[near]
-    fine, dim = codes.fine.take(positions, 0), len(query.turned)
-    levels = np.unpackbits(signs, axis=1, count=dim)  # (m, dim)
-    for plane in np.split(fine, 2, axis=1):
-        levels += levels  # a shift, but for numpy many times as fast
-        levels |= np.unpackbits(plane, axis=1, count=dim)
-    # Levels are 0 to 7 and stand for −3.5 to 3.5. Not a matrix product: that would wake other
-    # threads, which costs more than they bring.
-    products: Floats = np.einsum("ij,j->i", levels.astype(np.float32), query.turned)
-    estimates = (products - np.float32(3.5) * query.turned.sum()) * codes.factors[positions]
-    order: NDArray[np.int64] = positions[np.argsort(-estimates)]
+        positions = positions[_nearest(query.code[None], codes.signs(positions), estimated)[0]]
+    levels = codes.fine.take(positions, 0).view(np.int8).astype(np.float32)  # (m, dim)
+    # Not a matrix product: that would wake other threads, which costs more than they bring.
+    products: Floats = np.einsum("ij,j->i", levels, query.turned)
+    order: NDArray[np.int64] = positions[np.argsort(-products * codes.factors.take(positions))]
     return order
+
+
+def expect_more() -> None:
+    """Load faiss: worth it from a second search on; a first is over sooner than it is imported."""
+    import faiss  # noqa: F401
 
 
 def _nearest(queries: Bits, codes: Bits, depth: int) -> NDArray[np.int64]:
     """Positions of the codes of least Hamming distance, nearest first: (q, depth)."""
+    if "faiss" not in sys.modules and codes.size <= _COLD_BYTES and hasattr(np, "bitwise_count"):
+        return np.stack([_nearest_to(query, codes, depth) for query in queries])
     import faiss
 
     # Counting is faster than a heap, but sets 8 bytes aside for every bit and place.
@@ -170,3 +178,13 @@ def _nearest(queries: Bits, codes: Bits, depth: int) -> NDArray[np.int64]:
     finally:
         faiss.omp_set_num_threads(threads)
     return positions
+
+
+def _nearest_to(query: Bits, codes: Bits, depth: int) -> NDArray[np.int64]:
+    """The same for one query by numpy alone, in the same order."""
+    differing = np.bitwise_count(codes.view(np.uint64) ^ query.view(np.uint64))  # (n, width / 8)
+    counts = np.zeros(len(codes), np.uint16)
+    for column in differing.T:  # along short rows numpy's own sum takes several times as long
+        counts += column
+    order: NDArray[np.int64] = np.argsort(counts, kind="stable")[:depth]
+    return order

@@ -162,7 +162,7 @@ def _codes(connection: sqlite3.Connection, header: Header, cache: Cache) -> Iter
         missing += int((~there).sum())
         bits, factors = coder.encode(vectors[due][there])
         at = places[there]
-        differing = np.unpackbits(bits ^ codes.whole(at), axis=1).sum(axis=1)
+        differing = codes.differing(at, bits)
         # Another processor may round a number that is nearly 0 to the other side.
         far = ~(np.abs(factors - codes.factors[at]) <= _FACTOR_TOLERANCE)
         wrong += int((far | (differing > 1 + _BIT_TOLERANCE * header.dim)).sum())

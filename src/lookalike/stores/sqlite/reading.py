@@ -66,8 +66,11 @@ def ids_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, 
     """The ids of some rows."""
     found: dict[int, str] = {}
     for part in rows.chunks(numbers):
-        wanted = ",".join(map(str, part))
-        found.update(connection.execute(f"SELECT row, id FROM pictures WHERE row IN ({wanted})").fetchall())
+        found.update(
+            connection.execute(
+                f"SELECT row, id FROM pictures WHERE row IN ({rows.marks(part)})", part
+            ).fetchall()
+        )
     return found
 
 

@@ -64,6 +64,7 @@ class Searcher:
         self._mutex = threading.Lock()
         self._stamp: tuple[object, str] | None = None
         self._coded: _Coded | None = None
+        self._searched = False
         self._passed: dict[tuple[Live, str], NDArray[np.int64]] = {}
 
     def search(
@@ -155,19 +156,23 @@ class Searcher:
         times = max(1, -(-(k - 1) // calibration.NEIGHBOURS))
         # Among more rows than it was measured on there are more that come before the true ones.
         growth = max(1.0, coded.head.rows / max(coded.head.calibrated, 1))
-        codes, depth = coded.codes, coded.head.depth.times(times * growth)
+        codes, depth, among = coded.codes, coded.head.depth.times(times * growth), None
         if passing is not None:
-            codes, depth = _restricted(codes, passing), depth.times(_FILTERED)
+            among, depth = _places(codes.keys, passing), depth.times(_FILTERED)
         most = _RESCORED_BYTES // (4 * self.header.dim)
-        if len(codes.keys) <= max(_NARROW, 2 * depth.rescored) or depth.rescored > most:
+        available = len(codes.keys if among is None else among)
+        if available <= max(_NARROW, 2 * depth.rescored) or depth.rescored > most:
             blocks = self._blocks(connection, live, passing, keep=False)
             return exact.search(queries, blocks, k, self.header.metric)
         tail = self._blocks(connection, live, passing, after=coded.head.last)
         found = exact.search(queries, tail, k, self.header.metric)
+        if self._searched or len(queries) > 1:
+            coding.expect_more()
+        self._searched = True
         step = max(1, most // depth.rescored)
         for start in range(0, len(queries), step):
             part = coded.coder.queries(queries[start : start + step])
-            candidates = self._candidates(connection, part, codes, depth)
+            candidates = self._candidates(connection, part, codes, depth, among)
             if candidates is None:
                 blocks = self._blocks(connection, live, passing, keep=False)
                 return exact.search(queries, blocks, k, self.header.metric)
@@ -178,21 +183,29 @@ class Searcher:
         return found
 
     def _candidates(
-        self, connection: sqlite3.Connection, queries: list[coding.Query], codes: Codes, depth: Depth
+        self,
+        connection: sqlite3.Connection,
+        queries: list[coding.Query],
+        codes: Codes,
+        depth: Depth,
+        among: NDArray[np.intp] | None,
     ) -> tuple[NDArray[np.int64], Floats, list[NDArray[np.intp]]] | None:
         """Keys (n,) and rows (n, dim) that any of the queries is to be compared with, and which each is.
 
-        Rows that were replaced or deleted still have their codes. Where many of those are among the
-        best, it looks deeper, as behind a filter; None where that would be too deep.
+        Only the codes at the positions `among` are looked at, or all of them. Rows that were replaced
+        or deleted still have their codes. Where many of those are among the best, it looks deeper, as
+        behind a filter; None where that would be too deep.
         """
         enough = _ALIVE * depth.rescored
-        while 2 * depth.rescored <= len(codes.keys):
-            lists = coding.scan(queries, codes, min(depth.scanned, len(codes.keys)))
+        available = len(codes.keys if among is None else among)
+        while 2 * depth.rescored <= available:
+            lists = coding.scan(queries, codes, min(depth.scanned, available), among)
             kept = [
                 codes.keys[coding.ranked(query, codes, near, depth.estimated)[: depth.rescored]]
                 for query, near in zip(queries, lists, strict=True)
             ]
-            wanted = np.unique(np.concatenate(kept))
+            # Not `unique` where it is not needed: its first call imports a tenth of numpy.
+            wanted = np.unique(np.concatenate(kept)) if len(kept) > 1 else np.sort(kept[0])
             keys, rows = self._vectors.of(connection, wanted.tolist())
             own = [_places(keys, candidates) for candidates in kept]
             if min(map(len, own)) >= enough:
@@ -209,11 +222,6 @@ class Searcher:
     def _named(self, connection: sqlite3.Connection, found: list[Found]) -> list[Neighbours]:
         ids = reading.ids_of(connection, sorted({row for f in found for row in f.keys.tolist()}))
         return [Neighbours([ids[row] for row in f.keys.tolist()], f.scores) for f in found]
-
-
-def _restricted(codes: Codes, passing: NDArray[np.int64]) -> Codes:
-    """The codes of the rows that pass a filter."""
-    return codes.at(_places(codes.keys, passing))
 
 
 def _places(keys: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.intp]:

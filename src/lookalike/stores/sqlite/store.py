@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from lookalike.stores.sqlite.database import Live
     from lookalike.stores.sqlite.searching import Searcher
     from lookalike.stores.sqlite.vectors import Vectors
     from lookalike.types import (
@@ -161,13 +162,14 @@ class SqliteStore:
         _check_k(k)
         self._look_after_codes()
         with self.database.reading() as connection:
-            header = self._header(connection)
+            now = live(connection)
+            header = self._header(connection, now)
             if queries.ndim != 2 or queries.shape[1] != header.dim:
                 raise UsageError(f"queries have the shape {queries.shape}, expected (q, {header.dim})")
             if not np.isfinite(queries).all():
                 raise UsageError("a query holds numbers that are not finite")
-            searcher = self._searcher(connection)
-            return searcher.search(connection, live(connection), queries, k, where=where, everything=exact)
+            searcher = self._searcher(header)
+            return searcher.search(connection, now, queries, k, where=where, everything=exact)
 
     def find(
         self, terms: Sequence[Term], k: int, *, where: Where = (), only: str | None = None
@@ -325,18 +327,17 @@ class SqliteStore:
         """Close every connection; a second time does nothing."""
         self.database.close()
 
-    def _header(self, connection: sqlite3.Connection) -> Header:
+    def _header(self, connection: sqlite3.Connection, now: Live | None = None) -> Header:
         """The header in a snapshot; read again when everything was replaced."""
-        generation = live(connection).generation
+        generation = (now or live(connection)).generation
         with self._mutex:
             if self._known is None or self._known.generation != generation:
                 self._known = _Known(generation, rows.read_header(connection))
             return self._known.header
 
-    def _searcher(self, connection: sqlite3.Connection) -> Searcher:
+    def _searcher(self, header: Header) -> Searcher:
         from lookalike.stores.sqlite.searching import Searcher
 
-        header = self._header(connection)
         with self._mutex:
             known = self._known
             if known is None or known.header is not header:

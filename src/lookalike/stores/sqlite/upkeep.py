@@ -31,6 +31,7 @@ TAIL_ROWS = 4_096
 
 _DIMS = range(64, 8_193)
 _DEAD = 0.2
+_DOUBLED, _GROWN = 2, 1.25
 _MEAN_ROWS = 5_000
 
 
@@ -69,7 +70,8 @@ def due(connection: sqlite3.Connection, header: Header, head: Head | None, *, ta
     count = live(connection).count
     if head is None:
         return "build" if count >= LEAST_ROWS else None
-    if count >= 2 * head.calibrated:
+    # The depth of a search was measured on fewer rows. A run that ends has time to measure again.
+    if count >= (_DOUBLED if tail else _GROWN) * head.calibrated:
         return "build"
     uncoded = connection.execute("SELECT count(*) FROM pictures WHERE row > ?", (head.last,)).fetchone()[0]
     if head.rows and head.rows - (count - uncoded) > _DEAD * head.rows:

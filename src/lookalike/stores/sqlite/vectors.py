@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import StoreCorrupt
+from lookalike.stores.sqlite.rows import chunks, marks
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,8 +22,6 @@ BLOCK_BYTES = 16 << 20
 
 UNIT_TOLERANCE = 0.01
 """How far the length of a unit vector may be from 1; float16 alone makes it .0005."""
-
-_IN_STATEMENT = 1000
 
 
 class Vectors:
@@ -71,9 +70,11 @@ class Vectors:
     def of(self, connection: sqlite3.Connection, rows: Sequence[int]) -> tuple[NDArray[np.int64], Floats]:
         """Those of some rows that are still there: rows (n,) ascending, and vectors (n, dim)."""
         found: list[tuple[int, bytes]] = []
-        for start in range(0, len(rows), _IN_STATEMENT):
-            wanted = ",".join(map(str, rows[start : start + _IN_STATEMENT]))
-            found += connection.execute(f"SELECT row, vector FROM vectors WHERE row IN ({wanted})")
+        for part in chunks(rows):
+            # With placeholders, so that the statement of a search is prepared only once.
+            found += connection.execute(
+                f"SELECT row, vector FROM vectors WHERE row IN ({marks(part)})", part
+            ).fetchall()
         found.sort()
         return np.array([row for row, _ in found], np.int64), self.decoded([blob for _, blob in found])
 
