@@ -12,7 +12,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from lookalike.pages import Card, Row, results_page
+from lookalike.pages import Card, Row, Table, fragment, results_page
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(1)> & ' \n \udce9 \u202e.png"
 VOID = {"meta", "img", "wbr", "br", "link"}
@@ -178,7 +178,48 @@ def test_several_queries_are_sections_of_one_page() -> None:
     assert all(len(page.all(landmark)) == 1 for landmark in ("header", "main", "footer", "h1"))
 
 
+def test_a_table_stands_above_the_rows() -> None:
+    """Heads and cells are in their order, a row is headed by its first cell, numbers are marked as such."""
+    table = Table(
+        ["method", "mAP@100", "dim"], [["toy", "0.250", "8"], ["keras:X@fc1", "0.500", "16"]], (1, 2)
+    )
+    text = results_page([Row(Card("q"), [], "keras:X@fc1")], table=table)
+    page = Reader(text)
+    assert [cell["scope"] for cell in page.all("th")] == ["col", "col", "col", "row", "row"]
+    assert [cell["class"] for cell in page.all("td")] == ["number"] * 4
+    assert re.findall(r">(0\.\d+|\d+)</td>", text) == ["0.250", "8", "0.500", "16"]
+    assert page.text.index("mAP@100") < page.text.index("toy") < page.text.index("0.500")
+    assert text.index("</table>") < text.index("<section")
+
+
+def test_a_table_is_text() -> None:
+    """Markup in heads and cells is shown and not obeyed; no rows are a table, and none is asked for."""
+    page = Reader(results_page([], table=Table([HOSTILE, HOSTILE], [[HOSTILE, HOSTILE]], [1])))
+    assert not page.open
+    assert not page.all("script")
+    assert not page.all("img")
+    assert page.text.count("<script>alert(1)</script>") == 4
+    assert len(Reader(results_page([], table=Table(["method"], []))).all("table")) == 1
+    assert not Reader(results_page([])).all("table")
+
+
+def test_names_of_methods_keep_their_letters() -> None:
+    """The style leaves capitals as they are: in the name of a method they count."""
+    page = results_page([Row(Card("q"), [], "keras:VGG16@fc1")])
+    assert ">keras:VGG16@fc1</h2>" in page
+    assert "text-transform" not in page
+
+
 def test_import_is_light() -> None:
     """Importing the module loads neither numpy nor Pillow."""
     script = "import sys, lookalike.pages; sys.exit(bool({'numpy', 'PIL'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_a_fragment_stands_in_any_page():
+    """The piece for a notebook brings its styles inline, escapes names, and shows what is missing."""
+    hits = [Card("a/<b>.jpg", b"\xff\xd8\xff\xe0", score=0.5), Card("gone.jpg", score=0.25)]
+    html = fragment([Row(Card("q.jpg"), hits, notes=["look"])])
+    assert not any(word in html for word in ("<style", "class=", "<script"))
+    assert all(word in html for word in ("&lt;b&gt;.jpg", "0.500", "no preview", "look"))
+    assert html.count("data:image/jpeg;base64,") == 1

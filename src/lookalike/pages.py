@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 _IMAGES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif"}
 _LINKS = ("file://", "http://", "https://")
@@ -68,8 +68,26 @@ class Row:
     notes: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table above the rows, such as what methods find and cost.
+
+    heads: the names of its columns.
+    rows: its cells, as they are to be shown; the first of a row names it.
+    numbers: the places of the columns that hold numbers, counted from 0; they are set to the right.
+    """
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numbers: Collection[int] = ()
+
+
 def results_page(
-    rows: Sequence[Row], *, title: str = "lookalike", facts: Mapping[str, str] | None = None
+    rows: Sequence[Row],
+    *,
+    title: str = "lookalike",
+    facts: Mapping[str, str] | None = None,
+    table: Table | None = None,
 ) -> str:
     """A whole HTML document; it can be written as UTF-8 whatever the names are.
 
@@ -77,12 +95,14 @@ def results_page(
         rows: one for each query.
         title: of the page.
         facts: shown at the top: what the answers come from, such as model, metric, pictures, time.
+        table: shown above the rows.
 
     Example:
         >>> page = results_page([Row(Card("beach.jpg"), [Card("2024/sea.jpg", score=0.93)])])
         >>> "0.930" in page
         True
     """
+    above = _table(table) if table else ""
     style = Path(__file__).with_name("pages.css").read_text(encoding="utf-8")
     allowed = f"img-src data:; style-src '{_digest(style)}'"
     policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
@@ -105,11 +125,77 @@ def results_page(
 {f'<dl class="facts">{about}</dl>' if about else ""}
 </header>
 <main>
-{"".join(_row(row, number) for number, row in enumerate(rows, start=1))}</main>
+{above}{"".join(_row(row, number) for number, row in enumerate(rows, start=1))}</main>
 <footer>Made by lookalike. This page is complete in itself: it loads nothing and runs no scripts.</footer>
 </body>
 </html>
 """
+
+
+def _table(table: Table) -> str:
+    heads = "".join(_cell(table, n, text, "th", ' scope="col"') for n, text in enumerate(table.heads))
+    rows = "".join(f"<tr>{_cells(table, row)}</tr>\n" for row in table.rows)
+    # Where it is wider than the screen it is scrolled, so the keyboard must be able to reach it.
+    return f"""<div class="table" tabindex="0" role="region" aria-label="Table">
+<table><thead><tr>{heads}</tr></thead><tbody>
+{rows}</tbody></table>
+</div>
+"""
+
+
+def _cells(table: Table, row: Sequence[str]) -> str:
+    first, *others = row
+    named = _cell(table, 0, first, "th", ' scope="row"')
+    return named + "".join(_cell(table, n, text, "td") for n, text in enumerate(others, start=1))
+
+
+def _cell(table: Table, column: int, text: str, kind: str, scope: str = "") -> str:
+    if column in table.numbers:
+        return f'<{kind}{scope} class="number">{_text(text)}</{kind}>'
+    return f"<{kind}{scope}>{_breakable(text)}</{kind}>"
+
+
+def fragment(rows: Sequence[Row]) -> str:
+    """The rows as a piece of HTML for a notebook: every style stands where it is used."""
+    return "".join(_fragment_row(row) for row in rows)
+
+
+def fragment_table(table: Table, notes: Sequence[str] = ()) -> str:
+    """A table as a piece of HTML for a notebook."""
+    right, left = ' style="text-align:right"', ' style="text-align:left"'
+
+    def line(cells: Sequence[str], kind: str) -> str:
+        texts = enumerate(map(_text, cells))
+        return "".join(f"<{kind}{right if i in table.numbers else left}>{t}</{kind}>" for i, t in texts)
+
+    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in table.rows)
+    below = "".join(f"<p>{_text(note)}</p>" for note in notes)
+    return f"<table><thead><tr>{line(table.heads, 'th')}</tr></thead><tbody>{body}</tbody></table>{below}"
+
+
+def _fragment_row(row: Row) -> str:
+    notes = "".join(f'<p style="margin:2px 0">{_text(note)}</p>' for note in row.notes)
+    hits = "".join(_fragment_card(hit, f"{rank}") for rank, hit in enumerate(row.hits, start=1))
+    query = _fragment_card(row.query, row.label, _text(row.query.title))
+    line = f'<div style="width:1px;background:#d5dad8"></div>{hits or "Nothing found."}'
+    style = "display:flex;flex-wrap:wrap;gap:12px;margin:8px 0"
+    return f'<div style="{style}">{query}{line}</div>{notes}'
+
+
+def _fragment_card(card: Card, label: str, placeholder: str = "no preview") -> str:
+    source = _source(card)
+    picture = "max-width:120px;max-height:120px;object-fit:contain"
+    inside = f'<img src="{source}" alt="" style="{picture}">' if source else placeholder
+    tile = (
+        "width:120px;height:120px;display:flex;align-items:center;justify-content:center;color:#6b7672;"
+        "background:#f4f6f5;border-radius:6px"
+    )
+    score = "" if card.score is None else f" · {_number(card.score)}"
+    name = "overflow-wrap:anywhere;font-size:11px;line-height:1.3"
+    return (
+        f'<div style="width:120px" title="{_text(card.title)}"><div style="{tile}">{inside}</div>'
+        f'<div style="{name}"><b>{_text(label)}{score}</b><br>{_text(_split(card.title)[1])}</div></div>'
+    )
 
 
 def _digest(style: str) -> str:
@@ -140,15 +226,20 @@ def _hit(hit: Card, rank: int, *, barred: bool) -> str:
 
 
 def _tile(card: Card, placeholder: str, spoken: str, badge: str = "") -> str:
-    kind = next((kind for magic, kind in _IMAGES.items() if (card.thumbnail or b"").startswith(magic)), None)
     inside = placeholder
-    if card.thumbnail and kind:
-        source = f"data:image/{kind};base64,{b64encode(card.thumbnail).decode()}"
+    if source := _source(card):
         inside = f'<img src="{source}" alt="{_text(spoken + card.title)}" loading="lazy" decoding="async">'
     if card.link and card.link.lower().startswith(_LINKS):
         link = f'href="{_text(card.link)}" rel="noopener noreferrer" aria-label="Open {_text(card.title)}"'
         return f'<a class="tile" {link}>{inside}{badge}</a>'
     return f'<div class="tile">{inside}{badge}</div>'
+
+
+def _source(card: Card) -> str:
+    """The thumbnail as an address that holds it whole; empty where there is none."""
+    content = card.thumbnail or b""
+    kind = next((kind for magic, kind in _IMAGES.items() if content.startswith(magic)), None)
+    return f"data:image/{kind};base64,{b64encode(content).decode()}" if kind else ""
 
 
 def _words(query: Card) -> str:

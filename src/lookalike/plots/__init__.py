@@ -1,0 +1,13 @@
+"""Pictures of results, drawn by matplotlib from plain data: hits, comparisons, histories.
+
+Nothing here touches pyplot or any other state of the process, so drawing works in threads, without
+a screen, and beside the user's own plots.
+"""
+
+from __future__ import annotations
+
+from lookalike.plots.charts import Point, bars, history, quality_and_cost
+from lookalike.plots.hits import Row, Tile, grid
+from lookalike.plots.sheets import Plot, save
+
+__all__ = ["Plot", "Point", "Row", "Tile", "bars", "grid", "history", "quality_and_cost", "save"]
