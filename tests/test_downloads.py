@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from lookalike.downloads import _is_public, download
+from lookalike.downloads import Deadline, Downloader, Failed, download
+from lookalike.downloads.addresses import is_public
 from lookalike.errors import DownloadError
 
 if TYPE_CHECKING:
@@ -27,12 +28,16 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     seen: ClassVar[list[tuple[str, str | None]]] = []
+    cookies: ClassVar[list[str | None]] = []
+    connections: ClassVar[set[int]] = set()
 
     def do_GET(self) -> None:
-        """Dispatch, and close: what is broken must not be kept alive."""
-        self.close_connection = True
+        """Dispatch, and close unless asked to keep: what is broken must not be kept alive."""
+        self.close_connection = not self.path.startswith("/kept/")
         self.seen.append((self.path, self.headers.get("Authorization")))
-        getattr(self, self.path.strip("/").partition("/")[0].partition("?")[0])()
+        self.cookies.append(self.headers.get("Cookie"))
+        self.connections.add(self.client_address[1])
+        getattr(self, self.path.removeprefix("/kept").strip("/").partition("/")[0].partition("?")[0])()
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -52,6 +57,14 @@ class Handler(BaseHTTPRequestHandler):
     def missing(self) -> None:
         """An error page."""
         self.answer(404, b"<html>gone</html>")
+
+    def busy(self) -> None:
+        """Another time, please."""
+        self.answer(429, Retry_After="7")
+
+    def cookie(self) -> None:
+        """Something to remember."""
+        self.answer(body=PICTURE, Set_Cookie="a=b; Path=/")
 
     def announced(self) -> None:
         """A length beyond any limit."""
@@ -89,6 +102,10 @@ class Handler(BaseHTTPRequestHandler):
     def once(self) -> None:
         """A redirect."""
         self.answer(302, Location="/picture")
+
+    def elsewhere(self) -> None:
+        """A redirect to another name of this machine."""
+        self.answer(302, Location=f"http://localhost:{self.server.server_port}/picture")
 
     def loop(self) -> None:
         """A redirect to itself."""
@@ -174,7 +191,7 @@ def _free_port() -> int:
         (lambda: f"http://127.0.0.1:{_free_port()}/q.jpg", "nothing answers there"),
         (lambda: "http://no-such-machine.invalid/q.jpg", "no machine is called no-such-machine.invalid"),
         (lambda: "ftp://example.org/q.jpg", "only http:// and https://"),
-        (lambda: "http:///q.jpg", "only http:// and https://"),
+        (lambda: "http:///q.jpg", "names no machine"),
         (lambda: "http://[::1/q.jpg", "expected http://"),
         (lambda: "http://exa\nmple.org/", "expected http://"),
     ],
@@ -216,24 +233,90 @@ def test_redirects_are_checked_again(server: str, monkeypatch: pytest.MonkeyPatc
     No public server can be had in a test: the check is told that the first address is public.
     """
     answers = iter([True, False])
-    monkeypatch.setattr("lookalike.downloads._is_public", lambda _: next(answers))
+    monkeypatch.setattr("lookalike.downloads.addresses.is_public", lambda _: next(answers))
     asked = len(Handler.seen)
-    with pytest.raises(DownloadError, match=r"/picture: leads to 127\.0\.0\.1"):
-        download(f"{server}/once", allow_private=False)
-    assert [path for path, _ in Handler.seen[asked:]] == ["/once"]
+    with pytest.raises(DownloadError, match=r"localhost:\d+/picture: leads to (127\.0\.0\.1|::1)"):
+        download(f"{server}/elsewhere", allow_private=False)
+    assert [path for path, _ in Handler.seen[asked:]] == ["/elsewhere"]
 
 
-def test_what_is_public() -> None:
+def test_whatis_public() -> None:
     """Addresses inside other addresses are looked at, and special networks are not public."""
     from ipaddress import ip_address
 
     private = "127.0.0.1 10.0.0.1 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 224.0.0.1 "
     private += "::1 fe80::1 fc00::1 ::ffff:10.0.0.1 2002:7f00:1:: 64:ff9b::7f00:1 ff02::1 ::"
-    assert not [text for text in private.split() if _is_public(ip_address(text))]
-    assert all(_is_public(ip_address(text)) for text in ("8.8.8.8", "2001:4860:4860::8888"))
+    assert not [text for text in private.split() if is_public(ip_address(text))]
+    assert all(is_public(ip_address(text)) for text in ("8.8.8.8", "2001:4860:4860::8888"))
 
 
 def test_import_is_light() -> None:
     """Importing the module loads no HTTP library: only a download does."""
     script = "import sys, lookalike.downloads; sys.exit('httpx' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def _get(downloader: Downloader, url: str) -> tuple[bytes, str | None]:
+    parts: list[bytes] = []
+    with Deadline(5) as deadline:
+        answer = downloader.get(url, parts.append, deadline)
+    return b"".join(parts), answer.location
+
+
+def test_connections_are_kept(server: str) -> None:
+    """Downloads from one host, a missing page and a redirect among them, share one connection."""
+    with Downloader(max_bytes=10**6, timeout=5, allow_private=True) as downloader:
+        Handler.connections.clear()
+        for _ in range(3):
+            assert _get(downloader, f"{server}/kept/picture") == (PICTURE, None)
+            assert _get(downloader, f"{server}/kept/once")[1] == f"{server}/picture"
+            with pytest.raises(Failed, match="404"):
+                _get(downloader, f"{server}/kept/missing")
+    assert len(Handler.connections) == 1
+
+
+def test_a_kept_connection_that_has_ended_is_opened_again(server: str) -> None:
+    """A server may end a connection after any answer, unannounced: the next download does not fail."""
+    with Downloader(max_bytes=10**6, timeout=5, allow_private=True) as downloader:
+        for _ in range(3):
+            assert _get(downloader, f"{server}/picture") == (PICTURE, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "again", "wait"),
+    [
+        ("missing", False, None),
+        ("truncated", True, None),
+        ("busy", True, 7.0),
+        ("garbage", False, None),
+        ("announced", False, None),
+    ],
+)
+def test_says_whether_another_attempt_may_help(
+    server: str, path: str, *, again: bool, wait: float | None
+) -> None:
+    """A busy server and an answer that broke off are worth another attempt; a missing page is not."""
+    with (
+        Downloader(max_bytes=10**6, timeout=5, allow_private=True) as downloader,
+        pytest.raises(Failed) as caught,
+    ):
+        _get(downloader, f"{server}/{path}")
+    assert (caught.value.again, caught.value.wait) == (again, wait)
+
+
+def test_a_host_that_gives_no_answer_is_told_from_one_that_does(server: str) -> None:
+    """A closed port is silence, an error page is not."""
+    with Downloader(max_bytes=10**6, timeout=5, allow_private=True) as downloader:
+        with pytest.raises(Failed) as silence:
+            _get(downloader, f"http://127.0.0.1:{_free_port()}/")
+        with pytest.raises(Failed) as page:
+            _get(downloader, f"{server}/missing")
+    assert (silence.value.silent, page.value.silent) == (True, False)
+
+
+def test_cookies_are_not_kept(server: str) -> None:
+    """What one download was told to remember is not told to the next."""
+    with Downloader(max_bytes=10**6, timeout=5, allow_private=True) as downloader:
+        _get(downloader, f"{server}/kept/cookie")
+        _get(downloader, f"{server}/kept/picture")
+    assert Handler.cookies[-1] is None

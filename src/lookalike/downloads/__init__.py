@@ -1,0 +1,10 @@
+"""Pictures from addresses, bounded in bytes, in time, in redirects, and in where they may lead.
+
+Importing this costs nothing; the HTTP library is loaded with the first download.
+"""
+
+from lookalike.downloads.deadlines import Deadline
+from lookalike.downloads.downloader import Answer, Downloaded, Downloader, download
+from lookalike.downloads.failures import REDIRECTS, Failed
+
+__all__ = ["REDIRECTS", "Answer", "Deadline", "Downloaded", "Downloader", "Failed", "download"]

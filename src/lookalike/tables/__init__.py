@@ -1,0 +1,8 @@
+"""Tables in and out: metadata and URL tables of the user, vectors for others."""
+
+from lookalike.tables.metadata import PATH_COLUMNS, read_metadata
+from lookalike.tables.parquet import parquet_batches
+from lookalike.tables.rows import Table, open_table
+from lookalike.tables.vectors import write_vectors
+
+__all__ = ["PATH_COLUMNS", "Table", "open_table", "parquet_batches", "read_metadata", "write_vectors"]

@@ -1,0 +1,170 @@
+"""Any table of the user, row by row: CSV, TSV, JSON, JSON lines, Parquet, or one address a line."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO, TYPE_CHECKING, cast
+
+from lookalike.errors import UsageError
+from lookalike.tables.parquet import pyarrow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+_BATCH = 4096  # rows of Parquet held at a time
+_SEPARATORS = ",;\t"
+_WEB = ("http://", "https://")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that can be read several times.
+
+    columns: its columns, in order.
+    rows: gives each row's values of the columns asked for, as the format has them; text in CSV,
+        numbers and lists too in JSON and Parquet, None for what is not there. Raises `UsageError`
+        where the file turns out to be damaged.
+    """
+
+    columns: tuple[str, ...]
+    rows: Callable[[Sequence[str]], Iterator[tuple[object, ...]]]
+
+
+def open_table(file: Path) -> Table:
+    """Open a table by the ending of its name; `.gz` may follow, but for Parquet.
+
+    A `.csv`, `.tsv` or `.txt` file whose first line holds an address has no header: its columns are
+    called `1`, `2` ….
+
+    Raises:
+        UsageError: another ending, or a file that can't be read as what it is called.
+        MissingExtra: Parquet without the extra `tables`.
+    """
+    openers = {
+        ".csv": _open_csv,
+        ".tsv": _open_csv,
+        ".txt": _open_csv,
+        ".jsonl": _open_json_lines,
+        ".ndjson": _open_json_lines,
+        ".json": _open_json,
+        ".parquet": _open_parquet,
+    }
+    ending = _ending(file)
+    if ending not in openers:
+        raise UsageError(f"{file}: can't tell the format; expected a name in {', '.join(openers)}")
+    try:
+        return openers[ending](file)
+    except (OSError, EOFError, ValueError, csv.Error) as error:
+        raise _unreadable(file, error) from error
+
+
+def _ending(file: Path) -> str:
+    endings = [ending.lower() for ending in file.suffixes]
+    return next((ending for ending in reversed(endings) if ending != ".gz"), "")
+
+
+def _unreadable(file: Path, error: Exception) -> UsageError:
+    reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+    return UsageError(f"{file}: can't be read as a table: {reason}")
+
+
+def _text(file: Path) -> IO[str]:
+    """A text file, with or without a byte order mark, packed or not."""
+    if file.suffix.lower() == ".gz":
+        return cast("IO[str]", gzip.open(file, "rt", newline="", encoding="utf-8-sig"))
+    return file.open(newline="", encoding="utf-8-sig")
+
+
+def _open_csv(file: Path) -> Table:
+    with _text(file) as lines:
+        first = lines.readline()
+    separator = _separator(file, first)
+    with _text(file) as lines:
+        head = next(csv.reader(lines, delimiter=separator, strict=True), [])
+    has_header = not any(cell.strip().lower().startswith(_WEB) for cell in head)
+    columns = tuple(head) if has_header else tuple(str(n + 1) for n in range(len(head)))
+
+    def rows(wanted: Sequence[str]) -> Iterator[tuple[object, ...]]:
+        places = [columns.index(name) for name in wanted]
+        with _text(file) as lines:
+            reader = csv.reader(lines, delimiter=separator, strict=True)
+            try:
+                for row in islice(reader, int(has_header), None):
+                    if row:
+                        yield tuple(row[place] if place < len(row) else None for place in places)
+            except (OSError, EOFError, ValueError, csv.Error) as error:
+                raise _unreadable(file, ValueError(f"line {reader.line_num}: {error}")) from error
+
+    return Table(columns, rows)
+
+
+def _separator(file: Path, first: str) -> str:
+    """A tab for `.tsv` and `.txt`; else what the first line has most of: programs write `;`, too."""
+    if _ending(file) in {".tsv", ".txt"}:
+        return "\t"
+    header = "" if first.lower().startswith(_WEB) else first
+    return max(_SEPARATORS, key=header.count)
+
+
+def _open_json_lines(file: Path) -> Table:
+    def objects() -> Iterator[dict[str, object]]:
+        number = 0
+        try:
+            with _text(file) as lines:
+                for line in lines:
+                    number += 1  # the handler below tells it
+                    if line.strip():
+                        yield _object(json.loads(line))
+        except (OSError, EOFError, ValueError, RecursionError) as error:
+            raise _unreadable(file, ValueError(f"line {number}: {error}")) from error
+
+    return _of_objects(objects)
+
+
+def _open_json(file: Path) -> Table:
+    with _text(file) as text:
+        content = json.load(text)
+    if not isinstance(content, list):
+        raise ValueError("expected a list of objects")  # noqa: TRY004  # the file is at fault
+    found = [_object(item) for item in content]
+    return _of_objects(lambda: iter(found))
+
+
+def _object(item: object) -> dict[str, object]:
+    if not isinstance(item, dict):
+        raise ValueError(f"expected an object, found {json.dumps(item):.40}")  # noqa: TRY004  # the file is at fault
+    return item
+
+
+def _of_objects(objects: Callable[[], Iterator[dict[str, object]]]) -> Table:
+    columns = tuple(dict.fromkeys(name for item in objects() for name in item))
+
+    def rows(wanted: Sequence[str]) -> Iterator[tuple[object, ...]]:
+        for item in objects():
+            yield tuple(item.get(name) for name in wanted)
+
+    return Table(columns, rows)
+
+
+def _open_parquet(file: Path) -> Table:
+    pa, pq = pyarrow()
+    try:
+        with pq.ParquetFile(file) as opened:
+            columns = tuple(opened.schema_arrow.names)
+    except pa.ArrowException as error:
+        raise _unreadable(file, error) from error
+
+    def rows(wanted: Sequence[str]) -> Iterator[tuple[object, ...]]:
+        try:
+            with pq.ParquetFile(file) as opened:
+                for batch in opened.iter_batches(_BATCH, columns=list(dict.fromkeys(wanted))):
+                    yield from zip(*(batch.column(name).to_pylist() for name in wanted), strict=True)
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(file, error) from error
+
+    return Table(columns, rows)
