@@ -7,7 +7,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-SOURCES := src tests scripts benches
+WHOLE := .venv/.whole
+SOURCES := src tests scripts benches examples
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint docs bench clean
@@ -19,22 +20,27 @@ help:
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'lookalike needs Python 3.11 or later: make PYTHON=python3.12 ...' >&2; exit 1; }
-	@echo 'setting up .venv (once; about 1.1 GB, with all that the tests need)'
+	@echo 'setting up .venv (once; about 1.1 GB)'
 	@$(PYTHON) -m venv .venv || \
 		{ echo 'python3 has no venv; on Debian: apt install python3-venv' >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,heif,tables,plot]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,heif,metrics,plot,tables]'
+	@touch $@
+
+$(WHOLE): $(READY)
+	@echo 'adding Keras and TensorFlow, which the tests need (once; about 1.7 GB)'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	@touch $@
 
 demo: $(READY)
 	@$(BIN)/python scripts/demo.py
 
-test: lint
+test: $(WHOLE) lint
 	$(BIN)/python -m pytest
 
 lint: $(READY)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
-	$(BIN)/mypy src scripts benches
+	$(BIN)/mypy src scripts benches examples
 	$(BIN)/python scripts/make_cli_docs.py --check
 
 docs: $(READY)

@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.neighbors import NearestNeighbors
 
 from lookalike import distances
+from lookalike.errors import UsageError
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner"])
@@ -65,3 +67,41 @@ def test_best_against_sorting():
     order = sorted(range(40), key=lambda i: (-values[i], keys[i]))
     for k in (0, 1, 7, 39, 40, 100):
         assert distances.best(values, keys, k).tolist() == order[:k]
+
+
+@pytest.mark.parametrize(
+    "metric", ["manhattan", "chebyshev", "canberra", "braycurtis", "correlation", "jaccard"]
+)
+def test_every_other_metric_is_scikit_learns(metric):
+    """A metric named as in scikit-learn gives the distances of its own brute-force search."""
+    rng = np.random.default_rng(4)
+    rows = np.maximum(rng.normal(size=(40, 9)), 0).astype(np.float32)
+    seen = rows > 0 if metric == "jaccard" else rows
+    engine = NearestNeighbors(n_neighbors=40, algorithm="brute", metric=metric).fit(seen)
+    expected, order = engine.kneighbors(seen[:3])
+    for query in range(3):
+        found = -distances.scores(rows[query], rows, metric)
+        assert found[order[query]] == pytest.approx(expected[query], abs=1e-6)
+    assert np.allclose(
+        distances.estimates(rows[:3], rows, metric)[1], distances.scores(rows[1], rows, metric)
+    )
+
+
+def test_a_metric_that_is_none():
+    """A name that is no metric, or one that needs the whole collection, is refused with what there is."""
+    for name in ("cosinus", "mahalanobis", "precomputed"):
+        with pytest.raises(UsageError, match=f"{name}.*cosine, euclidean, inner, braycurtis"):
+            distances.check(name)
+
+
+def test_a_metric_that_can_say_nothing_is_far():
+    """The correlation with a constant vector is not defined: a large distance, not a NaN."""
+    flat, other = np.ones(4, np.float32), np.arange(4, dtype=np.float32)
+    assert distances.scores(flat, other[None], "correlation")[0] < -1e30
+
+
+def test_long_vectors_keep_their_digits():
+    """The distance of two long vectors is exact to the last digit of float32."""
+    a, b = np.random.default_rng(5).normal(scale=9, size=(2, 150_528)).astype(np.float32)
+    expected = math.sqrt(math.fsum((float(x) - float(y)) ** 2 for x, y in zip(a, b, strict=True)))
+    assert float(-distances.scores(a, b[None], "euclidean")[0]) == pytest.approx(expected, rel=2e-7)

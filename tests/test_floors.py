@@ -25,7 +25,7 @@ FLOORS = {
     },
     3: {"extractors", "pages", "plots", "stores"},
     4: {"gallery"},
-    5: {"distributed", "evaluation", "fetch", "testing"},
+    5: {"distributed", "evaluation", "fetch", "neighbors", "testing"},
     6: {"training"},
     7: {"cli", "web"},
     8: {"__main__"},
@@ -33,8 +33,8 @@ FLOORS = {
 """The rooms of each floor, from the ground up: a module of the package, or a folder as a whole."""
 
 OF_THE_GALLERY = {
-    "answers", "fill", "ingest",
-    "loading", "model", "plan", "queries", "reader", "results",
+    "answers", "fill", "imported", "ingest", "loading", "model",
+    "plan", "queries", "reader", "rerank", "results", "selection",
 }  # fmt: skip
 """The files that share the gallery's floor with it, and are one room."""
 
@@ -50,9 +50,11 @@ HEAVY = {
     "pathspec": {"walk"},
     "pillow_heif": {"images"},
     "pyarrow": {"tables"},
+    "rapidfuzz": {"gallery"},
     "ray": {"distributed"},
     "rich": {"cli"},
-    "sqlite3": {"stores"},
+    "sklearn": {"distances"},
+    "sqlite3": {"extractors", "stores"},
     "tensorflow": {"extractors", "training"},
 }
 """The rooms in which a library may be imported; no other room knows it."""

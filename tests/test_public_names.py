@@ -10,6 +10,7 @@ import pytest
 import lookalike
 
 PUBLIC = [
+    "Answers",
     "DownloadError",
     "Extractor",
     "FilterError",
@@ -41,6 +42,7 @@ PUBLIC = [
 ]
 METHODS = [
     "add",
+    "add_vectors",
     "check",
     "close",
     "describe",

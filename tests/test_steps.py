@@ -7,7 +7,7 @@ import pytest
 
 from lookalike import steps
 from lookalike.errors import ModelError
-from lookalike.steps import Centre, Concat, Flatten, Linear, Normalise, Pool, Power
+from lookalike.steps import Centre, Concat, Flatten, Linear, Normalise, Pool, Power, Top
 
 
 @pytest.fixture
@@ -67,6 +67,12 @@ def test_dim_is_what_apply_gives(every, maps):
     assert steps.dim(every, (2, 3, 3)) == steps.apply(every, maps).shape[1] == 6
 
 
+def test_no_pictures_make_no_vectors(every, maps):
+    """Of an empty batch of maps come no rows, of the right width."""
+    assert steps.apply(every, maps[:0]).shape == (0, 6)
+    assert steps.apply((Flatten(), Top(1)), maps[:0]).shape == (0, 18)
+
+
 def test_steps_survive_the_journey_through_a_card(every, maps):
     """Written to JSON and arrays and read back, steps compute the same and have the same digest."""
     values, arrays = steps.dump(every)
@@ -83,10 +89,28 @@ def test_the_digest_sees_every_number():
     assert len(digests) == 4
 
 
+def test_top_keeps_the_largest():
+    """The n largest numbers of a row stay where they are; of equal ones the first; the others are 0."""
+    rows = np.array([[0.1, 0.4, 0.2, 0.3], [0.25, 0.25, 0.25, 0.25], [-1, -2, -3, -4]], np.float32)
+    kept = Top(2).apply(rows)
+    np.testing.assert_array_equal(kept, np.float32([[0, 0.4, 0, 0.3], [0.25, 0.25, 0, 0], [-1, -2, 0, 0]]))
+    assert kept.dtype == np.float32
+    np.testing.assert_array_equal(Top(9).apply(rows), rows)
+    assert rows[0, 0] == np.float32(0.1)
+
+
+def test_top_survives_the_journey_through_a_card():
+    """Its count is written, read, and part of the digest."""
+    values, arrays = steps.dump((Top(3),))
+    assert steps.load(json.loads(json.dumps(values)), arrays) == (Top(3),)
+    assert steps.digest((Top(3),)) != steps.digest((Top(4),))
+
+
 @pytest.mark.parametrize(
     ("made_of", "shape"),
     [
         ((Normalise(),), (2, 3, 3)),
+        ((Top(1),), (2, 3, 3)),
         ((Pool("avg"),), (7,)),
         ((Centre(np.zeros(3, np.float32)),), (4,)),
         ((Linear(np.zeros((3, 2), np.float32)),), (4,)),
@@ -114,6 +138,9 @@ def test_steps_that_do_not_fit_are_refused(made_of, shape):
         [{"step": "pool", "kind": "sum", "layout": "NCHW"}],
         [{"step": "pool", "kind": "avg", "layout": "CHWN"}],
         [{"step": "pool", "kind": ["avg"], "layout": "NCHW"}],
+        [{"step": "top", "count": 0}],
+        [{"step": "top", "count": 1.0}],
+        [{"step": "top", "count": True}],
         [{"step": "centre", "mean": "missing"}],
         [{"step": "centre", "mean": ["mean"]}],
         [{"step": "centre", "mean": "doubles"}],

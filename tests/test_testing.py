@@ -34,19 +34,57 @@ def test_cells_in_reading_order():
 
 def test_names():
     """A name with options builds the extractor that has this name; others are refused."""
-    for text in ("toy", "toy?grid=8", "toy?classes=0&metric=euclidean&normalize=0"):
+    for text in ("toy", "toy?grid=8", "toy?classes=0&metric=euclidean&normalize=0", "toy@classes"):
         toy = load(Name.parse(text))
         assert load(Name.parse(toy.name)) == toy
         assert toy.name == text
-    for text in ("toy?grid=x", "toy?grid=0", "toy?metric=far", "toy?colour=1", "toy@fc1"):
+    for text in (
+        "toy?grid=x",
+        "toy?grid=0",
+        "toy?metric=far",
+        "toy?colour=1",
+        "toy@fc1",
+        "toy@classes?classes=0",
+    ):
         with pytest.raises(UsageError, match="toy"):
             load(Name.parse(text))
 
 
-@pytest.mark.parametrize("options", [{}, {"grid": 3}, {"normalize": False, "with_classes": False}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"grid": 3}, {"normalize": False, "with_classes": False}, {"layer": "classes"}, {"unit": False}],
+)
 def test_contract(options):
     """The toy extractor keeps the protocol's promises."""
     check_extractor(ToyExtractor(**options))
+
+
+def test_unit_length_on_request():
+    """What is asked for goes before the name, which stays; the digest tells the two apart."""
+    plain, usual = load(Name.parse("toy"), normalize=False), load(Name.parse("toy"))
+    assert (plain.name, plain.normalized, usual.normalized) == ("toy", False, True)
+    assert plain.digest != usual.digest
+    assert load(Name.parse("toy?normalize=0"), normalize=True).normalized
+
+
+def test_class_scores_as_the_vector():
+    """`toy@classes` gives the shares of the colours, and says so unless they are made unit length."""
+    toy = load(Name.parse("toy@classes"))
+    done = toy.extract([toy.prepare(Image.new("RGB", (9, 9), (30, 60, 10)))])
+    np.testing.assert_allclose(done.vectors, [[0.3, 0.6, 0.1]], rtol=1e-6)
+    assert (toy.dim, toy.visual_words, toy.normalized) == (3, True, False)
+    assert not load(Name.parse("toy@classes"), normalize=True).visual_words
+    assert not ToyExtractor().visual_words
+
+
+def test_contract_finds_wrong_visual_words():
+    """An extractor that only says that its vectors are class scores does not pass."""
+
+    class Boasting(ToyExtractor):
+        visual_words = True
+
+    with pytest.raises(AssertionError, match="class scores"):
+        check_extractor(Boasting(grid=2))
 
 
 def test_contract_finds_a_broken_extractor():

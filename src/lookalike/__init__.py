@@ -35,12 +35,13 @@ from lookalike.errors import (
 if TYPE_CHECKING:
     from lookalike.extractors import load as extractor
     from lookalike.gallery import Gallery
-    from lookalike.results import Hit, Hits, Progress, Report, Skip
+    from lookalike.results import Answers, Hit, Hits, Progress, Report, Skip
     from lookalike.types import Extractor, Record, Store, Tag
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Answers",
     "DownloadError",
     "Extractor",
     "FilterError",
@@ -73,6 +74,7 @@ __all__ = [
 
 # Loaded when first asked for, so that importing the package (and `lookalike --help`) stays quick.
 _LAZY = {
+    "Answers": "results",
     "Extractor": "types",
     "Gallery": "gallery",
     "Hit": "results",

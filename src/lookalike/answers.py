@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from lookalike import images, vocabulary
-from lookalike.errors import FilterError, ImageError, ModelError, UsageError
+from lookalike.errors import ImageError, ModelError, StoreError, UsageError
 from lookalike.queries import Resolved, resolve
-from lookalike.results import Hit, Hits
+from lookalike.rerank import Rerank
+from lookalike.results import Answers, Hit, Hits
+from lookalike.selection import Ranked, Selection, check_fields
 from lookalike.types import Tag
 from lookalike.walk import path_of
 
@@ -32,94 +33,20 @@ if TYPE_CHECKING:
         Record,
         Store,
         Term,
-        Value,
         Where,
     )
 
 
-class Ranked(NamedTuple):
-    """A candidate: its id, its score, and the parts of the score."""
-
-    id: str
-    score: float
-    parts: dict[str, float]
-
-
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """Which of the ranked candidates become hits.
-
-    k: how many are wanted.
-    query: the record of the query, if it is a picture of the gallery; left out of its own answer.
-    distinct: fields; only the best of each value of each of them is kept, and the query's own
-        values are left out. `digest` means the picture's bytes.
-    """
+class Wish:
+    """What is wanted of a search by picture, as `Gallery.search` describes it."""
 
     k: int
-    query: Record | None = None
+    where: Where = ()
     distinct: tuple[str, ...] = ()
-
-    @property
-    def first_look(self) -> int:
-        """How many candidates are enough in the usual case."""
-        return self.k * (3 if self.distinct else 1) + (self.query is not None)
-
-    def choose(self, rank: Callable[[int], Sequence[Ranked]], store: Store) -> list[tuple[Ranked, Record]]:
-        """Look deeper into the ranking until k pictures are chosen or there are no more."""
-        most = store.limits.k or sys.maxsize
-        depth = min(self.first_look, most)
-        kept = _Kept(self)
-        while True:
-            ranked = rank(depth)
-            kept.take(ranked, store)
-            if len(kept.pairs) >= self.k or len(ranked) < depth or depth == most:
-                return kept.pairs[: self.k]
-            depth = min(4 * depth, most)
-
-    def values(self, record: Record) -> set[tuple[str, Value | bytes]]:
-        """The record's values of the distinct fields; none for a field it lacks."""
-        values = ((field, value_of(record, field)) for field in self.distinct)
-        return {(field, value) for field, value in values if value is not None}
-
-
-class _Kept:
-    """The candidates chosen so far; a deeper look goes on where the one before ended."""
-
-    def __init__(self, selection: Selection) -> None:
-        self.selection = selection
-        self.pairs: list[tuple[Ranked, Record]] = []
-        self._done = {selection.query.id} if selection.query is not None else set()
-        self._values = set() if selection.query is None else selection.values(selection.query)
-
-    def take(self, ranked: Sequence[Ranked], store: Store) -> None:
-        """Choose among the candidates that were not there before, some at a time, until there are enough."""
-        new = (candidate for candidate in ranked if candidate.id not in self._done)
-        while len(self.pairs) < self.selection.k and (some := list(islice(new, self.selection.first_look))):
-            records = store.get([candidate.id for candidate in some])
-            self._done.update(candidate.id for candidate in some)
-            for candidate, record in zip(some, records, strict=True):
-                # A record is None when another process has just removed the picture.
-                if record is not None:
-                    self._consider(candidate, record)
-
-    def _consider(self, candidate: Ranked, record: Record) -> None:
-        values = self.selection.values(record)
-        if not values & self._values:
-            self.pairs.append((candidate, record))
-            self._values |= values
-
-
-def value_of(record: Record, field: str) -> Value | bytes | None:
-    """A field's value in a record; None where it has none."""
-    folder, _, name = record.id.rpartition("/")
-    own: dict[str, Value | bytes] = {
-        "folder": folder,
-        "name": name,
-        "width": record.width,
-        "height": record.height,
-        "digest": record.digest,
-    }
-    return own[field] if field in own else record.metadata.get(field)
+    exact: bool = False
+    include_self: bool = False
+    rerank: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,36 +58,43 @@ class Answering:
     extractor: Callable[[], Extractor]
     limits: ImageLimits
 
-    def search(
-        self, queries: Sequence[Query], k: int, where: Where, distinct: tuple[str, ...], *, exact: bool
-    ) -> list[Hits]:
+    def search(self, queries: Sequence[Query], wish: Wish) -> Answers:
         """The nearest pictures of each query."""
-        check_fields(distinct, self.store)
+        check_fields(wish.distinct, self.store)
+        rerank = Rerank.parse(wish.rerank, self.store) if wish.rerank else None
         resolved = [resolve(query, self.store, self.root, self.limits) for query in queries]
         if not resolved:
-            return []
+            return Answers()
         header = self.store.header
         vectors = self._vectors(resolved, header.dim)
         ids = [query.id for query in resolved if query.id is not None]
         own = {record.id: record for record in self.store.get(ids) if record is not None} if ids else {}
-        selections = [Selection(k, own.get(query.id or ""), distinct) for query in resolved]
+        k = wish.k if rerank is None else rerank.depth(wish.k)
+        selections = [
+            Selection(k, None if wish.include_self else own.get(query.id or ""), wish.distinct)
+            for query in resolved
+        ]
         # One call for all of them; a selection that needs to look deeper asks again for itself.
         look = max(selection.first_look for selection in selections)
-        first = self.store.search(vectors, look, where=where, exact=exact)
+        first = self.store.search(vectors, look, where=wish.where, exact=wish.exact)
 
         def ranking(row: int) -> Callable[[int], Sequence[Ranked]]:
             def rank(depth: int) -> Sequence[Ranked]:
                 if depth <= look:
-                    return _Nearest(first[row])
+                    return _Nearest(first[row], paper=_is_paper(header))
                 query = vectors[row : row + 1]
-                return _Nearest(self.store.search(query, depth, where=where, exact=exact)[0])
+                deeper = self.store.search(query, depth, where=wish.where, exact=wish.exact)
+                return _Nearest(deeper[0], paper=_is_paper(header))
 
             return rank
 
-        return [
-            self._answer(query, selection.choose(ranking(row), self.store), header, header.metric)
-            for row, (query, selection) in enumerate(zip(resolved, selections, strict=True))
-        ]
+        answers = Answers()
+        for row, (query, selection) in enumerate(zip(resolved, selections, strict=True)):
+            chosen = selection.choose(ranking(row), self.store)
+            if rerank is not None:
+                chosen = rerank.order(chosen, own.get(query.id or ""), query.label)[: wish.k]
+            answers.append(self._answer(query, chosen, header, header.metric))
+        return answers
 
     def find(self, words: str, k: int, where: Where, distinct: tuple[str, ...], *, only: str | None) -> Hits:
         """The pictures that satisfy every word."""
@@ -170,25 +104,58 @@ class Answering:
         terms = vocabulary.terms(words, classes)
         if not terms:
             raise UsageError("no words to find were given")
+        if _is_paper(header) and only != "text" and any(term.classes for term in terms):
+            return self._find_by_product(words, terms, k, where, distinct)
 
         def rank(depth: int) -> list[Ranked]:
             matches = self.store.find(terms, depth, where=where, only=only)
             return [Ranked(m.id, m.score, {"classes": m.classes, "text": m.text}) for m in matches]
 
         chosen = Selection(k, None, distinct).choose(rank, self.store)
-        notes = [] if chosen else self._did_you_mean(terms)
+        notes = _ambiguous(terms, header) if chosen else self._did_you_mean(terms)
         if classes is None and only != "text":
             notes.append(f"{header.extractor} has no classes: names and metadata were searched alone")
-        return self._answer(Resolved(words), chosen, header, "keywords", tuple(notes))
+        return self._answer(Resolved(words), chosen, header, "keywords", tuple(notes), "Words")
+
+    def _find_by_product(
+        self, words: str, terms: Sequence[Term], k: int, where: Where, distinct: tuple[str, ...]
+    ) -> Hits:
+        """Words as a picture of nothing but their classes: 1 + Σ ηj·ξij with ηj 1 for each of those."""
+        import numpy as np
+
+        header = self.store.header
+        named = frozenset[str]().union(*(term.classes for term in terms))
+        ids = () if header.classes is None else header.classes.ids
+        query = np.array([[id_ in named for id_ in ids]], np.float32)  # (1, classes)
+
+        def rank(depth: int) -> list[Ranked]:
+            found = _Nearest(self.store.search(query, depth, where=where)[0], paper=True)
+            return [candidate for candidate in found if candidate.score > 0]
+
+        chosen = Selection(k, None, distinct).choose(rank, self.store)
+        unknown = [repr(term.text) for term in terms if not term.classes]
+        notes = [f"{', '.join(unknown)} names no class: left out of the product"] if unknown else []
+        notes += _ambiguous(terms, header)
+        return self._answer(Resolved(words), chosen, header, "inner", tuple(notes), "Words")
 
     def thumbnail(self, id_: str) -> bytes | None:
         """A small JPEG of a picture; None if its file can't be read now."""
         record = self.store.get([id_])[0]
         if record is None or record.thumbnail is not None:
             return None if record is None else record.thumbnail
+        return self._thumbnail_of_file(path_of(id_, self.root))
+
+    def _thumbnail_of_hit(self, hit: Hit) -> bytes | None:
+        # A file needs no store, which may be closed by the time a notebook shows the answer.
+        if hit.path is not None:
+            return self._thumbnail_of_file(hit.path)
+        with suppress(StoreError):
+            return self.thumbnail(hit.id)
+        return None
+
+    def _thumbnail_of_file(self, path: str) -> bytes | None:
         try:
-            content = images.read_file(path_of(id_, self.root), self.limits)
-            return thumbnail_of(content, self.limits)
+            return thumbnail_of(images.read_file(path, self.limits), self.limits)
         except ImageError:
             return None
 
@@ -215,11 +182,17 @@ class Answering:
         header: Header,
         metric: str,
         notes: tuple[str, ...] = (),
+        label: str = "Query",
     ) -> Hits:
         def query_thumbnail() -> bytes | None:
             if query.content is not None:
                 return thumbnail_of(query.content, self.limits)
-            return None if query.id is None else self.thumbnail(query.id)
+            if query.id is None:
+                return None
+            path = path_of(query.id, self.root)
+            with suppress(StoreError):
+                return self.thumbnail(query.id)
+            return self._thumbnail_of_file(path)
 
         return Hits(
             query=query.label,
@@ -227,8 +200,9 @@ class Answering:
             metric=metric,
             hits=hits(chosen, header, self.root, metric),
             notes=notes,
+            label=label,
             query_thumbnail=query_thumbnail,
-            thumbnail=self.thumbnail,
+            thumbnail=self._thumbnail_of_hit,
         )
 
     def _did_you_mean(self, terms: Sequence[Term]) -> list[str]:
@@ -289,8 +263,9 @@ def thumbnail_of(content: bytes, limits: ImageLimits) -> bytes | None:
 class _Nearest(Sequence[Ranked]):
     """Neighbours as candidates, made one by one: a deep look has many of them."""
 
-    def __init__(self, found: Neighbours) -> None:
+    def __init__(self, found: Neighbours, *, paper: bool) -> None:
         self._found = found
+        self._paper = paper
 
     def __len__(self) -> int:
         return len(self._found.ids)
@@ -303,21 +278,32 @@ class _Nearest(Sequence[Ranked]):
         if isinstance(place, slice):
             return [self[i] for i in range(*place.indices(len(self)))]
         score = float(self._found.scores[place])
-        return Ranked(self._found.ids[place], score, {"vector": score})
+        # As the visual words of Elasticsearch are scored: 1.000 + Σ ηj·ξij.
+        parts = {"vector": score, "paper": 1 + score} if self._paper else {"vector": score}
+        return Ranked(self._found.ids[place], score, parts)
+
+
+def _ambiguous(terms: Sequence[Term], header: Header) -> list[str]:
+    """Which words name several classes that people would call the same: a crane is a bird or a machine."""
+    names = names_of(header)
+    notes = []
+    for term in terms:
+        own = sorted(id_ for id_ in term.classes if names.get(id_, "").lower() == term.text.lower())
+        if len(own) > 1:
+            alone = " or ".join(own)
+            notes.append(f"{term.text!r} is the name of {len(own)} classes; find {alone} for one of them")
+    return notes
+
+
+def _is_paper(header: Header) -> bool:
+    """Whether scores are products of class scores with class scores: visual words."""
+    return header.visual_words and header.metric == "inner"
 
 
 def _checked(vector: NDArray[np.floating[Any]], dim: int) -> NDArray[np.floating[Any]]:
     if vector.shape != (dim,):
         raise UsageError(f"the query has {vector.shape[0]} numbers; the gallery's vectors have {dim}")
     return vector
-
-
-def check_fields(fields: Sequence[str], store: Store) -> None:
-    """Raise `FilterError` unless the gallery has these fields."""
-    known = store.fields() if fields else {}
-    for field in fields:
-        if field != "digest" and field not in known:
-            raise FilterError(f"the gallery has no field {field!r}; it has {', '.join(known)}")
 
 
 def hits(chosen: Sequence[tuple[Ranked, Record]], header: Header, root: str, metric: str) -> tuple[Hit, ...]:
@@ -329,13 +315,17 @@ def hits(chosen: Sequence[tuple[Ranked, Record]], header: Header, root: str, met
             id=record.id,
             path=path_of(record.id, root) if record.source in {"walk", "file"} else None,
             score=candidate.score,
-            distance=-candidate.score if metric in {"euclidean", "inner"} else 1 - candidate.score,
+            distance=_distance(candidate.parts.get("vector", candidate.score), metric),
             scores=candidate.parts,
             tags=tags_of(record, names),
             metadata=record.metadata,
         )
         for rank, (candidate, record) in enumerate(chosen, start=1)
     )
+
+
+def _distance(score: float, metric: str) -> float:
+    return 1 - score if metric in {"cosine", "keywords"} else -score
 
 
 def names_of(header: Header) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Exact scores under each metric, and the best of them.
 
-A score is larger where two vectors are closer: the cosine, the negative L2 distance, or the inner
-product. Whatever found a candidate, the score that leaves a store is computed here.
+A score is larger where two vectors are closer: the cosine, the inner product, or the negative
+distance of euclidean and of any other metric of scikit-learn. Whatever found a candidate, the score
+that leaves a store is computed here.
 """
 
 from __future__ import annotations
@@ -10,26 +11,64 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lookalike.errors import MissingExtra, UsageError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lookalike.types import Floats, Metric
+    from lookalike.types import Floats
+
+CORE = ("cosine", "euclidean", "inner")
+"""The metrics that are computed here; `check` says which others there are."""
+
+_UNFIT = frozenset({"haversine", "mahalanobis", "precomputed", "seuclidean"})
+"""Metrics of scikit-learn that need more than two vectors, or vectors of two numbers."""
+
+_BOOLEAN = frozenset({"dice", "jaccard", "rogerstanimoto", "russellrao", "sokalsneath", "yule"})
+"""Metrics that see of each number only whether it is 0."""
 
 
-def scores(query: Floats, rows: Floats, metric: Metric) -> Floats:
+def check(metric: str) -> None:
+    """Make sure that vectors can be compared by a metric.
+
+    Args:
+        metric: `cosine`, `euclidean`, `inner`, or any other that scikit-learn's brute-force search
+            knows by name and that needs nothing but two vectors.
+
+    Raises:
+        UsageError: it is none of these.
+        MissingExtra: it might be one of scikit-learn's, which is not installed.
+    """
+    if metric in CORE:
+        return
+    others = _sklearn_metrics()
+    if metric not in others:
+        raise UsageError(
+            f"{metric!r} is no metric to compare vectors by; expected one of {', '.join((*CORE, *others))}"
+        )
+
+
+def scores(query: Floats, rows: Floats, metric: str) -> Floats:
     """Exact scores of rows against one query; equal rows get equal scores, wherever they stand.
 
     Args:
         query: ndarray of shape (dim,).
         rows: ndarray of shape (n, dim).
-        metric: `cosine` (0 against a zero vector), `euclidean` (−L2, by direct difference), `inner`.
+        metric: `cosine` (0 against a zero vector), `euclidean` (−L2, by direct difference), `inner`;
+            any other is −distance as scikit-learn computes it.
 
     Returns:
         ndarray of shape (n,), float32.
     """
+    if metric not in CORE:
+        one: Floats = _foreign(query[None], rows, metric)[0]
+        return one
     if metric == "euclidean":
         difference = rows - query
-        return -np.sqrt(_dot(difference, difference))
+        # Summed in float64: with thousands of numbers float32 loses more than its own last digit.
+        squares = np.einsum("ij,ij->i", difference, difference, dtype=np.float64)
+        apart: Floats = -np.sqrt(squares).astype(np.float32)
+        return apart
     products: Floats = np.einsum("ij,j->i", rows, query)
     if metric == "inner":
         return products
@@ -38,7 +77,7 @@ def scores(query: Floats, rows: Floats, metric: Metric) -> Floats:
     return np.clip(cosines, -1, 1)
 
 
-def estimates(queries: Floats, rows: Floats, metric: Metric) -> Floats:
+def estimates(queries: Floats, rows: Floats, metric: str) -> Floats:
     """Numbers that order rows as their scores do, but for rounding: one matrix product.
 
     Args:
@@ -49,6 +88,8 @@ def estimates(queries: Floats, rows: Floats, metric: Metric) -> Floats:
     Returns:
         ndarray of shape (q, n), float32.
     """
+    if metric not in CORE:
+        return _foreign(queries, rows, metric)
     products: Floats = queries @ rows.T  # (q, n)
     if metric == "inner":
         return products
@@ -81,6 +122,28 @@ def normalized(rows: Floats) -> Floats:
     sizes = np.sqrt(_dot(rows, rows))
     divisors: Floats = np.where(sizes > 0, sizes, np.float32(1))
     return rows / divisors[:, None]
+
+
+def _foreign(queries: Floats, rows: Floats, metric: str) -> Floats:
+    """−distances of (q, dim) queries and (n, dim) rows by a metric of scikit-learn: (q, n)."""
+    check(metric)
+    from sklearn.metrics import pairwise_distances
+
+    a, b = (queries != 0, rows != 0) if metric in _BOOLEAN else (queries, rows)
+    found: Floats = pairwise_distances(a, b, metric=metric).astype(np.float32)
+    # Two vectors of which such a metric can say nothing (a constant one by correlation) are not close.
+    return -np.where(np.isfinite(found), found, np.finfo(np.float32).max)
+
+
+def _sklearn_metrics() -> list[str]:
+    try:
+        from sklearn.neighbors import VALID_METRICS
+    except ImportError as error:
+        raise MissingExtra(
+            "metrics other than cosine, euclidean and inner need an extra package: "
+            "pip install 'lookalike[metrics]'"
+        ) from error
+    return sorted(set(VALID_METRICS["brute"]) - _UNFIT - set(CORE))
 
 
 def _dot(a: Floats, b: Floats) -> Floats:

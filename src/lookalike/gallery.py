@@ -6,12 +6,13 @@ import os
 import threading
 import time
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from lookalike import extractors, stores
-from lookalike.errors import NotFound, StoreUnavailable, UsageError
-from lookalike.model import Model
+from lookalike import stores
+from lookalike.errors import ModelMismatch, NotFound, StoreUnavailable, UsageError
+from lookalike.model import IMPORTED, Model
 from lookalike.reader import Reader
 from lookalike.results import Progress, Report
 from lookalike.types import Header
@@ -20,8 +21,10 @@ from lookalike.walk import GALLERIES, id_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from lookalike.images.given import Picture
-    from lookalike.types import Extractor, Metric, Precision, Store, Value
+    from lookalike.types import Extractor, Precision, Store, Value
 
     Given: TypeAlias = str | os.PathLike[str] | tuple[str, Picture]
 
@@ -42,12 +45,9 @@ class Gallery(Reader):
     ...         print(hit.score, hit.id)
     """
 
-    def __init__(
-        self, address: str, store: Store | None, root: str, model: Model, metric: Metric | None = None
-    ) -> None:
+    def __init__(self, address: str, store: Store | None, root: str, model: Model) -> None:
         """Use `Gallery.open`."""
         super().__init__(address, store, root, model)
-        self._metric = metric
         self._creating = threading.Lock()
 
     @classmethod
@@ -58,7 +58,8 @@ class Gallery(Reader):
         name: str = DEFAULT_NAME,
         gallery: str | os.PathLike[str] | None = None,
         model: str | Extractor | None = None,
-        metric: Metric | None = None,
+        metric: str | None = None,
+        normalize: bool | None = None,
         precision: Precision | None = None,
         create: bool = True,
     ) -> Gallery:
@@ -71,14 +72,18 @@ class Gallery(Reader):
                 root and gallery: `LOOKALIKE_GALLERY`, else the nearest one upward from here.
             model: the extractor, or its name; default what the gallery was made with, and for a new
                 one `efficientnet-lite0`.
-            metric: of a new gallery; default what the model recommends.
+            metric: of a new gallery: `cosine`, `euclidean`, `inner`, or any other of scikit-learn by its
+                name, which is always compared exactly; default what the model recommends.
+            normalize: whether the vectors of a new gallery have unit length. By default those of a
+                layer (`MODEL@LAYER`) have it for cosine and euclidean, and not for any other metric.
             precision: of the arithmetic; default the gallery's, and for a new one the fastest that
                 the processor has.
             create: whether a gallery that does not exist may be made by `add`.
 
         Raises:
             NotFound: there is none, and create is False or no place was named.
-            ModelMismatch: it was made with another model or metric.
+            ModelMismatch: it was made with another model, metric or normalisation.
+            UsageError: there is no such metric.
             StoreError: it is damaged or can't be read.
         """
         if not name.strip(".") or "/" in name:
@@ -95,11 +100,11 @@ class Gallery(Reader):
         store = stores.open_store(address) if stores.exists(address) else None
         if store is None and not create:
             raise NotFound(f"there is no gallery at {address}: make one with `lookalike index FOLDER`")
-        lazy = Model(model, precision)
+        lazy = Model(model, metric=metric, normalize=normalize, precision=precision)
         if store is None:
-            return cls(address, None, top or _absolute("."), lazy, metric)
-        lazy.check(store.header, metric, address)
-        return cls(address, store, store.header.root or str(Path(address).parent.parent), lazy, metric)
+            return cls(address, None, top or _absolute("."), lazy)
+        lazy.check(store.header, address)
+        return cls(address, store, store.header.root or str(Path(address).parent.parent), lazy)
 
     @staticmethod
     def locate(start: str | os.PathLike[str] = ".", name: str = DEFAULT_NAME) -> str:
@@ -167,13 +172,59 @@ class Gallery(Reader):
         given = sort(pictures, self.root, self._store)
         with self._creating:
             if self._store is None:
-                header = self._header_for(self.extractor(), self._metric)
+                header = self._header_for(self.extractor(), self._model.metric)
                 self._store = stores.open_store(self.address, create=header)
         wishes = Wishes(prune=prune, restore=restore, retry=retry, limit=limit, seed=seed)
         report = Report(root=self.root, gallery=self.address, model=self.model)
         fill = Fill(self.store, self.root, self.extractor, self.limits, report, progress)
         with self.store.writing():
             fill.add(given, wishes, exclude=tuple(exclude), hidden=hidden, metadata=metadata or {})
+        report.notes += self._model.notes()
+        report.seconds = time.monotonic() - started
+        return report
+
+    def add_vectors(
+        self,
+        vectors: str | os.PathLike[str] | tuple[Sequence[str], NDArray[Any]],
+        *,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Report:
+        """Add one's own vectors to a gallery that holds nothing else; a query is then an id or a vector.
+
+        Args:
+            vectors: (ids, array of shape (n, dim)), or a `.npz`, `.csv` or `.parquet` file of both as
+                `export` writes it. An id that is a file below the root stands for that picture.
+            progress: called after every commit.
+
+        Raises:
+            UsageError: the file can't be read, or ids and vectors do not fit.
+            ModelMismatch: the gallery holds pictures described by a model.
+        """
+        from lookalike import imported
+
+        started = time.monotonic()
+        source = imported.given(*vectors) if isinstance(vectors, tuple) else imported.read(Path(vectors))
+        report = Report(root=self.root, gallery=self.address, model=IMPORTED)
+        first = next(source, None)
+        if first is None:
+            raise UsageError("there are no vectors to add")
+        with self._creating:
+            if self._store is None:
+                header = imported.header(first.vectors.shape[1], self._model.metric or "cosine", self._root())
+                self._store = stores.open_store(self.address, create=header)
+        if self.model != IMPORTED:
+            raise ModelMismatch(
+                f"the gallery {self.address} was made with {self.model}: vectors of one's own need a gallery "
+                "of their own; use --name for one beside it"
+            )
+        with self.store.writing():
+            for block in chain([first], source):
+                imported.write(self.store, block, report)
+                if progress is not None:
+                    done = report.added + report.updated
+                    progress(Progress(done, None, len(report.skipped), time.monotonic() - started))
+            self.store.refresh()
+        report.total = self.store.count()
         report.seconds = time.monotonic() - started
         return report
 
@@ -219,7 +270,8 @@ class Gallery(Reader):
         self,
         model: str | Extractor,
         *,
-        metric: Metric | None = None,
+        metric: str | None = None,
+        normalize: bool | None = None,
         precision: Precision | None = None,
         prune: bool = False,
         progress: Callable[[Progress], object] | None = None,
@@ -231,6 +283,7 @@ class Gallery(Reader):
         Args:
             model: the new extractor, or its name.
             metric: of the new vectors, as for `open`.
+            normalize: of the new vectors, as for `open`.
             precision: of the arithmetic, as for `open`.
             prune: drop pictures that can't be read now, instead of raising.
             progress: called after every commit.
@@ -242,7 +295,8 @@ class Gallery(Reader):
 
         started = time.monotonic()
         store = self.store
-        extractor = model if not isinstance(model, str) else extractors.load(model, precision=precision)
+        wanted = Model(model, metric=metric, normalize=normalize, precision=precision)
+        extractor = wanted.extractor(None)
         header = replace(self._header_for(extractor, metric), root=store.header.root)
         report = Report(root=self.root, gallery=self.address, model=extractor.name)
         with store.writing(), store.replacement(header) as fresh:
@@ -258,8 +312,10 @@ class Gallery(Reader):
         report.seconds = time.monotonic() - started
         return report
 
-    def _header_for(self, extractor: Extractor, metric: Metric | None) -> Header:
-        inside = self.address == os.path.join(self.root, GALLERIES, Path(self.address).name)  # noqa: PTH118
+    def _header_for(self, extractor: Extractor, metric: str | None) -> Header:
+        from lookalike import distances
+
+        distances.check(metric or extractor.metric)
         return Header(
             extractor=extractor.name,
             digest=extractor.digest,
@@ -268,9 +324,15 @@ class Gallery(Reader):
             precision=extractor.precision,
             normalized=extractor.normalized,
             row_type="float16" if extractor.normalized else "float32",
-            root="" if inside else self.root,
+            root=self._root(),
             classes=extractor.classes,
+            visual_words=extractor.visual_words,
         )
+
+    def _root(self) -> str:
+        """The root as a header has it: a gallery that lies in its folder moves with it."""
+        inside = self.address == os.path.join(self.root, GALLERIES, Path(self.address).name)  # noqa: PTH118
+        return "" if inside else self.root
 
     def _id(self, given: str, known: Container[str]) -> str:
         """The id meant by an id, a path from here, or a path from the root."""

@@ -6,12 +6,14 @@ import threading
 from typing import TYPE_CHECKING
 
 from lookalike import extractors
-from lookalike.errors import ModelMismatch
+from lookalike.errors import ModelError, ModelMismatch, UsageError
 
 if TYPE_CHECKING:
-    from lookalike.types import Extractor, Header, Metric, Precision
+    from lookalike.types import Extractor, Header, Precision
 
 DEFAULT_MODEL = "efficientnet-lite0"
+IMPORTED = "vectors"
+"""What stands for the model of a gallery whose vectors were brought along."""
 
 
 class Model:
@@ -19,11 +21,30 @@ class Model:
 
     Args:
         wanted: an extractor, its name, or None for what the gallery was made with.
+        metric: of a new gallery; None for what the extractor recommends.
+        normalize: whether the vectors of a new gallery have unit length; None for what is usual for
+            the layer and the metric.
         precision: of the arithmetic; None for the gallery's, and the fastest for a new one.
+
+    Raises:
+        UsageError: there is no such metric.
     """
 
-    def __init__(self, wanted: str | Extractor | None, precision: Precision | None) -> None:
+    def __init__(
+        self,
+        wanted: str | Extractor | None,
+        *,
+        metric: str | None = None,
+        normalize: bool | None = None,
+        precision: Precision | None = None,
+    ) -> None:
+        if metric is not None:
+            from lookalike import distances
+
+            distances.check(metric)
+        self.metric = metric
         self._wanted = wanted
+        self._normalize = normalize
         self._precision = precision
         self._built: Extractor | None = None
         self._building = threading.Lock()
@@ -36,7 +57,7 @@ class Model:
             return str(extractors.Name.parse(self._wanted or DEFAULT_MODEL))
         return self._wanted.name
 
-    def check(self, header: Header, metric: Metric | None, address: str) -> None:
+    def check(self, header: Header, address: str) -> None:
         """Raise `ModelMismatch` if what was asked for is not what the gallery was made with."""
         wanted = None if self._wanted is None else self.name(None)
         foreign = not isinstance(self._wanted, str | None) and self._wanted.digest != header.digest
@@ -45,10 +66,15 @@ class Model:
                 f"the gallery {address} was made with {header.extractor}, not {wanted}: use --name for "
                 f"another gallery beside it, or `lookalike reindex --model {wanted}` to make it anew"
             )
-        if metric not in {None, header.metric}:
+        if self.metric not in {None, header.metric}:
             raise ModelMismatch(
-                f"the gallery {address} was made with the metric {header.metric}, not {metric}: use --name "
-                "for another gallery beside it"
+                f"the gallery {address} was made with the metric {header.metric}, not {self.metric}: use "
+                "--name for another gallery beside it"
+            )
+        if self._normalize not in {None, header.normalized}:
+            kind = "vectors of unit length" if header.normalized else "vectors as the layer gives them"
+            raise ModelMismatch(
+                f"the gallery {address} was made with {kind}: use --name for another gallery beside it"
             )
 
     def extractor(self, header: Header | None) -> Extractor:
@@ -67,15 +93,40 @@ class Model:
                 )
             return self._built
 
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of the extractor, if it was built: what was assumed of a file."""
+        return () if self._built is None else extractors.notes(self._built)
+
     def replace(self, extractor: Extractor) -> None:
         """The gallery was made anew with another extractor."""
         self._wanted = self._built = extractor
 
     def _build(self, header: Header | None) -> Extractor:
         if self._wanted is not None and not isinstance(self._wanted, str):
-            return self._wanted
+            return self._given(self._wanted)
         precision = self._precision
         # A gallery made in bf16 is searched in float32 where the processor has nothing else.
         if precision is None and header is not None and header.precision == "f32":
             precision = "f32"
-        return extractors.load(self.name(header), precision=precision)
+        name = self.name(header)
+        if name == IMPORTED:
+            raise ModelError(
+                "the gallery holds vectors that were imported: no model describes pictures for it, so ask by "
+                "id:… or by a vector"
+            )
+        normalize = self._wish(name) if header is None else header.normalized
+        return extractors.load(name, precision=precision, normalize=normalize)
+
+    def _wish(self, name: str) -> bool | None:
+        """Unit length is usual for a layer, but says nothing to metrics that go by size."""
+        layer = extractors.Name.parse(name).layer
+        by_size = self.metric not in {None, "cosine", "euclidean"}
+        return False if self._normalize is None and by_size and layer is not None else self._normalize
+
+    def _given(self, extractor: Extractor) -> Extractor:
+        if self._normalize not in {None, extractor.normalized}:
+            raise UsageError(
+                f"the vectors of {extractor.name} are made by an extractor that is built already; give "
+                "normalize to `lookalike.extractor` instead"
+            )
+        return extractor

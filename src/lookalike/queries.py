@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from lookalike import images
 from lookalike.errors import ImageError, NotFound, UsageError
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 ID_PREFIX = "id:"
 """What a string begins with that means a picture of the gallery and nothing else."""
+
+_ARRAY = ".npy"
+"""The ending of a file that holds a vector, not a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ def resolve(query: Query, store: Store | None, root: str, limits: images.ImageLi
     """Find out what a query names.
 
     A string with `id:` in front is an id. Any other string is a file if there is one, else an
-    address, else an id. A file or address that is in the gallery, and unchanged, counts as its id.
+    address, else an id. A file or address that is in the gallery, and unchanged, counts as its id. A file
+    `.npy` holds a vector.
 
     Args:
         query: path, address, id, bytes, file object, PIL image, array of shape (h, w, 3) uint8, or a
@@ -106,10 +110,24 @@ def _from_file(path: str, store: Store | None, root: str, limits: images.ImageLi
         record = _record(id_, store)
         if record is not None and _unchanged(file, record.size, record.mtime_ns):
             return Resolved(path, id=id_)
+    if file.suffix == _ARRAY:
+        return Resolved(path, vector=_read_array(path))
     try:
         return Resolved(path, content=images.read_file(path, limits))
     except ImageError as error:
         raise type(error)(f"{path}: {error}") from error
+
+
+def _read_array(path: str) -> NDArray[np.floating[Any]]:
+    import numpy as np
+
+    try:
+        vector = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UsageError(f"{path}: can't be read as an array: {error}") from error
+    if not _is_vector(vector):
+        raise UsageError(f"{path}: expected one vector of shape (dim,), found {vector.shape} {vector.dtype}")
+    return cast("NDArray[np.floating[Any]]", vector)
 
 
 def _record(id_: str, store: Store | None) -> Record | None:

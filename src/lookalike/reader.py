@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from lookalike import images
 from lookalike import where as where_language
-from lookalike.answers import Answering, best_tags, tags_of, without_classes
+from lookalike.answers import Answering, Wish, best_tags, tags_of, without_classes
 from lookalike.errors import ModelError, NotFound, UsageError
 from lookalike.queries import resolve
-from lookalike.results import Hits, Skip
+from lookalike.results import Answers, Hits, Skip
 
 if TYPE_CHECKING:
     import os
@@ -152,14 +152,16 @@ class Reader:
     @overload
     def search(
         self,
-        query: list[Query],
+        query: list[Any],
         k: int = ...,
         *,
         where: WhereLike = ...,
         distinct: str | None = ...,
         unique: bool = ...,
         exact: bool = ...,
-    ) -> list[Hits]: ...
+        include_self: bool = ...,
+        rerank: str | None = ...,
+    ) -> Answers: ...
     @overload
     def search(
         self,
@@ -170,6 +172,8 @@ class Reader:
         distinct: str | None = ...,
         unique: bool = ...,
         exact: bool = ...,
+        include_self: bool = ...,
+        rerank: str | None = ...,
     ) -> Hits: ...
     def search(
         self,
@@ -180,7 +184,9 @@ class Reader:
         distinct: str | None = None,
         unique: bool = False,
         exact: bool = False,
-    ) -> Hits | list[Hits]:
+        include_self: bool = False,
+        rerank: str | None = None,
+    ) -> Hits | Answers:
         """Find the pictures that look like the query.
 
         Args:
@@ -194,6 +200,10 @@ class Reader:
             distinct: a field; only the best of each of its values, the query's own left out.
             unique: only one of pictures whose files are identical.
             exact: compare with every vector instead of with the best candidates by code.
+            include_self: leave a picture of the gallery in its own answer.
+            rerank: a text field of the metadata, such as `category`: of the nearest 20 (or k) those
+                come first whose text is likest the query's own; `category=Shoes` tells that text. The
+                score is then the likeness, 0 to 1; `scores` has both parts.
 
         Raises:
             NotFound: the query names no file, address or id, or there is no gallery.
@@ -204,8 +214,15 @@ class Reader:
             getattr(query, "ndim", 0) == 2 and getattr(query, "dtype", None) != "uint8"
         )
         queries: list[Any] = list(query) if several else [query]  # type: ignore[arg-type]
-        wanted = _fields(distinct, unique=unique)
-        found = self._answering().search(queries, _checked(k), self._conditions(where), wanted, exact=exact)
+        wish = Wish(
+            _checked(k),
+            self._conditions(where),
+            _fields(distinct, unique=unique),
+            exact=exact,
+            include_self=include_self,
+            rerank=rerank,
+        )
+        found = self._answering().search(queries, wish)
         return found if several else found[0]
 
     def find(

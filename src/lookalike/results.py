@@ -1,4 +1,4 @@
-"""What a gallery answers: hits, reports, progress. Plain data that prints and turns into JSON."""
+"""What a gallery answers: hits, reports, progress. Plain data that prints, plots and turns into JSON."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from urllib.parse import quote
 
+from lookalike.errors import MissingExtra
+
 if TYPE_CHECKING:
-    from lookalike import pages
+    from pandas import DataFrame
+
+    from lookalike import pages, plots
+    from lookalike.plots import Plot
     from lookalike.types import Tag, Value
 
 
@@ -62,6 +67,7 @@ class Hits(Sequence[Hit]):
     model: the extractor's name.
     metric: what the scores are: `cosine`, `euclidean`, `inner` or `keywords`.
     notes: what the user should know of the answer.
+    label: what to write above the query: `Query`, or `Words`.
     """
 
     query: str
@@ -69,8 +75,9 @@ class Hits(Sequence[Hit]):
     metric: str
     hits: tuple[Hit, ...]
     notes: tuple[str, ...] = ()
+    label: str = "Query"
     query_thumbnail: Callable[[], bytes | None] = field(default=lambda: None, repr=False, compare=False)
-    thumbnail: Callable[[str], bytes | None] = field(default=lambda _: None, repr=False, compare=False)
+    thumbnail: Callable[[Hit], bytes | None] = field(default=lambda _: None, repr=False, compare=False)
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...
@@ -98,28 +105,128 @@ class Hits(Sequence[Hit]):
         }
 
     def page(self) -> str:
-        """The answer as one self-contained HTML page with thumbnails; see `results_page`."""
-        return results_page([self])
+        """The answer as one self-contained HTML page with thumbnails."""
+        return Answers([self]).page()
+
+    def plot(self, *, title: str = "id", caption: str = "score", heading: str = "") -> Plot:
+        """The query and its hits as one picture; a notebook shows it, `.save("hits.png")` keeps it.
+
+        Args:
+            title: what to write below a hit: `id`, or a field of the metadata.
+            caption: the number above it: `score`, `distance`, or a part of the score such as `paper`.
+            heading: of the whole.
+
+        Raises:
+            MissingExtra: the extra `plot` is not installed.
+        """
+        return Answers([self]).plot(title=title, caption=caption, heading=heading)
+
+    def to_pandas(self) -> DataFrame:
+        """A row a hit: rank, id, path, score, distance, the parts of the score, tags, metadata.
+
+        Raises:
+            MissingExtra: the extra `tables` is not installed.
+        """
+        return Answers([self]).to_pandas().drop(columns="query")
+
+    def _repr_html_(self) -> str:
+        return Answers([self])._repr_html_()
 
 
-def results_page(answers: Sequence[Hits]) -> str:
-    """Several answers as one self-contained HTML page, a row for each query.
+class Answers(list[Hits]):
+    """The answers to several queries, in the order they were asked: a list of `Hits`."""
 
-    A picture whose file is gone has a placeholder. The gallery must still be open.
-    """
-    from lookalike import pages
+    def page(self) -> str:
+        """All of them as one self-contained HTML page, a row for each query.
 
-    rows = [
-        pages.Row(
-            query=pages.Card(hits.query, hits.query_thumbnail()),
-            hits=[_card(hit, hits.thumbnail(hit.id)) for hit in hits],
-            label="Words" if hits.metric == "keywords" else "Query",
-            notes=hits.notes,
-        )
-        for hits in answers
-    ]
-    facts = {"model": answers[0].model, "metric": answers[0].metric} if answers else {}
-    return pages.results_page(rows, title="Similar pictures", facts=facts)
+        A picture whose file is gone has a placeholder.
+        """
+        from lookalike import pages
+
+        facts = {"model": self[0].model, "metric": self[0].metric} if self else {}
+        return pages.results_page(self._rows(), title="Similar pictures", facts=facts)
+
+    def plot(
+        self,
+        *,
+        labels: Sequence[str] | None = None,
+        title: str = "id",
+        caption: str = "score",
+        heading: str = "",
+    ) -> Plot:
+        """All of them as one picture, a row for each query.
+
+        Args:
+            labels: what to write above each row, such as the method it comes from.
+            title: what to write below a hit: `id`, or a field of the metadata.
+            caption: the number above it: `score`, `distance`, or a part of the score such as `paper`.
+            heading: of the whole.
+
+        Raises:
+            MissingExtra: the extra `plot` is not installed.
+        """
+        from lookalike import plots
+
+        names = [hits.label for hits in self] if labels is None else labels
+        rows = [_plot_row(hits, name, title, caption) for hits, name in zip(self, names, strict=True)]
+        return plots.grid(rows, title=heading)
+
+    def to_pandas(self) -> DataFrame:
+        """A row a hit: query, rank, id, path, score, distance, the score's parts, tags, metadata.
+
+        Raises:
+            MissingExtra: the extra `tables` is not installed.
+        """
+        try:
+            from pandas import DataFrame
+        except ImportError as error:
+            raise MissingExtra("a table needs an extra package: pip install 'lookalike[tables]'") from error
+        first = ["query", "rank", "id", "path", "score", "distance"]
+        rows = [{"query": hits.query, **_table_row(hit)} for hits in self for hit in hits]
+        return DataFrame(rows, columns=list(dict.fromkeys([*first, *(key for row in rows for key in row)])))
+
+    def _rows(self) -> list[pages.Row]:
+        from lookalike import pages
+
+        return [
+            pages.Row(
+                query=pages.Card(hits.query, hits.query_thumbnail()),
+                hits=[_card(hit, hits.thumbnail(hit)) for hit in hits],
+                label=hits.label,
+                notes=hits.notes,
+            )
+            for hits in self
+        ]
+
+    def _repr_html_(self) -> str:
+        from lookalike import pages
+
+        return pages.fragment(self._rows())
+
+
+def _table_row(hit: Hit) -> dict[str, Any]:
+    parts = {f"score.{name}": value for name, value in hit.scores.items() if len(hit.scores) > 1}
+    tags = [tag.name for tag in hit.tags]
+    own = {"rank": hit.rank, "id": hit.id, "path": hit.path, "score": hit.score, "distance": hit.distance}
+    # The user's own fields never hide ours.
+    return {**hit.metadata, **own, **parts, "tags": tags}
+
+
+def _plot_row(hits: Hits, label: str, title: str, caption: str) -> plots.Row:
+    from lookalike import plots
+
+    tiles = [plots.Tile(_named(hit, title), hits.thumbnail(hit), _number(hit, caption)) for hit in hits]
+    return plots.Row(label, plots.Tile(hits.query, hits.query_thumbnail()), tiles)
+
+
+def _named(hit: Hit, field_: str) -> str:
+    return hit.id if field_ == "id" else str(hit.metadata.get(field_, hit.id))
+
+
+def _number(hit: Hit, name: str) -> str:
+    """One of the numbers of a hit; empty where it has none of that name."""
+    number = {"score": hit.score, "distance": hit.distance, **hit.scores}.get(name)
+    return "" if number is None else f"{number:.3f}"
 
 
 def _card(hit: Hit, thumbnail: bytes | None) -> pages.Card:

@@ -55,7 +55,7 @@ class Flatten:
 
     def apply(self, x: Floats) -> Floats:
         """(n, a, b, …) becomes (n, a·b·…)."""
-        return x.reshape(len(x), -1)
+        return x.reshape(len(x), math.prod(x.shape[1:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,32 @@ class Normalise:
         """(n, dim) stays."""
         length = np.linalg.norm(x, axis=1, keepdims=True)  # (n, 1)
         return cast("Floats", x / np.where(length > 0, length, np.float32(1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """The largest numbers of every vector, zeros in place of the others.
+
+    Of equal numbers the first ones are kept.
+
+    count: how many.
+    """
+
+    count: int
+
+    def __post_init__(self) -> None:
+        _expect(type(self.count) is int and self.count > 0, f"a top is a count above 0, not {self.count!r}")
+
+    def shape(self, shape: Shape) -> Shape:
+        """As it was."""
+        return _flat(shape, "cut to its top")
+
+    def apply(self, x: Floats) -> Floats:
+        """(n, dim) stays."""
+        others = np.argsort(-x, axis=1, kind="stable")[:, self.count :]  # (n, dim - count)
+        kept = x.copy()
+        np.put_along_axis(kept, others, 0, axis=1)
+        return kept
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,7 +218,7 @@ class Concat:
 
 
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__.lower(): kind for kind in (Flatten, Pool, Power, Normalise, Centre, Linear, Concat)
+    kind.__name__.lower(): kind for kind in (Flatten, Pool, Power, Normalise, Top, Centre, Linear, Concat)
 }
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float32]
 
 Metric: TypeAlias = Literal["cosine", "euclidean", "inner"]
+"""The metrics every store knows; where one stands as `str`, scikit-learn's others are meant, too."""
+
 Precision: TypeAlias = Literal["f32", "bf16"]
 RowType: TypeAlias = Literal["float16", "float32"]
 Source: TypeAlias = Literal["walk", "file", "url", "array"]
@@ -83,7 +85,9 @@ class Extractor(Protocol):
     normalized: whether every vector has unit length (or is all zeros).
     metric: the metric its card recommends.
     classes: the classes of its scores, if it has any.
-    size: (width, height) in pixels the network looks at; a JPEG need not be decoded larger.
+    visual_words: whether the vector is the class scores themselves.
+    size: (width, height) in pixels the network looks at: a JPEG need not be decoded larger; None where
+        the picture itself is wanted.
     parallel: how many threads should call `extract` at once to use the machine.
     """
 
@@ -92,9 +96,10 @@ class Extractor(Protocol):
     dim: int
     precision: Precision
     normalized: bool
-    metric: Metric
+    metric: str
     classes: Classes | None
-    size: tuple[int, int]
+    visual_words: bool
+    size: tuple[int, int] | None
     parallel: int
 
     def prepare(self, image: Image) -> NDArray[np.generic]:
@@ -222,28 +227,34 @@ class Header:
     root: absolute path of the folder its ids are relative to, or "" where that is the folder
         that holds `.lookalike`.
     classes: of the class scores, if it has any.
+    visual_words: whether its vectors are the class scores themselves.
     format: the version of the layout on disk.
     """
 
     extractor: str
     digest: str
     dim: int
-    metric: Metric
+    metric: str
     precision: Precision
     normalized: bool
     row_type: RowType
     root: str
     classes: Classes | None = None
+    visual_words: bool = False
     format: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a store can do, asked before work begins: the largest k and dim (None: no limit)."""
+    """What a store can do, asked before work begins.
+
+    k, dim: the largest it takes; None where there is no limit.
+    metrics: those it knows; None where it knows all of `lookalike.distances`.
+    """
 
     k: int | None
     dim: int | None
-    metrics: frozenset[Metric]
+    metrics: frozenset[str] | None
 
 
 class Store(Protocol):

@@ -27,6 +27,10 @@ CARD = Card(
     classes=Classes(("a", "b"), ("crane", "crane")),
     steps=(Centre(np.array([1, 2], np.float32)), Linear(np.eye(2, dtype=np.float32)), Normalise()),
     metric="euclidean",
+    kinds=("Input", "Conv2D", "Dense"),
+    parameters=(0, 9, 8),
+    exact=True,
+    top_classes=1,
 )
 
 
@@ -86,6 +90,13 @@ def test_a_file_that_is_gone_is_noticed(written):
         {"classes": {"ids": ["a", "a"], "names": ["x", "y"]}},
         {"classes": {"ids": ["a"], "names": ["x", "y"]}},
         {"classes": "wordnet"},
+        {"exact": 1},
+        {"top_classes": 0},
+        {"top_classes": "5"},
+        {"kinds": ["Conv"]},
+        {"parameters": [1, 2]},
+        {"parameters": [1, -2, 3]},
+        {"layers": ["maps", "maps", "scores"]},
         {"name": ""},
         {"licence": 7},
         {"steps": None},

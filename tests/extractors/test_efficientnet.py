@@ -98,14 +98,17 @@ def test_any_layer_can_be_cut(default, prepared, layer, dim):
 
 def test_pooling_the_head_gives_the_features(default, prepared):
     """The mean over the last map, taken outside the network, is the network's own."""
-    head = extractors.load("efficientnet-lite0@head+avg", precision="f32").extract(prepared).vectors
-    pool = extractors.load("efficientnet-lite0@pool", precision="f32").extract(prepared).vectors
-    np.testing.assert_allclose(head, pool, atol=1e-4)
+    head, pool = (
+        extractors.load(f"efficientnet-lite0@{layer}", precision="f32", normalize=False)
+        for layer in ("head+avg", "pool")
+    )
+    np.testing.assert_allclose(head.extract(prepared).vectors, pool.extract(prepared).vectors, atol=1e-4)
 
 
 def test_the_input_layer_is_the_picture_itself(default, prepared):
     """Cut before the first convolution, the vector is (pixel - 127) / 128, channels first."""
-    pixels = extractors.load("efficientnet-lite0@input", precision="f32").extract(prepared[:1]).vectors[0]
+    plain = extractors.load("efficientnet-lite0@input", precision="f32", normalize=False)
+    pixels = plain.extract(prepared[:1]).vectors[0]
     expected = (prepared[0].astype(np.float32).transpose(2, 0, 1) - 127) / 128
     np.testing.assert_allclose(pixels, expected.ravel(), atol=1e-6)
 
@@ -117,6 +120,22 @@ def test_every_layer_is_listed(default):
     assert list(layers)[-1] == "classes"
     assert layers["block1a"] == (16, 112, 112)
     assert layers["head"] == (1280, 7, 7)
+
+
+def test_layers_by_the_models_name():
+    """`layers` lists them for a name, with what each has learnt; a model that can't be cut says so."""
+    found = extractors.layers("efficientnet-lite0")
+    assert [layer.number for layer in found] == list(range(53))
+    assert found[1] == (1, "stem", "Clamp", (32, 112, 112), 32 * 27 + 32)
+    assert found[-2] == (51, "logits", "Add", (1000,), 1280 * 1000 + 1000)
+    assert sum(layer.parameters for layer in found) == 4_631_000
+    with pytest.raises(ModelError, match="as it is"):
+        extractors.layers("toy")
+
+
+def test_a_model_of_ours_needs_no_notes(default):
+    """Nothing was assumed of the default model, nor of one that can't say so."""
+    assert extractors.notes(default) == extractors.notes(extractors.load("toy")) == ()
 
 
 def test_an_unknown_layer_lists_those_there_are():

@@ -15,13 +15,24 @@ from lookalike.extractors import Name
         ("keras:MobileNet@-2", "keras:MobileNet", "-2", None, ()),
         ("keras:X@a/b:0+max?alpha=0.5", "keras:X", "a/b:0", "max", (("alpha", "0.5"),)),
         ("m?scale=1/255&alpha=0.5", "m", None, None, (("alpha", "0.5"), ("scale", "1/255"))),
-        ("C++/my@home/net.onnx@features", "C++/my@home/net.onnx", "features", None, ()),
-        ("models/net.xml", "models/net.xml", None, None, ()),
+        ("/C++/my@home/a:b/net.onnx@features", "/C++/my@home/a:b/net.onnx", "features", None, ()),
+        ("/models/net.H5?size=9", "/models/net.H5", None, None, (("size", "9"),)),
+        ("keras:VGG16@fc1?weights=/my/net.h5", "keras:VGG16", "fc1", None, (("weights", "/my/net.h5"),)),
     ],
 )
 def test_a_name_has_four_parts(text, model, layer, pool, options):
     """Model, layer, pooling and options are told apart, also where a path has their signs in it."""
     assert Name.parse(text) == Name(model, layer, pool, options)
+
+
+@pytest.mark.parametrize("text", ["net.onnx@features", "./net.onnx@features", "up/../net.onnx@features"])
+def test_the_path_of_a_file_becomes_absolute(text, tmp_path, monkeypatch):
+    """Wherever a gallery is searched from, the name it keeps leads to the same file."""
+    monkeypatch.chdir(tmp_path)
+    assert str(Name.parse(text)) == f"{tmp_path}/net.onnx@features"
+    assert Name.parse(text).is_file
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Name.parse("~/net.keras").model == f"{tmp_path}/net.keras"
 
 
 @pytest.mark.parametrize("text", ["m@l+avg", "keras:A@1?b=2&c=1/3", "a b/x.onnx@f?k=%26+v", "m?a=1%3D2", "m"])

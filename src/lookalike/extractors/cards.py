@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import zipfile
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
@@ -30,10 +31,16 @@ Resize: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Channels: TypeAlias = Literal["RGB", "BGR"]
 
 FORMAT = 1
-_LARGEST_SIDE = 4096  # pixels of a network's input
-_LARGEST_CARD = 1 << 26  # bytes of JSON
+LARGEST_SIDE = 4096
+"""Pixels on a side of a network's input, at most."""
+
+LARGEST_CARD = 1 << 26
+"""Bytes of JSON, at most."""
+
+
 _LARGEST_ARRAYS = 1 << 30  # bytes of all arrays, unpacked
-_FILES = (".xml", ".bin", ".npz")
+_ARRAYS = ".npz"
+_FILES = (".xml", ".bin", ".onnx", ".keras", ".h5", _ARRAYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,11 @@ class Card:
     scores: the layer of class probabilities, if there is one.
     classes: what those are of; `imagenet` for the thousand of ILSVRC in their usual order.
     licence: of the weights, and where they come from.
+    exact: whether the picture is resized to the letter, from all of its pixels; otherwise a large one is
+        first shrunk by whole factors, a JPEG by its decoder: many times faster, cosine ≥ .999.
+    top_classes: how many of the largest scores are kept where the vector is the class scores.
+    kinds: what makes each of the layers; empty to read it off the network.
+    parameters: how many learnt numbers each of the layers has; empty to count the network's.
     files: hexadecimal SHA-256 of the files beside the card, by their ending.
     """
 
@@ -72,19 +84,30 @@ class Card:
     metric: Metric = "cosine"
     scores: str | None = None
     classes: Literal["imagenet"] | Classes | None = None
+    exact: bool = False
+    top_classes: int | None = None
+    kinds: tuple[str, ...] = ()
+    parameters: tuple[int, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for key in ("name", "licence", "weights", "features"):
             value = getattr(self, key)
             _expect(isinstance(value, str) and bool(value), f"{key} is missing")
-        _expect(all(0 < side <= _LARGEST_SIDE for side in self.size), f"size {self.size} is none")
+        _expect(all(0 < side <= LARGEST_SIDE for side in self.size), f"size {self.size} is none")
         for key, kind in (("layout", Layout), ("channels", Channels), ("metric", Metric), ("resize", Resize)):
             _expect(getattr(self, key) in get_args(kind), f"{key} is one of {', '.join(get_args(kind))}")
         for key in ("mean", "scale"):
             _expect(len(getattr(self, key)) in {1, 3}, f"{key} is one number, or one a channel")
             _expect(all(map(math.isfinite, getattr(self, key))), f"{key} is made of finite numbers")
         _expect(0.0 not in self.scale, "a scale of 0 can't be divided by")
+        top, exact = self.top_classes, self.exact
+        _expect(top is None or (type(top) is int and top > 0), "top_classes is a number above 0")
+        _expect(type(exact) is bool, "exact is true or false")
+        for key in ("kinds", "parameters"):
+            _expect(len(getattr(self, key)) in {0, len(self.layers)}, f"{key} are one a layer, or none")
+        _expect(all(count >= 0 for count in self.parameters), "parameters are counts")
+        _expect(len(set(self.layers)) == len(self.layers), "every layer has a name of its own")
         _expect({self.features, self.scores} - {None} <= set(self.layers), "features and scores are layers")
         known = self.classes is None or self.classes == "imagenet" or isinstance(self.classes, Classes)
         _expect(known, "classes are the word imagenet, or ids and names")
@@ -101,15 +124,16 @@ class Card:
     def preparation(self) -> str:
         """Everything that decides what the network is fed, as one string."""
         parts = (self.size, self.layout, self.channels, self.mean, self.scale, self.resize)
-        return json.dumps(parts)
+        return json.dumps((*parts, "exact") if self.exact else parts)
 
 
-def write(card: Card, path: Path) -> Card:
+def write(card: Card, path: Path, *, endings: Iterable[str] = (".xml", ".bin")) -> Card:
     """Write a card and its arrays beside a network that is there already.
 
     Args:
         card: what to write.
         path: of the `.json` file.
+        endings: of the network's files.
 
     Returns:
         The card with the digests of all files beside it, as it was written.
@@ -117,12 +141,15 @@ def write(card: Card, path: Path) -> Card:
     values, arrays = vector_steps.dump(card.steps)
     if arrays:
         np.savez(path.with_suffix(".npz"), allow_pickle=False, **cast("dict[str, Any]", arrays))
-    present = [ending for ending in _FILES if path.with_suffix(ending).exists()]
-    card = replace(card, files={ending: _sha256(path.with_suffix(ending)) for ending in present})
+    own = (*endings, *([_ARRAYS] if arrays else []))
+    card = replace(card, files={ending: _sha256(path.with_suffix(ending)) for ending in own})
     content = {f.name: getattr(card, f.name) for f in fields(card)} | {"format": FORMAT, "steps": values}
     if isinstance(card.classes, Classes):
         content["classes"] = asdict(card.classes)
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    # Whoever reads it meanwhile finds all of it, or none.
+    scratch = path.with_suffix(f".{os.getpid()}.writing")
+    scratch.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    scratch.replace(path)
     return card
 
 
@@ -141,7 +168,7 @@ def read(path: Path) -> Card:
 
 
 def _read(path: Path) -> Card:
-    _expect(path.stat().st_size <= _LARGEST_CARD, f"{path} is too large")
+    _expect(path.stat().st_size <= LARGEST_CARD, f"{path} is too large")
     content = json.loads(path.read_text(encoding="utf-8"))
     _expect(isinstance(content, dict), f"{path} holds no object")
     _expect(content.pop("format", None) == FORMAT, f"{path} is not of format {FORMAT}")
@@ -154,14 +181,15 @@ def _read(path: Path) -> Card:
         content["classes"] = _classes(content["classes"])
     for key in ("mean", "scale"):
         content[key] = tuple(map(float, content[key]))
-    content["layers"] = tuple(map(str, content["layers"]))
+    for key, make in (("layers", str), ("kinds", str), ("parameters", int)):
+        content[key] = tuple(map(make, content.get(key, ())))
     width, height = content["size"]
     return Card(**content | {"size": (int(width), int(height)), "files": files})
 
 
 def _check_files(path: Path, files: Mapping[str, str]) -> None:
     for ending, expected in files.items():
-        _expect(ending in _FILES, f"no model has a file {ending!r}")
+        _expect(ending.lower() in _FILES, f"no model has a file {ending!r}")
         beside = path.with_suffix(ending)
         _expect(_sha256(beside) == expected, f"{beside} is damaged, or is not the file {path.name} describes")
 

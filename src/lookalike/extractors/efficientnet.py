@@ -31,20 +31,25 @@ LICENCE = (
 # The mean vector of T: of the square roots, at unit length, of the features of one half of Debian's
 # openclipart-png, by scripts/make_mean.py. The pictures are in the public domain.
 _MEAN = "efficientnet-lite0.npz"
-_GRAPH = "1"  # raised when the graph below is built otherwise, so that cached ones are built again
+_GRAPH = (
+    "2"  # raised when the graph below, or its card, is built otherwise, so that cached ones are built again
+)
 
 
-def load(name: Name, precision: Precision | None = None) -> OpenVinoExtractor:
+def load(
+    name: Name, precision: Precision | None = None, *, normalize: bool | None = None
+) -> OpenVinoExtractor:
     """EfficientNet-Lite0, trained on ImageNet: fast, 1,280 numbers, 1,000 classes; the default.
 
     The bare name gives the recommended vector: the square roots of the pooled features, normalised,
     less a constant mean, normalised. `@features` gives the pooled features, `@classes` the class
-    probabilities, `@LAYER` any layer; all but the bare name are plain numbers, not normalised, and
-    compared by cosine unless the gallery says otherwise.
+    probabilities, both as they are; `@LAYER` gives any layer at unit length. They are compared by cosine
+    unless the gallery says otherwise.
 
     Args:
         name: where to cut.
         precision: of the arithmetic; the best one here by default.
+        normalize: whether vectors get unit length; None for what is said above.
 
     Raises:
         UnknownLayer: no such layer.
@@ -55,7 +60,7 @@ def load(name: Name, precision: Precision | None = None) -> OpenVinoExtractor:
 
     steps = recommended()
     model, found = conversion.converted(_key(steps), partial(_build, steps))
-    return OpenVinoExtractor(model, found, name, precision)
+    return OpenVinoExtractor(model, found, name, precision, normalize=normalize)
 
 
 def recommended() -> tuple[Step, ...]:
@@ -155,7 +160,10 @@ def _convolution(layer: Convolution, weights: tuple[Floats, Floats], below: Any,
 
 
 def _build(steps: tuple[Step, ...]) -> tuple[Any, Card]:
-    return graph(read_weights()), card(steps)
+    from lookalike.extractors import listing
+
+    model = graph(read_weights())
+    return model, listing.completed(card(steps), model)
 
 
 def _key(steps: tuple[Step, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
@@ -11,8 +12,10 @@ from lookalike.errors import UsageError
 
 Pool: TypeAlias = Literal["avg", "max"]
 
-# A model that is a file may have any character in its path, so its ending is looked for first.
-_FILE = re.compile(r"(?P<model>.*\.(?:onnx|xml|keras|h5))(?P<rest>(?:[@+?].*)?)", re.IGNORECASE | re.DOTALL)
+# A model that is a file may have any character but `?` in its path, so its ending is looked for first.
+_FILE = re.compile(
+    r"(?P<model>[^?]*\.(?:onnx|xml|keras|h5))(?P<rest>(?:[@+?].*)?)", re.IGNORECASE | re.DOTALL
+)
 _KNOWN = re.compile(r"(?P<model>[^@+?]*)(?P<rest>.*)", re.DOTALL)
 _REST = re.compile(
     r"(?:@(?P<layer>[^?]+?))?(?:\+(?P<pool>[^+@?]*))?(?:\?(?P<options>.*))?", re.DOTALL
@@ -23,7 +26,7 @@ _REST = re.compile(
 class Name:
     """A model, where it is cut, how a map is pooled, and what was changed of its own settings.
 
-    model: `efficientnet-lite0`, `keras:VGG16`, or the path of a file.
+    model: `efficientnet-lite0`, `keras:VGG16`, or the absolute path of a file.
     layer: a layer's name or number; `features`, `classes`; None for what the model recommends.
     pool: how a map becomes one number a channel; None leaves every number of the map.
     options: (key, value) pairs, sorted by key.
@@ -36,7 +39,7 @@ class Name:
 
     @classmethod
     def parse(cls, text: str) -> Name:
-        """Take a name apart.
+        """Take a name apart; the path of a file becomes absolute, so that it is found from elsewhere.
 
         Raises:
             UsageError: it has no model, an unknown pooling, or options that are not `key=value`.
@@ -44,11 +47,18 @@ class Name:
         >>> Name.parse("keras:MobileNet@conv_pw_6_relu+avg?alpha=0.5").layer
         'conv_pw_6_relu'
         """
-        found = _FILE.fullmatch(text) or _KNOWN.fullmatch(text)
+        file = _FILE.fullmatch(text)
+        found = file or _KNOWN.fullmatch(text)
         rest = _REST.fullmatch(found["rest"]) if found else None
         if found is None or rest is None or not found["model"]:
             raise UsageError(f"{text!r} is no model's name; expected MODEL[@LAYER][+avg|+max][?key=value&…]")
-        return cls(found["model"], rest["layer"], _pool(rest["pool"], text), _options(rest["options"], text))
+        model = _absolute(found["model"]) if file else found["model"]
+        return cls(model, rest["layer"], _pool(rest["pool"], text), _options(rest["options"], text))
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the model is a file, told by its ending."""
+        return _FILE.fullmatch(self.model) is not None
 
     @property
     def scheme(self) -> str:
@@ -60,6 +70,11 @@ class Name:
         pool = f"+{self.pool}" if self.pool else ""
         options = "&".join(f"{quote(key)}={quote(value, safe='/:,')}" for key, value in self.options)
         return f"{self.model}{layer}{pool}{'?' if options else ''}{options}"
+
+
+def _absolute(path: str) -> str:
+    """Links stay as they are: what a link leads to may change, and the link still be meant."""
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - a Path would follow links
 
 
 def _pool(text: str | None, name: str) -> Pool | None:

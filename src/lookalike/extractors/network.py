@@ -3,211 +3,237 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, NamedTuple
+import math
+import threading
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lookalike import steps as vector_steps
-from lookalike.errors import ModelError, UnknownLayer, UsageError
-from lookalike.extractors import runtime
-from lookalike.steps import Flatten, Pool, Step
+from lookalike.errors import ModelError, UsageError
+from lookalike.extractors import listing, runtime
+from lookalike.extractors.engine import Engine, cut, fitted, streams
+from lookalike.extractors.settings import overridden
+from lookalike.steps import Flatten, Normalise, Pool, Step, Top
 from lookalike.types import Extraction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
     from PIL.Image import Image
 
     from lookalike.extractors.cards import Card
+    from lookalike.extractors.listing import Layer
     from lookalike.extractors.names import Name
-    from lookalike.types import Metric, Precision
+    from lookalike.types import Precision
 
-_MOST_STREAMS = 8
 _REDUCING_GAP = 3.0  # a picture is first shrunk by whole factors to 3 times its goal: cosine ≥ .999
-
-
-class Layer(NamedTuple):
-    """A layer a network can be cut at: its name, what makes it, its shape for one picture."""
-
-    name: str
-    type: str
-    shape: tuple[int, ...]
 
 
 class OpenVinoExtractor:
     """A network cut at one layer, as `lookalike.types.Extractor` describes it.
 
-    One request a stream: a thread that calls `extract` takes one for as long as it needs it, so
-    `parallel` threads keep the machine busy, and more of them wait.
+    The network is compiled when it is first run: what it has of layers, and what would come out, is
+    known without. `parallel` threads keep the machine busy; more wait.
 
     Args:
         model: an `openvino.Model` with one input of one picture; it is not changed.
         card: what belongs to it.
-        name: where to cut.
+        name: where to cut, and what to change of the card.
         precision: of the arithmetic; `runtime.best_precision()` unless said otherwise.
+        normalize: whether vectors get unit length; by default the bare name as the card's steps say,
+            `@features` and `@classes` not, any other layer does.
+        own_options: options of the name that the loader has seen to itself.
+        preprocess: makes the network's input of pictures resized, RGB, 0 to 255, in place of the
+            card's channels, mean and scale: (n, height, width, 3) float32 to the same shape.
+        notes: what a user should know of how the card came about.
 
     Raises:
         UnknownLayer: the network has no such layer.
+        UsageError: an option that is not known, or can't be meant here.
         ModelError: card and network do not fit, or the processor does not compute in that precision.
     """
 
-    def __init__(self, model: Any, card: Card, name: Name, precision: Precision | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        card: Card,
+        name: Name,
+        precision: Precision | None = None,
+        *,
+        normalize: bool | None = None,
+        own_options: Iterable[str] = (),
+        preprocess: Callable[[NDArray[np.float32]], NDArray[np.generic]] | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
         self.name = str(name)
-        self.card = card
-        self.size = card.size
+        self.card = overridden(card, name.options, own=own_options)
+        self.size = None if _wants_all_pixels(self.card) else self.card.size
+        self.notes = tuple(notes)
         self.precision: Precision = _precision(precision)
-        nodes = {node.get_friendly_name(): node for node in model.get_ordered_ops()}
-        self._layers = [_layer(nodes, layer) for layer in card.layers]
-        layer, self.steps = self._cut(name)
-        self.dim = vector_steps.dim(self.steps, layer.shape)
-        self.metric: Metric = card.metric if name.layer is None else "cosine"
+        self.classes = self.card.known_classes()
+        self._preprocess = preprocess
+        self._before = listing.ports(model)
+        self._network = fitted(model, self.card)
+        self._ports = listing.ports(self._network)
+        self._require_layers()
+        self._cuts = self._layers_cut(name)
+        self._shapes = [self._shape(layer) for layer in self._cuts]
+        self.steps = cut_steps(self.card, name, self._cuts[0], normalize)
+        self.dim = vector_steps.dim(self.steps, self._shapes[0])
+        self.parallel = streams()
+        self.metric: str = self.card.metric if name.layer is None else "cosine"
         self.normalized = vector_steps.normalized(self.steps)
-        self.classes = card.known_classes()
-        self.digest = self._digest(layer)
-        outputs = [layer.name] + ([card.scores] if card.scores else [])
-        self._check_classes()
-        compiled = _compiled(_cut(model, [nodes[output] for output in outputs], card), self.precision)
-        self.parallel = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-        self._requests: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(self.parallel):
-            self._requests.put(compiled.create_infer_request())
-        self._shapes = [tuple(port.shape)[1:] for port in compiled.outputs]
-        # The binding's first look into a tensor sets up a C++ static while it waits for the interpreter's
-        # lock; two threads doing that at once have waited for each other for ever.
-        with self._request() as request:
-            for tensor in (request.get_input_tensor(), request.get_output_tensor(0)):
-                _ = tensor.data
+        self.visual_words = visual_words(self.card, self._cuts[0], self.steps)
+        self.digest = digest(self.card, self._cuts[0], self.steps)
+        self._cut: Any = None
+        self._engine: Engine | None = None
+        self._layers: list[Layer] = []
+        self._lock = threading.Lock()
 
     def layers(self) -> list[Layer]:
         """Every layer it can be cut at, from the picture on."""
-        return list(self._layers)
+        with self._lock:
+            return list(self._listed())
 
     def prepare(self, image: Image) -> NDArray[np.generic]:
-        """The whole picture resized to the network's input: ndarray of shape (height, width, 3), uint8."""
-        from PIL import Image as pillow  # noqa: N813 - the module has the name of its class
+        """The whole picture resized to the network's input.
 
-        rule = pillow.Resampling[self.card.resize.upper()]
-        gap = None if rule == pillow.Resampling.NEAREST else _REDUCING_GAP
-        rgb = image if image.mode == "RGB" else image.convert("RGB")
-        return np.asarray(rgb.resize(self.size, rule, reducing_gap=gap))
+        Returns:
+            ndarray of shape (height, width, 3), uint8; where there is a `preprocess`, float32.
+        """
+        pixels = resized(image, self.card)
+        if self._preprocess is None:
+            return pixels
+        made = np.asarray(self._preprocess(pixels[None].astype(np.float32)), np.float32)
+        return made.reshape(pixels.shape)
 
     def extract(self, batch: Sequence[NDArray[np.generic]]) -> Extraction:
         """One pass of the network for each picture.
 
         Args:
-            batch: n arrays of shape (height, width, 3), uint8, as `prepare` makes them.
+            batch: n arrays of shape (height, width, 3), as `prepare` makes them.
 
         Returns:
             vectors (n, dim) and, where there are classes, scores (n, classes), float32.
         """
-        outputs = [np.empty((len(batch), *shape), np.float32) for shape in self._shapes]
-        with self._request() as request:
-            source = request.get_input_tensor().data  # (1, height, width, 3)
-            for row, picture in enumerate(batch):
-                source[0] = picture
-                request.infer(share_outputs=True)
-                for index, output in enumerate(outputs):
-                    output[row] = request.get_output_tensor(index).data[0]
-        scores = outputs[-1] if self.classes else None
+        outputs = self._compiled().run(batch, self._shapes)
+        scores = outputs[-1].reshape(len(batch), len(self.classes.ids)) if self.classes else None
         return Extraction(vector_steps.apply(self.steps, outputs[0]), scores)
 
-    @contextmanager
-    def _request(self) -> Iterator[Any]:
-        request = self._requests.get()
-        try:
-            yield request
-        finally:
-            self._requests.put(request)
+    def _listed(self) -> list[Layer]:
+        if not self._layers:
+            self._layers = listing.listed(self.card, self._before, self._ports)
+        return self._layers
 
-    def _cut(self, name: Name) -> tuple[Layer, tuple[Step, ...]]:
-        if name.options:
-            raise UsageError(
-                f"{name.model} has no options to change; leave out ?{str(name).partition('?')[2]}"
+    def _compiled(self) -> Engine:
+        with self._lock:
+            if self._engine is None:
+                if self._cut is None:
+                    self._listed()
+                    outputs = [self._ports[layer] for layer in self._cuts]
+                    prepared = self._preprocess is not None
+                    self._cut = cut(self._network, outputs, self.card, prepared=prepared)
+                self._engine = Engine(self._cut, self.precision)
+                # Compiled, it has weights of its own: these need not stay in memory.
+                self._cut = self._network = None
+                self._before, self._ports = {}, {}
+            return self._engine
+
+    def _layers_cut(self, name: Name) -> list[str]:
+        """The layer of the vector and, where there are classes, that of their scores."""
+        wanted = name.layer
+        layer = self.card.features if wanted is None else listing.find(self.card, wanted, self._ports)
+        scores = self.card.scores
+        if scores is None:
+            return [layer]
+        # A layer that changes nothing may give the scores another name.
+        return [scores] if self._ports[scores] == self._ports[layer] else [layer, scores]
+
+    def _shape(self, layer: str) -> tuple[int, ...]:
+        shape = listing.shape_of(self._ports[layer], self._before[layer])
+        if -1 in shape:
+            raise ModelError(
+                f"the layer {layer!r} of {self.card.name} has another size for every picture {shape}; "
+                "expected a fixed one: take another layer"
             )
-        if name.layer is None and name.pool:
-            raise UsageError(f"{name} pools, but names no layer; expected {name.model}@LAYER+{name.pool}")
-        if name.layer is None:
-            return self._find(self.card.features), self.card.steps or (Flatten(),)
-        layer = self._find(name.layer)
-        return layer, (Pool(name.pool, self.card.layout) if name.pool else Flatten(),)
-
-    def _find(self, wanted: str) -> Layer:
-        aliases = {"features": self.card.features, "classes": self.card.scores}
-        names = [layer.name for layer in self._layers]
-        name = aliases.get(wanted) or wanted
-        if name in names:
-            return self._layers[names.index(name)]
-        if wanted.removeprefix("-").isdecimal() and -len(names) <= int(wanted) < len(names):
-            return self._layers[int(wanted)]
-        raise UnknownLayer(
-            f"{self.card.name} has no layer {wanted!r}; it has {', '.join(names)}, "
-            f"or their numbers from 0 to {len(names) - 1} (-1 is the last)"
-        )
-
-    def _digest(self, layer: Layer) -> str:
-        parts = (self.card.weights, self.card.preparation(), layer.name, vector_steps.digest(self.steps))
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-    def _check_classes(self) -> None:
-        if not (self.card.scores and self.classes):
-            return
-        shape = self._find(self.card.scores).shape
-        if shape != (len(self.classes.ids),):
+        if layer == self.card.scores and self.classes and math.prod(shape) != len(self.classes.ids):
             raise ModelError(
                 f"{self.card.name} gives scores of shape {shape}, "
                 f"but its card names {len(self.classes.ids)} classes; correct the card"
             )
+        return shape
+
+    def _require_layers(self) -> None:
+        for layer in self.card.layers:
+            if layer not in self._ports:
+                raise ModelError(
+                    f"the card of {self.card.name} names a layer {layer!r} that the network does not have; "
+                    "correct the card"
+                )
+
+
+def resized(image: Image, card: Card) -> NDArray[np.uint8]:
+    """The whole picture at the card's size, by its rule: ndarray of shape (height, width, 3), uint8."""
+    from PIL import Image as pillow  # noqa: N813 - the module has the name of its class
+
+    rule = pillow.Resampling[card.resize.upper()]
+    gap = None if _wants_all_pixels(card) else _REDUCING_GAP
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    return np.asarray(rgb.resize(card.size, rule, reducing_gap=gap))
+
+
+def cut_steps(card: Card, name: Name, layer: str, normalize: bool | None) -> tuple[Step, ...]:  # noqa: FBT001
+    """From the output of a layer to the vector that a name stands for.
+
+    Args:
+        card: of the network, with the name's options in it.
+        name: says whether a map is pooled.
+        layer: what the name's layer is called in the card.
+        normalize: whether vectors get unit length; None for the rule of `OpenVinoExtractor`.
+
+    Raises:
+        UsageError: pooling without a layer, or `top-classes` of what is no class scores.
+    """
+    if name.layer is None and name.pool:
+        raise UsageError(f"{name} pools, but names no layer; expected {name.model}@LAYER+{name.pool}")
+    own = card.steps if name.layer is None else ()
+    steps = own or (Pool(name.pool, card.layout) if name.pool else Flatten(),)
+    are_scores = layer == card.scores and not own and not name.pool
+    if card.top_classes is not None and are_scores:
+        steps = (*steps, Top(card.top_classes))
+    elif "top-classes" in dict(name.options):
+        raise UsageError(
+            f"{name} keeps the top classes of a vector that is not the class scores; "
+            + (f"expected {name.model}@classes" if card.scores else "this network has none")
+        )
+    if normalize is None:
+        normalize = vector_steps.normalized(steps) if name.layer in {None, "features", "classes"} else True
+    if normalize and not vector_steps.normalized(steps):
+        return (*steps, Normalise())
+    if not normalize and vector_steps.normalized(steps):
+        return steps[:-1] or (Flatten(),)
+    return steps
+
+
+def visual_words(card: Card, layer: str, steps: Sequence[Step]) -> bool:
+    """Whether a vector made by these steps of this layer is the class scores themselves."""
+    return layer == card.scores and all(isinstance(step, Flatten | Top) for step in steps)
+
+
+def digest(card: Card, layer: str, steps: Sequence[Step]) -> str:
+    """Hexadecimal digest of everything that decides the numbers of a vector."""
+    parts = (card.weights, card.preparation(), layer, vector_steps.digest(steps))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _wants_all_pixels(card: Card) -> bool:
+    """The nearest pixel of a picture already reduced would be a mean of many, not one of its own."""
+    return card.exact or card.resize == "nearest"
 
 
 def _precision(wanted: Precision | None) -> Precision:
     if wanted == "bf16" and runtime.best_precision() != "bf16":
         raise ModelError("this processor does not compute in bf16; leave the precision out, or ask for f32")
     return wanted or runtime.best_precision()
-
-
-def _layer(nodes: dict[str, Any], name: str) -> Layer:
-    if name not in nodes:
-        raise ModelError(f"the card names a layer {name!r} that the network does not have; correct the card")
-    shape = tuple(int(size) for size in nodes[name].output(0).shape)
-    return Layer(name, str(nodes[name].get_type_name()), shape[1:])
-
-
-def _cut(model: Any, nodes: Sequence[Any], card: Card) -> Any:
-    """A network of these outputs only, that takes one picture (1, height, width, 3) in uint8."""
-    openvino = runtime.openvino()
-    own = model.clone()
-    copies = {node.get_friendly_name(): node for node in own.get_ordered_ops()}
-    outputs = [copies[node.get_friendly_name()].output(0) for node in nodes]
-    cut = openvino.Model(outputs, own.get_parameters(), card.name)
-    processor = openvino.preprocess.PrePostProcessor(cut)
-    picture = processor.input()
-    colours = openvino.preprocess.ColorFormat
-    picture.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
-    picture.tensor().set_color_format(colours.RGB)
-    picture.model().set_layout(openvino.Layout(card.layout))
-    steps = picture.preprocess()
-    if card.channels == "BGR":
-        steps.convert_color(colours.BGR)
-    steps.convert_element_type(openvino.Type.f32).mean(_three(card.mean)).scale(_three(card.scale))
-    for index in range(len(outputs)):
-        processor.output(index).tensor().set_element_type(openvino.Type.f32)
-    return processor.build()
-
-
-def _three(numbers: tuple[float, ...]) -> list[float]:
-    return list(numbers) if len(numbers) == 3 else list(numbers) * 3
-
-
-def _compiled(model: Any, precision: Precision) -> Any:
-    config: dict[str, Any] = {
-        "INFERENCE_PRECISION_HINT": precision,
-        "NUM_STREAMS": min(runtime.cores(), _MOST_STREAMS),
-        "ENABLE_CPU_PINNING": False,  # two processes would be pinned to the same cores
-    }
-    folder = runtime.compiled_folder()
-    if folder is not None:
-        config["CACHE_DIR"] = str(folder)
-    return runtime.core().compile_model(model, "CPU", config)

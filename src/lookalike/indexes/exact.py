@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.types import Floats, Metric
+    from lookalike.types import Floats
 
 _MARGIN = 32
 """Rows beyond k that are rescored: the matrix product's rounding may have put them out."""
@@ -32,7 +32,7 @@ NOTHING = Found(np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 def search(
-    queries: Floats, blocks: Iterable[tuple[NDArray[np.int64], Floats]], k: int, metric: Metric
+    queries: Floats, blocks: Iterable[tuple[NDArray[np.int64], Floats]], k: int, metric: str
 ) -> list[Found]:
     """The k best rows of all blocks for each query.
 
@@ -68,7 +68,7 @@ def merge(a: Found, b: Found, k: int) -> Found:
 
 
 def _rescored(
-    query: Floats, keys: NDArray[np.int64], rows: Floats, estimate: Floats, k: int, metric: Metric
+    query: Floats, keys: NDArray[np.int64], rows: Floats, estimate: Floats, k: int, metric: str
 ) -> Found:
     wanted = k + _MARGIN
     if wanted < len(keys):

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike.stores.sqlite.database import FILE
-from lookalike.stores.sqlite.store import SqliteStore
+from lookalike.stores.sqlite import library
+
+library.load()
+
+from lookalike.stores.sqlite.database import FILE  # noqa: E402  # they import sqlite3
+from lookalike.stores.sqlite.store import SqliteStore  # noqa: E402
 
 if TYPE_CHECKING:
     from lookalike.types import Header

@@ -124,12 +124,10 @@ class Database:
             connection.close()
 
     def bytes(self) -> int:
-        """What the file and its log take on disk."""
-        sizes = 0
-        for path in (self.path, self.path.with_name(self.path.name + "-wal")):
-            with suppress(OSError):
-                sizes += path.stat().st_size
-        return sizes
+        """What the file takes on disk once its log is merged in."""
+        with self.reading() as connection:
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            return int(pages * connection.execute("PRAGMA page_size").fetchone()[0])
 
     @contextmanager
     def translated(self) -> Iterator[None]:

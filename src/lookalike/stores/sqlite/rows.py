@@ -9,7 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, get_args
 
 from lookalike.errors import StoreCorrupt, UsageError
-from lookalike.types import Classes, Header, Metric, Precision, Record, RowType, Source
+from lookalike.types import Classes, Header, Precision, Record, RowType, Source
 
 if TYPE_CHECKING:
     import sqlite3
@@ -81,7 +81,8 @@ def _sound(header: Header) -> bool:
         texts
         and type(header.dim) is int
         and 0 < header.dim <= MAX_DIM
-        and header.metric in get_args(Metric)
+        and header.metric.isidentifier()
+        and type(header.visual_words) is bool
         and header.precision in get_args(Precision)
         and header.row_type in get_args(RowType)
         and type(header.normalized) is bool

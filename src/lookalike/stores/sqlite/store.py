@@ -116,7 +116,7 @@ class SqliteStore:
     @property
     def limits(self) -> Limits:
         """What the store can do."""
-        return Limits(None, rows.MAX_DIM, frozenset({"cosine", "euclidean", "inner"}))
+        return Limits(None, rows.MAX_DIM, None)
 
     @property
     def address(self) -> str:

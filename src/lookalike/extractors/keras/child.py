@@ -1,0 +1,140 @@
+"""Networks are built in a process of their own, which TensorFlow's memory, noise and settings leave with.
+
+    python -m lookalike.extractors.keras.child FOLDER < recipes.json
+
+writes for every recipe `FOLDER/KEY/model.xml` with its card, or `FOLDER/KEY/error.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lookalike import errors
+from lookalike.errors import LookalikeError, ModelError
+from lookalike.extractors import cards, conversion, runtime
+from lookalike.extractors.keras import safety
+from lookalike.extractors.keras.recipes import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lookalike.extractors.cards import Card
+
+_SURROUNDINGS = {
+    "KERAS_BACKEND": "tensorflow",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",
+}
+_MODULE = "lookalike.extractors.keras.child"
+_PATIENCE = 60.0  # seconds a server may be silent during a download
+
+
+def network(recipe: Recipe) -> tuple[Any, Card]:
+    """The network of a recipe from the cache, built first by a child if it is not there.
+
+    Raises:
+        NotExportable: OpenVINO can't run it; and what `building.built` raises.
+    """
+    return conversion.converted(recipe.key, partial(_built, recipe))
+
+
+def _built(recipe: Recipe) -> tuple[Any, Card]:
+    if recipe.kind == "file":
+        safety.check(Path(recipe.network))  # a file that is refused need not wait for TensorFlow
+    with tempfile.TemporaryDirectory(dir=_scratch(), prefix=".building-") as folder:
+        run([recipe], folder)
+        return written(recipe, folder)
+
+
+def _scratch() -> Path | None:
+    """A folder on the disk of the cache; None for the usual one where that can't be written."""
+    folder = runtime.cache_folder() / "models"
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def run(recipes: Sequence[Recipe], folder: str) -> None:
+    """Let a child build networks into a folder; its progress in a download is shown on a terminal.
+
+    Raises:
+        ModelError: it came to no end.
+    """
+    shown = sys.stderr.fileno() if _on_terminal() else subprocess.DEVNULL
+    with tempfile.TemporaryFile() as said:
+        done = subprocess.run(  # noqa: S603 - our own module, and not one of the folder we are in: -P
+            [sys.executable, "-P", "-m", _MODULE, folder],
+            input=json.dumps([asdict(recipe) for recipe in recipes]).encode(),
+            stdout=shown,
+            stderr=said,
+            env=os.environ | _SURROUNDINGS,
+            check=False,
+        )
+        if done.returncode:
+            said.seek(0)
+            last = said.read().decode(errors="replace").strip().splitlines()[-1:]
+            raise ModelError(
+                f"the process that builds {recipes[0].network} ended with {done.returncode}: "
+                f"{last[0] if last else 'killed, perhaps for want of memory'}"
+            )
+
+
+def _on_terminal() -> bool:
+    try:
+        return sys.stderr.isatty() and sys.stderr.fileno() >= 0
+    except (AttributeError, OSError, ValueError):
+        return False
+
+
+def written(recipe: Recipe, folder: str) -> tuple[Any, Card]:
+    """What a child left of a recipe in a folder; an error of it is raised here."""
+    failure = Path(folder) / recipe.key / "error.json"
+    if failure.exists():
+        kind, message = json.loads(failure.read_text(encoding="utf-8"))
+        from lookalike.extractors.keras.graph import NotExportable
+
+        known = {"NotExportable": NotExportable} | {name: getattr(errors, name) for name in dir(errors)}
+        raise known.get(kind, ModelError)(message)
+    return conversion.open_model(failure.with_name("model.xml"))
+
+
+def main() -> None:
+    """Build what standard input asks for."""
+    import socket
+
+    from lookalike.extractors.keras import backend, graph
+
+    socket.setdefaulttimeout(_PATIENCE)
+    recipes = [Recipe.from_json(values) for values in json.load(sys.stdin)]
+    for recipe in recipes:
+        folder = Path(sys.argv[1]) / recipe.key
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            keras = backend.keras()
+            graph.hasten()
+            keras.backend.clear_session()  # names count from the start
+            _build(recipe, folder)
+        except LookalikeError as error:
+            said = json.dumps([type(error).__name__, str(error)])
+            (folder / "error.json").write_text(said, encoding="utf-8")
+
+
+def _build(recipe: Recipe, folder: Path) -> None:
+    from lookalike.extractors.keras import building
+
+    model, card = building.exported(recipe)
+    runtime.openvino().serialize(model, folder / "model.xml")
+    cards.write(card, folder / "model.json")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Networks by name or file: a recipe, the network from the cache, an extractor of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lookalike.extractors import guessing, listing, runtime
+from lookalike.extractors.beside import described
+from lookalike.extractors.keras import child, recipes
+from lookalike.extractors.keras.graph import NotExportable
+from lookalike.extractors.network import OpenVinoExtractor
+from lookalike.steps import Flatten, Normalise, Pool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lookalike.extractors.cards import Card
+    from lookalike.extractors.keras.recipes import Recipe
+    from lookalike.extractors.names import Name
+    from lookalike.types import Extractor, Precision
+
+
+def application(name: Name, precision: Precision | None, *, normalize: bool | None) -> Extractor:
+    """The extractor of `keras:NETWORK`; see `lookalike.extractors.keras.load`."""
+    recipe = recipes.of_application(name)
+    own = recipes.own_options(name)
+    try:
+        model, card = child.network(recipe)
+    except NotExportable as error:
+        return _through_keras(recipe, name, precision, normalize=normalize, why=str(error))
+    return OpenVinoExtractor(model, card, name, precision, normalize=normalize, own_options=own)
+
+
+def file(path: Path, name: Name, precision: Precision | None, *, normalize: bool | None) -> Extractor:
+    """The extractor of a `.keras` or `.h5` file; see `lookalike.extractors.keras.open_file`."""
+    recipe = recipes.of_file(path, recipes.size_of(name))
+    try:
+        model, bare = child.network(recipe)
+        card, notes = described(path, lambda: _guess(model, bare))
+        if card.size != bare.size and recipe.size is None:
+            model, _ = child.network(replace(recipe, size=card.size))
+    except NotExportable as error:
+        return _through_keras(recipe, name, precision, normalize=normalize, why=str(error))
+    return OpenVinoExtractor(model, card, name, precision, normalize=normalize, notes=notes)
+
+
+def _guess(model: Any, bare: Card) -> tuple[Card, tuple[str, ...]]:
+    """A card for an exported file, and what was assumed for it."""
+    ports = listing.ports(model)
+    last = bare.layers[-1]
+    end = runtime.openvino().Model([ports[last]], model.get_parameters(), bare.name)
+    guess, notes = guessing.guess(end.clone(), bare.name)
+    features = bare.features if guess.scores else last
+    shape = listing.shape_of(ports[features], ports[features])
+    first = Pool("avg", "NHWC") if len(shape) == 3 else Flatten()
+    card = replace(
+        bare,
+        features=features,
+        scale=guess.scale,
+        resize=guess.resize,
+        scores=last if guess.scores else None,
+        classes=guess.classes,
+        steps=() if features == last and guess.scores else (first, Normalise()),
+    )
+    vector = f"vector: layer {features}, {shape} numbers{', its mean a channel' * (len(shape) == 3)}"
+    return card, tuple(vector if note.startswith("vector:") else note for note in notes)
+
+
+def _through_keras(
+    recipe: Recipe,
+    name: Name,
+    precision: Precision | None,
+    *,
+    normalize: bool | None,
+    why: str,
+) -> Extractor:
+    from lookalike.extractors.keras import building
+    from lookalike.extractors.keras.fallback import KerasExtractor
+
+    model, card = building.built(recipe)
+    if card.scores is None:
+        card = replace(card, features=card.layers[-1])
+    own = recipes.own_options(name) if recipe.kind == "application" else ()
+    return KerasExtractor(
+        model,
+        card,
+        name,
+        precision,
+        normalize=normalize,
+        own_options=own,
+        notes=(f"{why}; it runs through Keras, many times slower",),
+    )

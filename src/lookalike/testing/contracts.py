@@ -1,0 +1,273 @@
+"""The two protocols held to what they promise: an `AssertionError` says what was expected, what was found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.util import find_spec
+from itertools import product
+from typing import TYPE_CHECKING, cast, get_args
+
+from lookalike import where as where_language
+from lookalike.types import (
+    Classes,
+    Extraction,
+    Folder,
+    Header,
+    Metric,
+    Record,
+    RowType,
+    Skipped,
+    State,
+    Term,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lookalike.types import Extractor, Floats, Store, Value, Where
+
+
+def check_extractor(extractor: Extractor) -> None:
+    """Hold an extractor to the protocol.
+
+    Raises:
+        AssertionError: it does not keep a promise; the message says which.
+    """
+    import numpy as np
+    from PIL import Image as Pillow
+
+    rng = np.random.default_rng(0)
+    shapes = ((40, 60), (200, 31), (1, 1))
+    pictures = [Pillow.fromarray(rng.integers(0, 256, (h, w, 3), np.uint8)) for h, w in shapes]
+    pictures.append(Pillow.new("RGB", (50, 50)))
+    prepared = [extractor.prepare(picture) for picture in pictures]
+    together = extractor.extract(prepared)
+    alone = [extractor.extract([one]) for one in prepared]
+    shape = (len(pictures), extractor.dim)
+    _holds(
+        together.vectors.shape == shape, f"vectors have the shape {together.vectors.shape}, expected {shape}"
+    )
+    _holds(together.vectors.dtype == np.float32, f"vectors are {together.vectors.dtype}, expected float32")
+    _holds(bool(np.isfinite(together.vectors).all()), "vectors hold numbers that are not finite")
+    tolerance = 1e-4 if extractor.precision == "f32" else 3e-2
+    singles = np.concatenate([one.vectors for one in alone])
+    scale = max(float(np.abs(singles).max()), 1e-6)
+    apart = float(np.abs(singles - together.vectors).max()) / scale
+    _holds(
+        apart <= tolerance, f"a picture's vector depends on its batch, by {apart:.2g} of the largest number"
+    )
+    if extractor.normalized:
+        lengths = np.linalg.norm(together.vectors, axis=1)
+        unit = (np.abs(lengths - 1) < 1e-3) | (lengths == 0)
+        _holds(bool(unit.all()), f"it says that vectors have unit length; they have {lengths}")
+    _check_scores(extractor.classes, together)
+    _check_visual_words(extractor, together)
+    _holds(extractor.size is None or min(extractor.size) > 0, "size must be above 0, or None")
+    _holds(extractor.parallel > 0, "parallel must be above 0")
+    _holds(bool(extractor.name and extractor.digest), "it must have a name and a digest")
+
+
+def check_store(make: Callable[[Header], Store]) -> None:
+    """Hold a store to the protocol, for every metric, type of row, with and without classes.
+
+    Args:
+        make: gives a new, empty store of a header each time it is called.
+
+    Raises:
+        AssertionError: the store does not keep a promise; the message says which.
+    """
+    # Of the metrics that scikit-learn computes, one by which a loop is quickly written.
+    metrics = (*get_args(Metric), *(("manhattan",) if find_spec("sklearn") else ()))
+    for metric, row_type, classes in product(metrics, get_args(RowType), (None, _CLASSES)):
+        unit = row_type == "float16"
+        header = Header("toy", "0" * 64, 8, metric, "f32", unit, row_type, "", classes)
+        store = make(header)
+        if store.limits.metrics is not None and metric not in store.limits.metrics:
+            store.close()
+            continue
+        try:
+            what = f"{metric}, {row_type}, {'with' if classes else 'without'} classes: "
+            _holds(store.header == header, f"{what}the header came back as {store.header}")
+            _check_contents(store, what)
+            _check_lists(store, what)
+        finally:
+            store.close()
+
+
+_CLASSES = Classes(("c0", "c1", "c2"), ("red", "green", "blue"))
+_COUNT = 60
+_TOLERANCE = 2e-3
+
+
+def _check_scores(classes: Classes | None, extraction: Extraction) -> None:
+    if classes is None:
+        _holds(extraction.scores is None, "it has scores but no classes")
+        return
+    _holds(extraction.scores is not None, "it has classes but no scores")
+    scores = cast("Floats", extraction.scores)
+    shape = (len(extraction.vectors), len(classes.ids))
+    _holds(scores.shape == shape, f"scores have the shape {scores.shape}, expected {shape}")
+    _holds(
+        len(set(classes.ids)) == len(classes.ids) == len(classes.names), "class ids must be unique and named"
+    )
+    _holds(bool((scores >= -1e-4).all() and (scores <= 1 + 1e-3).all()), "scores must be probabilities")
+
+
+def _check_visual_words(extractor: Extractor, extraction: Extraction) -> None:
+    """With `top-classes` a vector has zeros in place of the smaller scores."""
+    import numpy as np
+
+    if not extractor.visual_words:
+        return
+    vectors, scores = extraction.vectors, extraction.scores
+    same = scores is not None and scores.shape == vectors.shape
+    same = same and bool((np.abs(vectors - cast("Floats", scores))[vectors != 0] < 1e-5).all())
+    _holds(same, "it says that its vectors are the class scores, and they are not")
+
+
+def _check_contents(store: Store, what: str) -> None:
+    """Write, replace, read, search, filter and delete against plain loops."""
+    import numpy as np
+
+    rng = np.random.default_rng(1)
+    vectors = rng.normal(size=(_COUNT, store.header.dim)).astype(np.float32)
+    vectors[3] = vectors[2]
+    vectors[4] = 0
+    if store.header.normalized:
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    records = [_record(i, store.header) for i in range(_COUNT)]
+    _holds(store.search(vectors[:1], 5)[0].ids == [], f"{what}an empty store found something")
+    # All of it twice: writing replaces.
+    _holds(store.write(records, vectors[::-1].copy()) == [], f"{what}good pictures were refused")
+    _holds(store.write(records, vectors) == [], f"{what}good pictures were refused")
+    _holds(store.count() == _COUNT, f"{what}{store.count()} pictures, expected {_COUNT}: writing replaces")
+    ids = [record.id for record in records]
+    got = store.get([*reversed(ids), "no such id"])
+    _holds(
+        got == [*reversed(records), None], f"{what}get does not give what was written, in the order asked for"
+    )
+    kept = store.vectors(ids)
+    _holds(float(np.abs(kept - vectors).max()) < _TOLERANCE, f"{what}vectors came back changed")
+    for conditions in _FILTERS:
+        where = where_language.typed(where_language.parse(conditions), store.fields())
+        passing = [i for i, r in enumerate(records) if where_language.matches(where, _values(r))]
+        scanned = [record.id for batch in store.scan(where=where, batch=7) for record in batch.records]
+        expected = sorted(ids[i] for i in passing)
+        _holds(scanned == expected, f"{what}where {conditions} gave {scanned}, expected {expected}")
+        _check_search(store, vectors, ids, passing, where, f"{what}where {conditions}: ")
+    gone = store.delete([ids[0], "no such id"])
+    _holds(gone == 1 and store.get([ids[0]]) == [None], f"{what}delete did not delete one picture")
+    best = store.search(vectors[:1], _COUNT)[0].ids
+    _holds(
+        ids[0] not in best and len(best) == _COUNT - 1, f"{what}a deleted picture was found, or another lost"
+    )
+    _holds(store.check() == [], f"{what}check finds faults in a sound store")
+
+
+def _check_search(
+    store: Store, vectors: Floats, ids: list[str], passing: list[int], where: Where, what: str
+) -> None:
+    import numpy as np
+
+    for k in (0, 1, 10, 10 * _COUNT):
+        for query, found in zip(vectors[:6], store.search(vectors[:6], k, where=where), strict=True):
+            true = np.array([_score(query, vectors[i], store.header.metric) for i in passing])
+            expected = np.sort(true)[::-1][:k]
+            _holds(
+                len(set(found.ids)) == len(expected), f"{what}{len(found.ids)} ids, expected {len(expected)}"
+            )
+            own = [_score(query, vectors[ids.index(id_)], store.header.metric) for id_ in found.ids]
+            far = np.abs(np.stack([found.scores - expected, found.scores - np.array(own)])).max(initial=0)
+            _holds(far < _TOLERANCE, f"{what}scores are off by {far:.2g}: {found}, expected {expected}")
+
+
+def _check_lists(store: Store, what: str) -> None:
+    """Skipped and removed paths, states, metadata, folders and words."""
+    store.skip([Skipped("broken.jpg", 7, 8, "not a picture")])
+    store.delete(["b/01 \N{OWL}.jpg"], keep_out=True)
+    _holds(store.removed() == ["b/01 \N{OWL}.jpg"], f"{what}removed is {store.removed()}")
+    _holds(store.skipped() == [Skipped("broken.jpg", 7, 8, "not a picture")], f"{what}skipped is wrong")
+    states = list(store.states())
+    order = [state.id for state in states]
+    _holds(
+        order == sorted(order) and len(order) == _COUNT,
+        f"{what}states are not sorted by id, or not all there",
+    )
+    kinds = {state.id: state.status for state in states}
+    _holds(kinds["broken.jpg"] == "skipped", f"{what}a skipped path has the status {kinds['broken.jpg']}")
+    store.forget(["broken.jpg", "b/01 \N{OWL}.jpg"])
+    _holds(store.skipped() == [] and store.removed() == [], f"{what}forget did not forget")
+    id_ = "c/02 \N{OWL}.jpg"
+    _holds(
+        store.update({id_: {"note": "purple zebra"}, "no such id": {}}) == 1,
+        f"{what}update did not count one",
+    )
+    found = [match.id for match in store.find([Term("purple zebra", frozenset())], 5)]
+    _holds(found == [id_], f"{what}metadata that was updated is not found: {found}")
+    digest = (2).to_bytes(16, "big")
+    _holds(store.by_digest([digest, b"?" * 16]) == {digest: [id_]}, f"{what}by_digest is wrong")
+    store.touch([State(id_, "picture", "file", 99, 98)])
+    touched = [state for state in store.states() if state.id == id_]
+    _holds(touched == [State(id_, "picture", "file", 99, 98)], f"{what}touch left {touched}")
+    store.set_folders([Folder("", 1), Folder("b/", 2)])
+    _holds(store.folders() == [Folder("", 1), Folder("b/", 2)], f"{what}folders are {store.folders()}")
+    if store.header.classes is not None:
+        green = store.find([Term("no such word", frozenset({"c1"}))], 3)
+        shares = [match.classes for match in green]
+        _holds(
+            len(green) == 3 and shares == sorted(shares, reverse=True), f"{what}find by class gave {green}"
+        )
+    with store.replacement(replace(store.header, digest="1" * 64)) as fresh:
+        for batch in store.scan():
+            fresh.write(batch.records[:30], batch.vectors[:30])
+    _holds(
+        store.header.digest == "1" * 64 and store.count() == 30,
+        f"{what}the replacement did not take its place",
+    )
+
+
+_FILTERS: tuple[list[str], ...] = (
+    [],
+    ["folder=b"],
+    ["width>=130", "brand=acme", "brand=apex"],
+    ["price<2.5"],
+    ["brand!=acme"],
+    ["name=no such name"],
+)
+
+
+def _record(i: int, header: Header) -> Record:
+    metadata: dict[str, Value] = (
+        {"price": i / 10, "brand": ("acme", "apex", 'o\'hara "x"')[i % 3]} if i % 4 else {}
+    )
+    scores = [("c1", round(i / 100, 2)), ("c0", 0.25)] if header.classes is not None else []
+    scores.sort(key=lambda pair: -pair[1])
+    id_ = f"{'abc'[i % 3]}/{i:02} \N{OWL}.jpg"
+    digest = i.to_bytes(16, "big")
+    return Record(
+        id_, "walk", 1000 + i, i, digest, 100 + i, 50, metadata, tuple(scores), b"small" if i % 7 else None
+    )
+
+
+def _values(record: Record) -> dict[str, Value]:
+    """What a filter sees of a record."""
+    folder, _, name = record.id.rpartition("/")
+    own: dict[str, Value] = {"folder": folder, "name": name, "width": record.width, "height": record.height}
+    return {**own, **record.metadata}
+
+
+def _score(a: Floats, b: Floats, metric: str) -> float:
+    """The score of two vectors, as the words say it."""
+    x, y = a.astype("float64"), b.astype("float64")
+    if metric == "manhattan":
+        return -float(abs(x - y).sum())
+    if metric == "euclidean":
+        return -float(((x - y) ** 2).sum() ** 0.5)
+    dot = float((x * y).sum())
+    size = 1.0 if metric == "inner" else float((x * x).sum() * (y * y).sum()) ** 0.5
+    return dot / size if size else 0.0
+
+
+def _holds(fact: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not fact:
+        raise AssertionError(otherwise)
