@@ -1,0 +1,67 @@
+"""The most similar pictures for every picture of a gallery."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lookalike import distances
+from lookalike import where as where_language
+from lookalike.errors import UsageError
+from lookalike.neighbors.files import check_file, write
+from lookalike.neighbors.finding import found
+from lookalike.neighbors.neighbor import Neighbor
+from lookalike.selection import check_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lookalike.reader import Reader
+    from lookalike.results import Progress
+    from lookalike.where import WhereLike
+
+__all__ = ["Neighbor", "check_file", "neighbors", "write"]
+
+
+def neighbors(
+    gallery: Reader,
+    k: int = 3,
+    *,
+    exact: bool = False,
+    where: WhereLike = None,
+    distinct: str | None = None,
+    unique: bool = False,
+    progress: Callable[[Progress], object] | None = None,
+) -> Iterator[tuple[str, list[Neighbor]]]:
+    """The k most similar for every picture of a gallery, in the order of ids.
+
+    A picture is left out of its own answer; another of the same vector is not. Of equally similar
+    pictures the one whose id comes first is better. Without `exact`, in a large gallery, pictures
+    are compared by sketches whose recall was measured on pictures of this gallery to be .999.
+
+    Args:
+        gallery: the gallery.
+        k: how many for each.
+        exact: compare whole vectors, even where sketches would do.
+        where: only pictures that pass this filter, on either side; as for `Gallery.search`.
+        distinct: a field; for each picture only the best of each value, its own left out: with
+            several pictures a product, the most similar other products.
+        unique: only one of pictures whose files are identical, its own left out.
+        progress: called now and then while pairs are compared.
+
+    Raises:
+        UsageError: k is below 1.
+        FilterError: the filter can't be read, or names an unknown field, as `distinct` may.
+        MissingExtra: the gallery's metric is scikit-learn's, which is not installed.
+
+    >>> for id, hits in neighbors(gallery, k=3):  # doctest: +SKIP
+    ...     print(id, [hit.id for hit in hits])
+    """
+    if k < 1:
+        raise UsageError(f"k is {k}; expected 1 or more")
+    store = gallery.store
+    distances.check(store.header.metric)
+    fields = (*((distinct,) if distinct else ()), *(("digest",) if unique else ()))
+    check_fields(fields, store)
+    parsed = where_language.parse(where)
+    conditions = where_language.typed(parsed, store.fields()) if parsed else ()
+    return found(store, k, exact=exact, where=conditions, fields=fields, progress=progress)
