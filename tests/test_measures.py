@@ -9,6 +9,8 @@ from sklearn.metrics import average_precision_score, ndcg_score, roc_auc_score
 from lookalike import measures
 from lookalike.errors import UsageError
 from lookalike.measures import (
+    Relevance,
+    Shortlist,
     auroc,
     average_precision_at,
     frequent,
@@ -202,3 +204,42 @@ def test_a_sample_takes_so_many_of_each_label():
 def test_means_by_label():
     """Each label's own mean, in the order they come."""
     assert mean_by_label([1.0, 0.0, 0.5], ["b", "a", "b"]) == {"b": 0.75, "a": 0.0}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_a_shortlist_takes_scores_in_blocks(size):
+    """Scores that come a few pictures at a time give the ranking of all at once, what ties cut off, too."""
+    scores, relevant = RANDOM.integers(0, 3, (6, 17)).astype(float), RANDOM.random((6, 17)) < 0.4
+    best = Shortlist(depth=4)
+    for start in range(0, 17, size):
+        best.add(scores[:, start : start + size], relevant[:, start : start + size])
+    whole, parts = rank(scores, relevant, 4), best.ranking()
+    for name in ("queries", "total", "best"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+    # Which of those that tie are kept differs; every measure is the same.
+    for k in (1, 3, 4):
+        np.testing.assert_allclose(precision_at(parts.relevant, k), precision_at(whole.relevant, k))
+        np.testing.assert_allclose(
+            average_precision_at(parts.relevant, parts.total, k, found=parts.found),
+            average_precision_at(whole.relevant, whole.total, k, found=whole.found),
+        )
+
+
+def test_pictures_with_several_labels_are_relevant_if_they_share_one():
+    """A frozenset is several labels: any in common makes relevant, none makes no query."""
+    labels = [frozenset("ab"), frozenset("b"), "a", frozenset(), None, frozenset("cd")]
+    alike = Relevance(labels)
+    expected = [[1, 1, 1, 0, 0, 0], [1, 1, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0], [0] * 6, [0] * 6]
+    np.testing.assert_array_equal(alike.between(range(5), range(6)), expected)
+    np.testing.assert_array_equal(alike.between([0], [2, 5]), [[1, 0]])
+    assert alike.of(0).tolist() == [0, 1, 2]
+    vectors = np.arange(6.0)[:, None]
+    ranked = join(leave_one_out(vectors, labels, lambda q, v: -np.abs(q - v.T)))
+    np.testing.assert_array_equal(ranked.queries, [0, 1, 2, 5])
+    np.testing.assert_array_equal(ranked.total, [2, 1, 1, 0])
+
+
+def test_a_query_counts_for_each_of_its_labels():
+    """The mean of a label is over all queries that have it among others."""
+    labels = [frozenset("ab"), "a", frozenset("b")]
+    assert mean_by_label([1.0, 0.5, 0.0], labels) == {"a": 0.75, "b": 0.5}

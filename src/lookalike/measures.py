@@ -7,6 +7,8 @@ Equal scores have no order, so every measure of a `Ranking` is its expected valu
 the pictures that tie, exactly (McSherry and Najork, "Computing information retrieval performance
 measures efficiently in the presence of tied scores", 2008). A relevance is then the share of
 relevant pictures among those that tie for the rank.
+
+A label is anything hashable; None is no label, and a frozenset is several labels of one picture.
 """
 
 from __future__ import annotations
@@ -129,10 +131,15 @@ def auroc(relevant: ArrayLike, scores: ArrayLike) -> float:
 
 
 def mean_by_label(values: ArrayLike, labels: Sequence[Hashable]) -> Mapping[Hashable, float]:
-    """The mean of a measure over the queries of each label, in the order labels first appear."""
-    order = {label: number for number, label in enumerate(dict.fromkeys(labels))}
-    numbers = [order[label] for label in labels]
-    sums = np.bincount(numbers, weights=np.asarray(values, float), minlength=len(order))
+    """The mean of a measure over the queries of each label, in the order labels first appear.
+
+    A query with several labels counts for each of them.
+    """
+    pairs = [(label, row) for row, given in enumerate(labels) for label in _several(given)]
+    order = {label: number for number, label in enumerate(dict.fromkeys(label for label, _ in pairs))}
+    numbers = [order[label] for label, _ in pairs]
+    counted = np.asarray(values, float)[[row for _, row in pairs]]
+    sums = np.bincount(numbers, weights=counted, minlength=len(order))
     means = sums / np.bincount(numbers, minlength=len(order))
     return dict(zip(order, means.tolist(), strict=True))
 
@@ -172,24 +179,110 @@ def rank(scores: ArrayLike, relevant: ArrayLike, depth: int, *, queries: ArrayLi
     Raises:
         UsageError: if there is nothing to rank, or a score is not a number.
     """
-    scores, right = np.asarray(scores), np.asarray(relevant, bool)
-    depth = min(depth, scores.shape[1])
-    strange = int(np.isnan(scores).sum())
-    if depth < 1 or strange:
-        raise UsageError(
-            f"a ranking needs at least one rank and one picture, and scores that are numbers; "
-            f"it was asked for {depth} ranks of {scores.shape[1]} scores, {strange} of them NaN."
+    best = Shortlist(depth)
+    best.add(np.asarray(scores), np.asarray(relevant, bool))
+    return best.ranking(queries)
+
+
+class Shortlist:
+    """The best of what some queries have found so far: scores may come a block of pictures at a time.
+
+    In whatever order and blocks they come, the ranking is that of all scores at once.
+
+    Args:
+        depth: how many ranks to keep.
+    """
+
+    def __init__(self, depth: int) -> None:
+        self._depth = depth
+        self._best: Reals = np.zeros((0, 0), np.float32)  # (q, kept), best first
+        self._right = np.zeros((0, 0), bool)
+        # Of those that tie for the last rank some are cut off; which ones is chance, so all are counted.
+        self._cut = self._cut_right = self._total = np.zeros(0, np.intp)  # (q,)
+
+    def add(self, scores: Reals, relevant: NDArray[np.bool_]) -> None:
+        """Take in what every query scored on further pictures.
+
+        Args:
+            scores: shape (q, n), larger is closer.
+            relevant: booleans of shape (q, n).
+
+        Raises:
+            UsageError: if there is nothing to rank, or a score is not a number.
+        """
+        strange = int(np.isnan(scores).sum())
+        if self._depth < 1 or not scores.shape[1] or strange:
+            raise UsageError(
+                f"a ranking needs at least one rank and one picture, and scores that are numbers; "
+                f"it was asked for {self._depth} ranks of {scores.shape[1]} scores, {strange} of them NaN."
+            )
+        if not len(self._total):
+            self._best, self._right = scores[:, :0], relevant[:, :0]
+            self._cut = self._cut_right = self._total = np.zeros(len(scores), np.intp)
+        everything = np.concatenate([self._best, scores], axis=1)  # (q, kept + n)
+        right = np.concatenate([self._right, relevant], axis=1)
+        depth = min(self._depth, everything.shape[1])
+        top = np.argpartition(-everything, depth - 1, axis=1)[:, :depth]
+        top = np.take_along_axis(top, np.argsort(-np.take_along_axis(everything, top, 1), axis=1), 1)
+        best, best_right = np.take_along_axis(everything, top, 1), np.take_along_axis(right, top, 1)
+        ties, kept = everything == best[:, -1:], best == best[:, -1:]
+        # What was cut off before stays in the count as long as nothing better took the last rank.
+        same = self._best[:, -1:] == best[:, -1:] if self._best.shape[1] else ties[:, :1]
+        self._cut = self._cut * same[:, 0] + ties.sum(1) - kept.sum(1)
+        self._cut_right = self._cut_right * same[:, 0] + (ties & right).sum(1) - (kept & best_right).sum(1)
+        self._best, self._right = best, best_right
+        self._total = self._total + relevant.sum(1)
+
+    def ranking(self, queries: ArrayLike | None = None) -> Ranking:
+        """The ranking of everything added.
+
+        Args:
+            queries: the rows to write into it, shape (q,); 0 to q - 1 by default.
+        """
+        last = self._best == self._best[:, -1:]
+        shares, found = _without_order(
+            self._best,
+            self._right,
+            self._cut + last.sum(1),
+            self._cut_right + (last & self._right).sum(1),
         )
-    top = np.argpartition(-scores, depth - 1, axis=1)[:, :depth]
-    top = np.take_along_axis(top, np.argsort(-np.take_along_axis(scores, top, 1), axis=1), 1)
-    best = np.take_along_axis(scores, top, 1)  # (q, depth)
-    # Of those that tie for the last rank some are cut off; which ones is chance, so all of them are counted.
-    last = scores == best[:, -1:]  # (q, n)
-    shares, found = _without_order(
-        best, np.take_along_axis(right, top, 1), last.sum(1), (last & right).sum(1)
-    )
-    rows = np.arange(len(scores)) if queries is None else np.asarray(queries, np.intp)
-    return Ranking(rows, shares, found, right.sum(1), best[:, 0])
+        rows = np.arange(len(self._best)) if queries is None else np.asarray(queries, np.intp)
+        return Ranking(rows, shares, found, self._total, self._best[:, 0])
+
+
+class Relevance:
+    """Which pictures are relevant to which: those that share a label.
+
+    Args:
+        labels: one a picture; see the top of this module.
+    """
+
+    def __init__(self, labels: Sequence[Hashable]) -> None:
+        self._labels = [_several(label) for label in labels]
+        rows: dict[Hashable, list[int]] = {}
+        for row, several in enumerate(self._labels):
+            for label in several:
+                rows.setdefault(label, []).append(row)
+        self._rows = {label: np.array(of, np.intp) for label, of in rows.items()}
+
+    def of(self, row: int) -> NDArray[np.intp]:
+        """The pictures relevant to a picture, itself among them if it has a label, in ascending order."""
+        rows = [self._rows[label] for label in self._labels[row]]
+        if len(rows) == 1:
+            return rows[0]
+        return np.unique(np.concatenate(rows)) if rows else np.zeros(0, np.intp)
+
+    def between(self, queries: ArrayLike, pictures: ArrayLike) -> NDArray[np.bool_]:
+        """Which of some pictures are relevant to each of some queries, shape (q, n); both are rows."""
+        asked, found = np.asarray(queries, np.intp), np.asarray(pictures, np.intp)
+        relevant = np.zeros((len(asked), len(found)), bool)
+        right = np.zeros(len(self._labels), bool)
+        for place, row in enumerate(asked.tolist()):
+            of = self.of(row)
+            right[of] = True
+            relevant[place] = right[found]
+            right[of] = False
+        return relevant
 
 
 def leave_one_out(
@@ -218,21 +311,23 @@ def leave_one_out(
     Raises:
         UsageError: if vectors and labels do not match, or there are less than two pictures.
     """
-    numbers = _numbers(labels)
-    if len(vectors) != len(numbers) or len(numbers) < 2:
+    count = len(labels)
+    if len(vectors) != count or count < 2:
         raise UsageError(
             f"leaving one out needs a label for each of at least two pictures; "
-            f"there are {len(vectors)} vectors and {len(numbers)} labels."
+            f"there are {len(vectors)} vectors and {count} labels."
         )
-    rows = np.flatnonzero(numbers >= 0) if queries is None else np.asarray(queries, np.intp)
-    block = max(1, _BLOCK // len(numbers))
+    alike = Relevance(labels)
+    labelled = [row for row, label in enumerate(labels) if _several(label)]
+    rows = np.asarray(labelled if queries is None else queries, np.intp)
+    block = max(1, _BLOCK // count)
     for start in range(0, len(rows), block):
         asked = rows[start : start + block]
         itself = np.arange(len(asked)), asked
         scores = np.array(similarity(vectors[asked], vectors))  # (q, n)
-        relevant = numbers[asked, None] == numbers
+        relevant = alike.between(asked, np.arange(count))
         scores[itself], relevant[itself] = -np.inf, False
-        yield rank(scores, relevant, min(depth, len(numbers) - 1), queries=asked)
+        yield rank(scores, relevant, min(depth, count - 1), queries=asked)
 
 
 def join(rankings: Iterable[Ranking]) -> Ranking:
@@ -253,6 +348,13 @@ def _share(part: ArrayLike, whole: ArrayLike) -> Reals:
     part, whole = np.asarray(part, float), np.asarray(whole, float)
     share: Reals = np.divide(part, whole, out=np.zeros(np.broadcast(part, whole).shape), where=whole > 0)
     return share
+
+
+def _several(label: Hashable) -> frozenset[Hashable]:
+    """The labels that a picture's label stands for."""
+    if isinstance(label, frozenset):
+        return label
+    return frozenset() if label is None else frozenset([label])
 
 
 def _numbers(labels: Sequence[Hashable]) -> NDArray[np.intp]:

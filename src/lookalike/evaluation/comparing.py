@@ -1,0 +1,276 @@
+"""Compare methods on one folder: make the galleries that are missing, elsewhere, and ask them all."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from lookalike.errors import LookalikeError, UsageError
+from lookalike.evaluation.comparison import Answer, Comparison, MethodResult
+from lookalike.evaluation.folder import Folder
+from lookalike.evaluation.labels import ids_of
+from lookalike.evaluation.quality import check, evaluate
+from lookalike.gallery import Gallery
+from lookalike.results import Progress
+from lookalike.walk import path_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from lookalike.evaluation.folder import MethodLike
+    from lookalike.evaluation.labels import Labels, LabelsLike
+    from lookalike.evaluation.methods import Method
+    from lookalike.results import Report
+    from lookalike.types import Extractor, Precision
+
+    OnProgress: TypeAlias = Callable[[str, Progress], object]
+
+_SAMPLE = 96
+"""Pictures indexed again where the gallery is there already, to see how fast that is."""
+
+_SEARCHES = 40
+_SECONDS_OF_SEARCHES = 2.0
+_HITS = 10
+
+
+def compare(  # noqa: PLR0913  # each is a wish of its own
+    folder: str | os.PathLike[str],
+    models: Sequence[MethodLike] | None = None,
+    *,
+    galleries: Sequence[str] = (),
+    queries: Sequence[str | os.PathLike[str]] = (),
+    labels: LabelsLike | None = None,
+    at_least: int = 2,
+    k: int = 3,
+    precision: Precision | None = None,
+    progress: OnProgress | None = None,
+) -> Comparison:
+    """Compare methods on the pictures of one folder: how good their answers are, and what they cost.
+
+    A finished gallery of the same model and metric that the folder has is only read. Any other is
+    made in a temporary folder, which is removed whatever happens; the folder itself is never
+    written to. One method at a time is held, and a picture is decoded once for each.
+
+    Args:
+        folder: of the pictures.
+        models: extractors, their names, or `MODEL#METRIC` as `Method.parse` reads them. Default the
+            galleries that the folder has; if it has none, the default model and some of its cuts.
+        galleries: names of galleries that the folder has, taken as they are.
+        queries: pictures or ids to show every method's answers to.
+        labels: to measure the answers by; see `evaluate`.
+        at_least: pictures whose label fewer than so many have are not asked with.
+        k: how many hits of each query to keep.
+        precision: of the arithmetic of what is made; default the fastest that the processor has.
+        progress: called with the method and how far it is, for every gallery that is made.
+
+    Returns:
+        The comparison. A method that failed has a row that says why; the others are not lost.
+
+    Raises:
+        UsageError: the folder, the labels or k can't be meant, or there is nothing to compare by.
+        NotFound: a query or a gallery that is not there.
+    """
+    place = Folder.look(folder)
+    methods = place.methods(models, galleries)
+    if not queries and labels is None:
+        raise UsageError("nothing to compare by: tell queries to show answers to, or where the labels are")
+    if k < 1:
+        raise UsageError(f"k is {k}; expected 1 or more")
+    asked = [os.fspath(query) for query in queries]
+    held = place.held(methods)
+    known, only = frozenset.union(*held), frozenset.intersection(*held)
+    # Whatever can be wrong with these is found before the long part.
+    place.check_queries(asked, known)
+    meant = None if labels is None else place.labels(labels, known)
+    if meant is not None:
+        check(meant, at_least)
+    wishes = _Wishes(asked, meant, at_least, k, precision, only)
+    thumbnails: dict[tuple[str, str], bytes | None] = {}
+    results = tuple(_attempt(method, place, wishes, thumbnails, progress) for method in methods)
+    measured = [one for one in results if one.error is None]
+    # A gallery with more than the others was asked about what all of them have.
+    counts = [one.evaluation.pictures if one.evaluation else one.pictures for one in measured]
+    return Comparison(
+        folder=place.path,
+        pictures=min(counts, default=len(only)),
+        labels=None if meant is None else meant.what,
+        queries=tuple(asked),
+        methods=results,
+        notes=_notes(measured, len(known) - len(only)),
+        thumbnails=thumbnails,
+    )
+
+
+def _notes(measured: Sequence[MethodResult], left_out: int) -> tuple[str, ...]:
+    notes = [note for one in measured[:1] if one.evaluation for note in one.evaluation.notes]
+    notes += [
+        f"{one.method} was read from the gallery {one.reused} of the folder"
+        for one in measured
+        if one.reused not in {None, one.method}
+    ]
+    if left_out:
+        notes.append(f"{left_out:,} pictures are not in every gallery, and were not compared")
+    return tuple(notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wishes:
+    """What every method is asked alike; `only` are the pictures that all of them have."""
+
+    queries: list[str]
+    labels: Labels | None
+    at_least: int
+    k: int
+    precision: Precision | None
+    only: frozenset[str]
+
+
+class _Made(NamedTuple):
+    """A gallery to measure, how fast it came about, on how many pictures, and its name if it was there."""
+
+    gallery: Gallery
+    rate: float | None
+    rate_from: int
+    reused: str | None
+
+
+def _attempt(
+    method: Method,
+    place: Folder,
+    wishes: _Wishes,
+    thumbnails: dict[tuple[str, str], bytes | None],
+    progress: OnProgress | None,
+) -> MethodResult:
+    """Measure a method; whatever goes wrong with it is its result."""
+    try:
+        with _gallery(method, place, wishes.precision, progress) as made:
+            return _measure(method, made, wishes, thumbnails)
+    except LookalikeError as error:
+        return MethodResult(str(method), error=str(error))
+    except Exception as error:  # noqa: BLE001  # an extractor of someone else's may raise anything
+        return MethodResult(str(method), error=f"{type(error).__name__}: {error}")
+
+
+@contextmanager
+def _gallery(
+    method: Method, place: Folder, precision: Precision | None, progress: OnProgress | None
+) -> Iterator[_Made]:
+    """The method's gallery, open: one that the folder has, or one that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="lookalike-compare-") as workshop:
+        if method.gallery is not None:
+            with place.open(method.gallery) as gallery:
+                yield _Made(gallery, *_sampled(gallery, None, workshop), method.gallery)
+            return
+        fresh = _fresh(place, workshop, method, precision)
+        extractor = fresh.extractor()
+        name = place.finished(extractor, method.metric or extractor.metric, precision)
+        if name is not None:
+            fresh.close()
+            with place.open(name) as gallery:
+                yield _Made(gallery, *_sampled(gallery, extractor, workshop), name)
+            return
+        with fresh:
+            rate = _fill(fresh, str(method), len(place.found), progress)
+        # Opened anew: only then what was written is where it stays, and its size is that of the gallery.
+        with Gallery.open(place.path, gallery=fresh.address, model=extractor, create=False) as gallery:
+            yield _Made(gallery, *rate, None)
+
+
+def _fresh(place: Folder, workshop: str, method: Method, precision: Precision | None) -> Gallery:
+    return Gallery.open(
+        place.path,
+        gallery=Path(workshop, "gallery"),
+        model=method.model,
+        metric=method.metric,
+        normalize=method.normalize,
+        precision=precision,
+    )
+
+
+def _fill(gallery: Gallery, name: str, files: int, progress: OnProgress | None) -> tuple[float | None, int]:
+    """Add the folder's pictures; how many a second, and how many these were."""
+    told = None if progress is None else partial(progress, name)
+    if told is not None:
+        told(Progress(0, files, 0, 0.0))
+    return _rate(gallery.add(progress=told))
+
+
+def _sampled(gallery: Gallery, extractor: Extractor | None, workshop: str) -> tuple[float | None, int]:
+    """Pictures a second of a gallery's model on some of its files, and how many files these were."""
+    ids = ids_of(gallery)
+    paths = [path_of(id_, gallery.root) for id_ in ids[:: max(1, len(ids) // _SAMPLE)][:_SAMPLE]]
+    there = [path for path in paths if os.path.isfile(path)]  # noqa: PTH113
+    try:
+        model = extractor or gallery.extractor()
+    except LookalikeError:
+        # It can still be searched by what it holds.
+        return None, 0
+    if not there:
+        return None, 0
+    with Gallery.open(gallery.root, gallery=Path(workshop, "sample"), model=model) as sample:
+        return _rate(sample.add(there))
+
+
+def _rate(report: Report) -> tuple[float | None, int]:
+    return (report.added / report.seconds if report.added else None), report.added
+
+
+def _measure(
+    method: Method, made: _Made, wishes: _Wishes, thumbnails: dict[tuple[str, str], bytes | None]
+) -> MethodResult:
+    gallery = made.gallery
+    count = len(gallery)
+    if count < 2:
+        raise UsageError(f"there are {count} pictures that can be read; a comparison needs at least two")
+    evaluation = None
+    if wishes.labels is not None:
+        evaluation = evaluate(gallery, wishes.labels, at_least=wishes.at_least, only=wishes.only)
+    answers = tuple(_answer(gallery, query, wishes.k, thumbnails) for query in wishes.queries)
+    return MethodResult(
+        method=str(method),
+        model=gallery.model,
+        metric=gallery.store.header.metric,
+        pictures=count,
+        dim=gallery.store.header.dim,
+        bytes=gallery.store.bytes() / count,
+        rate=made.rate,
+        rate_from=made.rate_from,
+        milliseconds=_milliseconds(gallery),
+        reused=made.reused,
+        evaluation=evaluation,
+        answers=answers,
+    )
+
+
+def _answer(gallery: Gallery, query: str, k: int, thumbnails: dict[tuple[str, str], bytes | None]) -> Answer:
+    hits = gallery.search(query, k)
+    # Small pictures are fetched now: a gallery that was made for the comparison is gone afterwards.
+    if ("query", query) not in thumbnails:
+        thumbnails["query", query] = hits.query_thumbnail()
+    for hit in hits:
+        if ("hit", hit.id) not in thumbnails:
+            thumbnails["hit", hit.id] = gallery.thumbnail(hit.id)
+    return Answer(query, tuple(hits))
+
+
+def _milliseconds(gallery: Gallery) -> float:
+    """The median of warm searches by stored vectors, none of which is asked for twice."""
+    ids = ids_of(gallery)
+    chosen = ids[:: max(1, len(ids) // _SEARCHES)][:_SEARCHES]
+    gallery.search(f"id:{chosen[0]}", _HITS)
+    times: list[float] = []
+    started = time.perf_counter()
+    for id_ in chosen:
+        before = time.perf_counter()
+        gallery.search(f"id:{id_}", _HITS)
+        times.append(1000 * (time.perf_counter() - before))
+        if time.perf_counter() - started > _SECONDS_OF_SEARCHES:
+            break
+    return statistics.median(times)

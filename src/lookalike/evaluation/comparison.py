@@ -1,0 +1,232 @@
+"""What a comparison of methods found: plain data that prints, plots and turns into JSON and HTML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from lookalike.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from lookalike import pages, plots
+    from lookalike.evaluation.quality import Evaluation
+    from lookalike.plots import Plot
+    from lookalike.results import Hit
+
+QUALITY = ("P@5", "mAP@100", "nDCG@10")
+COST = ("dim", "bytes", "pictures/s", "ms/search")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a method found for one query: the query in words, and its hits, best first."""
+
+    query: str
+    hits: tuple[Hit, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """It as JSON has it."""
+        return {"query": self.query, "hits": [hit.as_dict() for hit in self.hits]}
+
+
+@dataclass(frozen=True, slots=True)
+class MethodResult:
+    """How good one method is and what it costs, or why that can't be said.
+
+    method: as it was typed.
+    model, metric: what it came down to.
+    pictures: how many its gallery holds.
+    dim: numbers in a vector.
+    bytes: of the whole gallery on disk, shared out among its pictures.
+    rate: pictures a second of indexing, decoding included; None if it could not be measured.
+    rate_from: how many pictures that was measured on.
+    milliseconds: of a search by a stored vector, ten hits, the median of warm ones.
+    reused: the gallery of the folder that was read; None if one was made for the comparison.
+    evaluation: the measures, where there are labels.
+    answers: one for each query.
+    error: why the method failed; then nothing else is known of it.
+    """
+
+    method: str
+    model: str = ""
+    metric: str = ""
+    pictures: int = 0
+    dim: int = 0
+    bytes: float = 0.0
+    rate: float | None = None
+    rate_from: int = 0
+    milliseconds: float = 0.0
+    reused: str | None = None
+    evaluation: Evaluation | None = None
+    answers: tuple[Answer, ...] = ()
+    error: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """It as JSON has it."""
+        if self.error is not None:
+            return {"method": self.method, "error": self.error}
+        quality = {} if self.evaluation is None else self.evaluation.as_dict()
+        return {
+            "method": self.method,
+            "model": self.model,
+            "metric": self.metric,
+            "pictures": self.pictures,
+            "dim": self.dim,
+            "bytes": self.bytes,
+            "pictures_per_second": self.rate,
+            "pictures_per_second_from": self.rate_from,
+            "ms_per_search": self.milliseconds,
+            "gallery": self.reused,
+            **{key: quality[key] for key in ("measures", "by_label") if key in quality},
+            "answers": [answer.as_dict() for answer in self.answers],
+        }
+
+    def cells(self, *, labelled: bool) -> list[str]:
+        """Its row of the table: the measures if there are labels, the costs, and the method."""
+        name = self.method if self.error is None else f"{self.method}: {self.error}"
+        if self.error is not None:
+            return ["-"] * (len(QUALITY) * labelled + len(COST)) + [name]
+        quality = [f"{self.evaluation[measure]:.3f}" for measure in QUALITY] if self.evaluation else []
+        rate = "-" if self.rate is None else f"{self.rate:,.0f}"
+        return [*quality, f"{self.dim:,}", f"{self.bytes:,.0f}", rate, f"{self.milliseconds:.2f}", name]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Several methods on the same pictures, in the order they were given.
+
+    folder: of the pictures.
+    pictures: how many were compared.
+    labels: where the labels come from; None if there were none.
+    queries: the queries in words.
+    notes: what the user should know.
+    thumbnails: small pictures of queries (under `("query", query)`) and hits (under `("hit", id)`).
+    """
+
+    folder: str
+    pictures: int
+    labels: str | None
+    queries: tuple[str, ...]
+    methods: tuple[MethodResult, ...]
+    notes: tuple[str, ...] = ()
+    thumbnails: Mapping[tuple[str, str], bytes | None] = field(default_factory=dict, repr=False)
+
+    def __iter__(self) -> Iterator[MethodResult]:
+        """The methods, in the order they were given."""
+        return iter(self.methods)
+
+    def __getitem__(self, method: str) -> MethodResult:
+        """The method of that name, as it was typed."""
+        for one in self.methods:
+            if one.method == method:
+                return one
+        raise KeyError(method)
+
+    @property
+    def failed(self) -> tuple[MethodResult, ...]:
+        """The methods that could not be measured."""
+        return tuple(one for one in self.methods if one.error is not None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The comparison as JSON has it."""
+        return {
+            "folder": self.folder,
+            "pictures": self.pictures,
+            "labels": self.labels,
+            "queries": list(self.queries),
+            "methods": [one.as_dict() for one in self.methods],
+            "notes": list(self.notes),
+        }
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Heads and rows of the table of methods; every column but the last is a number."""
+        labelled = self.labels is not None
+        heads = [*(QUALITY if labelled else ()), *COST, "method"]
+        return heads, [one.cells(labelled=labelled) for one in self.methods]
+
+    def plot(self, what: Literal["answers", "quality"] | None = None) -> Plot:
+        """A figure: for each query a row a method, or the methods by quality and cost.
+
+        Args:
+            what: `answers` or `quality`; default the answers where there were queries.
+
+        Raises:
+            MissingExtra: matplotlib is not installed.
+            UsageError: there were no queries to show answers of, or no labels to tell quality by.
+        """
+        from lookalike import plots
+
+        if what is None:
+            what = "answers" if self.queries else "quality"
+        if what == "answers" and self.queries:
+            return plots.grid(list(self._grid()), title=self._title)
+        if what == "quality" and self.labels is not None:
+            points = [
+                plots.Point(one.method, one.evaluation["mAP@100"], one.milliseconds, one.bytes)
+                for one in self.methods
+                if one.evaluation is not None
+            ]
+            if points:
+                return plots.quality_and_cost(points, quality="mAP@100", cost="ms a search")
+            raise UsageError("no method could be measured, so there is no quality to plot")
+        missing = "queries" if what == "answers" else "labels"
+        raise UsageError(f"the comparison had no {missing}, so there is no plot of {what}")
+
+    def page(self) -> str:
+        """The comparison as one self-contained HTML page: the table's facts, and the answers."""
+        from lookalike import pages
+
+        facts = {"folder": self.folder} | ({} if self.labels is None else {"labels": self.labels})
+        return pages.results_page(list(self._rows()), title=self._title, facts=facts, table=self._table())
+
+    def _repr_html_(self) -> str:
+        """The table, for notebooks."""
+        from lookalike import pages
+
+        return pages.fragment_table(self._table(), self.notes)
+
+    def _table(self) -> pages.Table:
+        """The table with the methods in front."""
+        from lookalike import pages
+
+        heads, rows = self.table()
+        return pages.Table(
+            [heads[-1], *heads[:-1]], [[row[-1], *row[:-1]] for row in rows], range(1, len(heads))
+        )
+
+    @property
+    def _title(self) -> str:
+        return f"{self.pictures:,} pictures, {len(self.methods)} methods"
+
+    def _answers(self) -> Iterator[tuple[MethodResult, Answer]]:
+        """For each query every method's answer to it."""
+        for number in range(len(self.queries)):
+            for one in self.methods:
+                if one.error is None:
+                    yield one, one.answers[number]
+
+    def _grid(self) -> Iterator[plots.Row]:
+        from lookalike import plots
+
+        shown = ""
+        for one, answer in self._answers():
+            query = plots.Tile(answer.query, self.thumbnails.get(("query", answer.query)))
+            hits = [
+                plots.Tile(hit.id, self.thumbnails.get(("hit", hit.id)), f"{hit.score:.3f}")
+                for hit in answer.hits
+            ]
+            yield plots.Row(one.method, query if answer.query != shown else None, hits)
+            shown = answer.query
+
+    def _rows(self) -> Iterator[pages.Row]:
+        from lookalike import pages
+
+        for one, answer in self._answers():
+            query = pages.Card(answer.query, self.thumbnails.get(("query", answer.query)))
+            hits = [
+                pages.Card(hit.id, self.thumbnails.get(("hit", hit.id)), score=hit.score)
+                for hit in answer.hits
+            ]
+            yield pages.Row(query, hits, label=one.method)

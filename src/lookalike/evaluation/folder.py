@@ -1,0 +1,149 @@
+"""A folder of pictures that methods are compared on: its files, and the galleries it has already."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from lookalike import stores
+from lookalike.errors import NotFound, StoreError, UsageError
+from lookalike.evaluation.labels import Pictures, ids_of, read
+from lookalike.evaluation.methods import Method
+from lookalike.gallery import Gallery
+from lookalike.walk import GALLERIES, Found, Walk, ignoring
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lookalike.evaluation.labels import Labels, LabelsLike
+    from lookalike.types import Extractor, Precision
+
+    MethodLike: TypeAlias = str | Extractor | Method
+
+DEFAULT_MODELS = (
+    "efficientnet-lite0",
+    "efficientnet-lite0@features",
+    "efficientnet-lite0@classes",
+    "efficientnet-lite0@block4c+avg",
+)
+"""What is compared in a folder without galleries, where no model is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of pictures: its files by id, and the names of its galleries."""
+
+    path: str
+    found: dict[str, Found] = field(repr=False)
+    galleries: tuple[str, ...]
+
+    @classmethod
+    def look(cls, folder: str | os.PathLike[str]) -> Folder:
+        """Walk it.
+
+        Raises:
+            UsageError: it is none, or holds fewer than two files.
+        """
+        path = os.path.abspath(os.path.expanduser(folder))  # noqa: PTH100, PTH111  # as `Gallery.open` does
+        if not os.path.isdir(path):  # noqa: PTH112
+            what = "is not a folder" if os.path.lexists(path) else "does not exist"
+            raise UsageError(f"{path} {what}; expected a folder of pictures to compare methods on")
+        inside = Path(path, GALLERIES)
+        names = sorted(entry.name for entry in inside.iterdir()) if inside.is_dir() else []
+        galleries = tuple(name for name in names if stores.exists(inside / name))
+        walk = Walk(path, "", ignored=ignoring(Path(path), ()))
+        files = {found.id: found for found in walk if not found.fault}
+        if len(files) < 2 and not galleries:
+            raise UsageError(f"{path} holds {len(files)} pictures; a comparison needs at least two")
+        return cls(path, files, galleries)
+
+    def methods(self, models: Sequence[MethodLike] | None, galleries: Sequence[str]) -> list[Method]:
+        """What is to be compared, each once.
+
+        Raises:
+            UsageError: a method that can't be read.
+            NotFound: the folder has no gallery of one of these names.
+        """
+        unknown = [name for name in galleries if name not in self.galleries]
+        if unknown:
+            has = f"it has {', '.join(self.galleries)}" if self.galleries else "it has none"
+            raise NotFound(f"{self.path} has no gallery {unknown[0]!r}: {has}")
+        chosen: list[Method] = [as_method(model) for model in models or ()]
+        if models is None and not galleries:
+            if not self.galleries:
+                chosen = [Method(name) for name in DEFAULT_MODELS]
+            galleries = self.galleries
+        every = [*(Method(gallery=name) for name in galleries), *chosen]
+        if not every:
+            raise UsageError("no method to compare; expected at least one model or gallery")
+        return list({str(method): method for method in every}.values())
+
+    def held(self, methods: Sequence[Method]) -> list[frozenset[str]]:
+        """The ids of each gallery among the methods, and those of the files if others are to be made.
+
+        A gallery that can't be read holds nobody else up: it fails when its turn comes.
+        """
+        names = [method.gallery for method in methods if method.gallery is not None]
+        ids = [frozenset(self.found)] if len(names) < len(methods) else []
+        for name in names:
+            with suppress(StoreError), self.open(name) as gallery:
+                ids.append(frozenset(ids_of(gallery)))
+        return ids or [frozenset(self.found)]
+
+    def check_queries(self, queries: Sequence[str], known: frozenset[str]) -> None:
+        """Before the long part: whether every query is there.
+
+        Raises:
+            NotFound: one is no address, no file and none of the ids known.
+        """
+        for query in queries:
+            address = query.lower().startswith(("http://", "https://"))
+            there = address or os.path.isfile(os.path.expanduser(query))  # noqa: PTH111, PTH113
+            if not there and query.removeprefix("id:") not in known:
+                raise NotFound(f"no file, and no picture in {self.path}, is called {query!r}")
+
+    def labels(self, labels: LabelsLike, known: frozenset[str]) -> Labels:
+        """The labels of the pictures known, those in metadata from the first gallery that has them.
+
+        Raises:
+            UsageError: they can't be read, or not one picture has a label by them.
+        """
+        ids = sorted(known)
+        for name in self.galleries:
+            with suppress(StoreError), self.open(name) as gallery:
+                if labels in gallery.store.fields():
+                    return read(labels, Pictures(self.path, ids, gallery))
+        return read(labels, Pictures(self.path, ids))
+
+    def open(self, name: str) -> Gallery:
+        """One of its galleries."""
+        return Gallery.open(self.path, name=name, create=False)
+
+    def finished(self, extractor: Extractor, metric: str, precision: Precision | None) -> str | None:
+        """The name of a gallery of the very same method that knows every file as it is now."""
+        for name in self.galleries:
+            # A gallery that can't be read is no reason not to make one.
+            with suppress(StoreError), self.open(name) as gallery:
+                header = gallery.store.header
+                same = (header.digest, header.metric) == (extractor.digest, metric)
+                if same and precision in {None, header.precision} and self._knows_all(gallery):
+                    return name
+        return None
+
+    def _knows_all(self, gallery: Gallery) -> bool:
+        states = {
+            state.id: (state.size, state.mtime_ns)
+            for state in gallery.store.states()
+            if state.status != "removed"
+        }
+        return all(states.get(id_) == (file.size, file.mtime_ns) for id_, file in self.found.items())
+
+
+def as_method(given: MethodLike) -> Method:
+    """A method in any of the forms a user may give it."""
+    if isinstance(given, Method):
+        return given
+    return Method.parse(given) if isinstance(given, str) else Method(given)
