@@ -79,7 +79,7 @@ def test_debug_shows_the_traceback(failing, capsys, monkeypatch):
         ["search"],
         ["search", "a.jpg", "-k", "0"],
         ["find"],
-        ["index", ".", "--metric", "manhattan"],
+        ["index", ".", "--metric", "cosinus"],
         ["index", "no/such/folder"],
         ["remove"],
         ["remove", "--list", "a.jpg"],

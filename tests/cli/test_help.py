@@ -16,7 +16,10 @@ from lookalike.cli import commands
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HEAVY = ("faiss", "httpx", "numpy", "openvino", "PIL", "rich", "sqlite3")
-COMMANDS = ("index", "search", "find", "describe", "info", "remove", "reindex", "export", "models", "check")
+COMMANDS = (
+    *("index", "fetch", "search", "find", "describe", "neighbors", "evaluate", "compare"),
+    *("info", "remove", "reindex", "export", "import", "models", "check"),
+)
 
 
 def test_the_commands_are_these():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lookalike import __version__
-from lookalike.cli import ask, fill, look
+from lookalike.cli import ask, fetching, fill, look, measure, neighbors
 from lookalike.cli.output import one_line
 from lookalike.errors import LookalikeError, UsageError
 
@@ -61,13 +61,18 @@ def commands(context: click.Context) -> None:
 
 for _command in (
     fill.index,
+    fetching.fetch,
     ask.search,
     ask.find,
     ask.describe,
+    neighbors.neighbors,
+    measure.evaluate,
+    measure.compare,
     look.info,
     fill.remove,
     fill.reindex,
     look.export,
+    fill.import_,
     look.models,
     look.check,
 ):

@@ -26,12 +26,20 @@ STANDARD_INPUT = "-"
       lookalike search beach.jpg -k 5
       lookalike search id:2024/beach.jpg --where folder=2024 --where 'width>=1000'
       lookalike search shoe.jpg --distinct product --html result.html
+      lookalike search shoe.jpg --plot result.png
+      lookalike search id:shoe-17 --rerank category
       lookalike search https://example.org/beach.jpg --json
       lookalike search - < beach.jpg
     """,
 )
 @click.argument("query")
 @click.option("--exact", is_flag=True, help="Compare with every vector, without the fast index.")
+@click.option("--include-self", is_flag=True, help="Leave a picture of the gallery in its own answer.")
+@click.option(
+    "--rerank",
+    metavar="FIELD[=TEXT]",
+    help="Order the nearest 20 by how alike this text of their metadata is to the query's, or to TEXT.",
+)
 @answer_options
 @gallery_options
 def search(  # noqa: PLR0913  # an argument an option
@@ -43,19 +51,30 @@ def search(  # noqa: PLR0913  # an argument an option
     distinct: str | None,
     unique: bool,
     exact: bool,
+    include_self: bool,
+    rerank: str | None,
     html: Path | None,
+    plot: Path | None,
     as_json: bool,
 ) -> None:
     """Find the pictures that look like QUERY.
 
-    QUERY is a file, a URL, id:ID for a picture of the gallery, or - for standard input. A picture
-    that is in the gallery is left out of its own answer.
+    QUERY is a file, a URL, id:ID for a picture of the gallery, a vector in a file .npy, or - for
+    standard input. A picture that is in the gallery is left out of its own answer.
     """
     with place.existing() as gallery:
         hits = gallery.search(
-            _read(query), k, where=where or None, distinct=distinct, unique=unique, exact=exact
+            _read(query),
+            k,
+            where=where or None,
+            distinct=distinct,
+            unique=unique,
+            exact=exact,
+            include_self=include_self,
+            rerank=rerank,
         )
-        _show(hits, html, as_json=as_json, empty="no picture to show; `lookalike info` says what is there")
+        nothing = "no picture to show; `lookalike info` says what is there"
+        _show(hits, html, plot, as_json=as_json, empty=nothing)
 
 
 @click.command(
@@ -87,6 +106,7 @@ def find(  # noqa: PLR0913  # an argument an option
     unique: bool,
     only: Literal["classes", "text"] | None,
     html: Path | None,
+    plot: Path | None,
     as_json: bool,
 ) -> None:
     """Find the pictures that show what WORDS name, or that have them in name, folder or metadata.
@@ -98,7 +118,7 @@ def find(  # noqa: PLR0913  # an argument an option
         hits = gallery.find(
             _phrases(words), k, where=where or None, distinct=distinct, unique=unique, only=only
         )
-        _show(hits, html, as_json=as_json, empty="nothing found")
+        _show(hits, html, plot, as_json=as_json, empty="nothing found")
 
 
 @click.command(
@@ -147,7 +167,10 @@ def _phrases(words: tuple[str, ...]) -> str:
     return " ".join(f'"{word}"' if " " in word and '"' not in word else word for word in words)
 
 
-def _show(hits: Hits, html: Path | None, *, as_json: bool, empty: str) -> None:
+def _show(hits: Hits, html: Path | None, plot: Path | None, *, as_json: bool, empty: str) -> None:
+    if plot is not None:
+        hits.plot().save(plot)
+        note(f"written to {plot}")
     if html is not None:
         html.write_text(hits.page(), encoding="utf-8", errors="backslashreplace")
         note(f"written to {html}")

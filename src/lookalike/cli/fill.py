@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from lookalike.cli.options import Place, gallery_options, json_option, model_options, quiet_option
+from lookalike.cli.options import ModelWish, Place, gallery_options, json_option, model_options, quiet_option
 from lookalike.cli.output import Bar, escape, notes, print_answer, print_json, print_report
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lookalike.gallery import Gallery
     from lookalike.results import Report
-    from lookalike.types import Metric, Precision, Value
+    from lookalike.types import Value
 
 
 @click.command(
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
       lookalike index ~/Pictures
       lookalike index ~/Pictures /mnt/camera --gallery ~/galleries/all
       lookalike index products --metadata products.csv --exclude '*.gif'
+      lookalike index products --name vgg --model keras:VGG16@fc1
+      lookalike index products --model keras:VGG16@predictions --metric inner
       lookalike index                 every folder of the gallery found here
 
     A file .lookalikeignore at the top of a folder excludes by the same patterns as .gitignore.
     """,
 )
 @click.argument("pictures", nargs=-1, metavar="[FOLDER|FILE]...")
-@click.option("--model", metavar="NAME", help="The model of a new gallery; `lookalike models` lists them.")
 @model_options
 @click.option(
     "--metadata",
@@ -59,9 +60,7 @@ def index(  # noqa: PLR0913  # an argument an option
     *,
     pictures: tuple[str, ...],
     place: Place,
-    model: str | None,
-    metric: Metric | None,
-    precision: Precision | None,
+    model: ModelWish,
     metadata: Path | None,
     exclude: tuple[str, ...],
     hidden: bool,
@@ -79,7 +78,7 @@ def index(  # noqa: PLR0913  # an argument an option
     through again.
     """
     fields = _read_table(metadata)
-    opened = _open(pictures, place, model=model, metric=metric, precision=precision)
+    opened = _open(pictures, place, model)
     with opened as gallery, Bar("indexing", quiet=quiet) as bar:
         report = gallery.add(
             list(pictures) or None,
@@ -140,7 +139,6 @@ def remove(*, ids: tuple[str, ...], place: Place, restore: bool, listed: bool, a
       lookalike reindex --model efficientnet-lite0@features --metric euclidean
     """,
 )
-@click.option("--model", required=True, metavar="NAME", help="The model; `lookalike models` lists them.")
 @model_options
 @click.option("--prune", is_flag=True, help="Drop pictures that can't be read now.")
 @quiet_option
@@ -149,9 +147,7 @@ def remove(*, ids: tuple[str, ...], place: Place, restore: bool, listed: bool, a
 def reindex(
     *,
     place: Place,
-    model: str,
-    metric: Metric | None,
-    precision: Precision | None,
+    model: ModelWish,
     prune: bool,
     quiet: bool,
     as_json: bool,
@@ -161,21 +157,60 @@ def reindex(
     The new gallery is built beside the old one and takes its place when it is whole; until then
     the old one is searched as before. Stopped and started again it goes on.
     """
+    if model.name is None:
+        raise click.UsageError("tell the model by --model")
     with place.existing() as gallery, Bar("reindexing", quiet=quiet) as bar:
-        report = gallery.reindex(
-            model, metric=metric, precision=precision, prune=prune, progress=bar.callback
-        )
+        report = gallery.reindex(model.name, **model.as_options(), prune=prune, progress=bar.callback)
     _show(report, quiet=quiet, as_json=as_json)
 
 
-def _open(
-    pictures: tuple[str, ...],
-    place: Place,
-    *,
-    model: str | None,
-    metric: Metric | None,
-    precision: Precision | None,
-) -> Gallery:
+@click.command(
+    "import",
+    short_help="Make a gallery of vectors of one's own.",
+    epilog="""
+    \b
+    Examples:
+      lookalike import vectors.npz --metric euclidean
+      lookalike import vectors.parquet --root ~/Pictures --name mine
+      lookalike search id:17 --gallery .
+      lookalike search query.npy
+    """,
+)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--metric", metavar="NAME", help="How vectors are compared; cosine unless told otherwise.")
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="FOLDER",
+    help="The folder that holds the gallery, and below which ids may be pictures; by default the file's.",
+)
+@quiet_option
+@json_option
+@gallery_options
+def import_(
+    *, file: Path, place: Place, metric: str | None, root: str | None, quiet: bool, as_json: bool
+) -> None:
+    """Make a gallery of the ids and vectors in FILE, or add them to it.
+
+    FILE is as `lookalike export` writes it: .npz with the arrays ids and vectors, .csv or .parquet.
+    A query is then id:ID, or a vector in a file .npy.
+    """
+    from lookalike.gallery import Gallery
+
+    folder = file.parent if root is None else root
+    opened = Gallery.open(folder, name=place.name, gallery=_told(place), metric=metric)
+    with opened as gallery, Bar("importing", quiet=quiet) as bar:
+        report = gallery.add_vectors(file, progress=bar.callback)
+    _show(report, quiet=quiet, as_json=as_json)
+
+
+def _told(place: Place) -> str | None:
+    """The gallery told by --gallery; what LOOKALIKE_GALLERY says is usually searched is not meant."""
+    source = click.get_current_context().get_parameter_source("gallery")
+    return None if source is ParameterSource.ENVIRONMENT else place.gallery
+
+
+def _open(pictures: tuple[str, ...], place: Place, model: ModelWish) -> Gallery:
     """The gallery of the first folder told; the existing one if none is."""
     from lookalike.gallery import Gallery
 
@@ -183,16 +218,13 @@ def _open(
         # A folder that is not there may be an unplugged disk, which the library tells from a mistake.
         return not Path(picture).is_file() and "://" not in picture
 
-    source = click.get_current_context().get_parameter_source("gallery")
-    # A folder that was named has its own gallery, whatever is usually searched.
-    unasked = bool(pictures) and source is ParameterSource.ENVIRONMENT
     return Gallery.open(
         next(filter(may_be_folder, pictures), None),
         name=place.name,
-        gallery=None if unasked else place.gallery,
-        model=model,
-        metric=metric,
-        precision=precision,
+        # A folder that was named has its own gallery, whatever is usually searched.
+        gallery=_told(place) if pictures else place.gallery,
+        model=model.name,
+        **model.as_options(),
         create=bool(pictures),
     )
 

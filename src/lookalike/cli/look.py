@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lookalike.cli.options import Place, gallery_options, json_option
 from lookalike.cli.output import escape, print_answer, print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lookalike.extractors.listing import Layer
 
 
 @click.command(
@@ -51,22 +56,50 @@ def export(*, file: Path, place: Place, as_json: bool) -> None:
 
 
 @click.command(
-    short_help="List the models.",
+    short_help="List the models, or the layers of one.",
+    epilog="""
+    \b
+    Examples:
+      lookalike models
+      lookalike models keras:InceptionV3
+      lookalike models my-net.onnx --json
+    """,
 )
+@click.argument("name", required=False)
 @json_option
-def models(*, as_json: bool) -> None:
-    """List the models that `index` and `reindex` take.
+def models(*, name: str | None, as_json: bool) -> None:
+    """List the models that `index` and `reindex` take, or the layers of the one called NAME.
 
-    Behind a name, @features means the plain numbers before the classes, @classes the class scores
-    themselves, and @LAYER any other layer.
+    Behind a model's name, @features means the plain numbers before the classes, @classes the class
+    scores themselves, and @LAYER any layer, by its name or its number (-1 is the last).
     """
-    from lookalike.extractors import models as known_models
+    from lookalike import extractors
 
-    known = known_models()
+    if name is not None:
+        _print_layers(name, extractors.layers(name), as_json=as_json)
+        return
+    known = extractors.models()
     if as_json:
         print_json({"models": [{"name": name, "description": text} for name, text in known.items()]})
     else:
         print_table(("name", "what it is"), known.items())
+        click.echo("FILE.onnx|.xml|.keras|.h5: a model of your own")
+
+
+def _print_layers(name: str, layers: Sequence[Layer], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"model": name, "layers": [layer._asdict() for layer in layers]})
+        return
+    heads = ("number", "parameters", "name", "type", "shape")
+    rows = [
+        (str(layer.number), f"{layer.parameters:,}", layer.name, layer.type, _shape(layer.shape))
+        for layer in layers
+    ]
+    print_table(heads, rows, numbers=2)
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " × ".join("?" if size < 0 else f"{size:,}" for size in shape) or "1"
 
 
 @click.command(

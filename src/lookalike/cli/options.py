@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lookalike.gallery import Gallery
+    from lookalike.types import Precision
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
@@ -53,6 +54,20 @@ class Place:
             return Gallery.open(".", name=self.name)
 
 
+@dataclass(frozen=True, slots=True)
+class ModelWish:
+    """The model the user asks for, and how its vectors are compared; None for what is usual."""
+
+    name: str | None
+    metric: str | None = None
+    normalize: bool | None = None
+    precision: Precision | None = None
+
+    def as_options(self) -> dict[str, Any]:
+        """As `Gallery.open` and `Gallery.reindex` take them, but for the name."""
+        return {"metric": self.metric, "normalize": self.normalize, "precision": self.precision}
+
+
 def gallery_options(command: Command) -> Command:
     """--gallery and --name, given to the command as `place`."""
 
@@ -78,24 +93,75 @@ def gallery_options(command: Command) -> Command:
 
 
 def model_options(command: Command) -> Command:
-    """--metric and --precision."""
-    metric = click.option(
-        "--metric",
-        type=click.Choice(["cosine", "euclidean", "inner"]),
-        help="How vectors are compared; by default as the model recommends.",
-    )
-    precision = click.option(
-        "--precision",
-        type=click.Choice(["f32", "bf16"]),
-        help="The arithmetic of the network; by default bf16 where the processor has it.",
-    )
-    return metric(precision(command))
+    """--model, --weights, --top-classes, --metric, --normalize and --precision, given as `model`."""
+
+    @wraps(command)
+    def with_model(
+        *args: Any, model: str | None, weights: str | None, top_classes: int | None, **options: Any
+    ) -> Any:
+        changes = {"weights": weights, "top-classes": None if top_classes is None else str(top_classes)}
+        wish = ModelWish(
+            _with_options(model, {key: value for key, value in changes.items() if value is not None}),
+            **{key: options.pop(key) for key in ("metric", "normalize", "precision")},
+        )
+        return command(*args, model=wish, **options)
+
+    for option in (
+        click.option(
+            "--precision",
+            type=click.Choice(["f32", "bf16"]),
+            help="The arithmetic of the network; by default bf16 where the processor has it.",
+        ),
+        click.option(
+            "--normalize/--no-normalize",
+            default=None,
+            help="Whether vectors have unit length; those of a layer usually have, but for inner.",
+        ),
+        click.option(
+            "--metric",
+            metavar="NAME",
+            help="How vectors are compared: cosine, euclidean, inner, or any metric of scikit-learn, which "
+            "is exact and slow; by default as the model recommends.",
+        ),
+        click.option(
+            "--top-classes",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Of a vector of class scores keep the N largest, of pictures and queries alike.",
+        ),
+        click.option(
+            "--weights",
+            metavar="imagenet|none|FILE",
+            help="The weights of a Keras network; imagenet unless told otherwise.",
+        ),
+        click.option("--model", metavar="NAME", help="The model; `lookalike models` lists them."),
+    ):
+        with_model = option(with_model)
+    return cast("Command", with_model)
+
+
+def _with_options(model: str | None, changes: dict[str, str]) -> str | None:
+    """A model's name with these options, too."""
+    from lookalike.extractors import Name
+
+    if not changes:
+        return model
+    if model is None:
+        raise click.UsageError(f"--{next(iter(changes))} needs --model")
+    name = Name.parse(model)
+    return str(replace(name, options=tuple(sorted({**dict(name.options), **changes}.items()))))
 
 
 def answer_options(command: Command) -> Command:
-    """-k, --where, --distinct, --unique, --html and --json."""
+    """-k, --where, --distinct, --unique, --html, --plot and --json."""
     for option in (
         json_option,
+        click.option(
+            "--plot",
+            type=click.Path(dir_okay=False, path_type=Path),
+            metavar="FILE",
+            help="Draw the answer as one picture, too: .png, .svg or .pdf; needs the extra `plot`.",
+        ),
         click.option(
             "--html",
             type=click.Path(dir_okay=False, path_type=Path),
