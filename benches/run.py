@@ -17,7 +17,19 @@ def main() -> None:
     """Run each in a process of its own, so that none warms up the other."""
     (HERE / "latest.md").unlink(missing_ok=True)
     keras = ["--keras"] if find_spec("keras") else []
-    for command in (["retrieval.py"], ["indexing.py", *keras], ["unchanged.py"], ["search.py"]):
+    commands = [
+        ["retrieval.py"],
+        ["indexing.py", *keras],
+        ["unchanged.py"],
+        ["search.py"],
+        ["compare.py"],
+        ["neighbors.py"],
+        ["neighbors.py", "--wide"],
+        ["fetch.py"],
+        ["methods.py"],  # twenty minutes
+        *([["keras_networks.py"]] if keras else []),
+    ]
+    for command in commands:
         print(f"\n{' '.join(command)}", flush=True)
         subprocess.run([sys.executable, HERE / command[0], *command[1:]], check=True)
 
