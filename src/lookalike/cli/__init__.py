@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -80,8 +81,16 @@ for _command in (
 
 
 def main() -> None:
-    """Run the command line of this process, and end it with the exit code."""
-    sys.exit(run(sys.argv[1:]))
+    """Run the command line of this process, and end it with the exit code.
+
+    By then everything is written and closed, and to take the interpreter apart, with the libraries
+    in it, would last longer than many a search.
+    """
+    code = run(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            _call(stream, "flush")
+    os._exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:

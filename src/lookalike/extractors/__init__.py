@@ -10,7 +10,6 @@ whose docstring's first line says what it is.
 from __future__ import annotations
 
 import os
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from lookalike import registry
@@ -130,6 +129,11 @@ def _loader(name: Name) -> Loader:
         from lookalike.extractors import files
 
         return files.load
+    if name.scheme == DEFAULT:
+        # Not by its entry point: importlib.metadata costs a twentieth of a whole search.
+        from lookalike.extractors import efficientnet
+
+        return efficientnet.load
     known = registry.names("lookalike.extractors")
     if name.scheme not in known:
         raise UnknownModel(_unknown(name, known))
@@ -137,6 +141,8 @@ def _loader(name: Name) -> Loader:
 
 
 def _unknown(name: Name, known: list[str]) -> str:
+    from difflib import get_close_matches
+
     near = get_close_matches(name.model, known, n=3, cutoff=0.4) or known
     return (
         f"there is no model {name.model!r}; did you mean {' or '.join(near) or 'none (none is installed)'}? "

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from functools import partial
-from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +68,7 @@ def recommended() -> tuple[Step, ...]:
 
     from lookalike.steps import Centre, Normalise, Power
 
-    place = resources.files("lookalike.extractors") / _MEAN
+    place = Path(__file__).with_name(_MEAN)
     try:
         with place.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             mean = arrays["mean"]
@@ -84,6 +83,8 @@ def read_weights() -> dict[str, Floats]:
     Raises:
         WeightsMissing: the package is not installed, or its file is not the one expected.
     """
+    from importlib import metadata  # slow, and needed only once, when the network is converted
+
     from lookalike.extractors import weights
 
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lookalike.errors import ModelError, UnknownLayer
@@ -126,6 +125,8 @@ def _unknown(card: Card, wanted: str) -> str:
     count = len(card.layers)
     shown = card.layers
     if count > _SHOWN:
+        from difflib import get_close_matches
+
         shown = (*(get_close_matches(wanted, card.layers, n=5) or card.layers[:_SHOWN]), "…")
     return (
         f"{card.name} has no layer {wanted!r}; it has {', '.join(shown)}, or their numbers from 0 to "
