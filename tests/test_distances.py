@@ -10,6 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from lookalike import distances
 from lookalike.errors import UsageError
+from lookalike.indexes import exact
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner"])
@@ -67,6 +68,32 @@ def test_best_against_sorting():
     order = sorted(range(40), key=lambda i: (-values[i], keys[i]))
     for k in (0, 1, 7, 39, 40, 100):
         assert distances.best(values, keys, k).tolist() == order[:k]
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner", "l2", "manhattan", "hamming"])
+@pytest.mark.parametrize("kind", ["pixels", "nearly equal", "huge", "tiny"])
+def test_the_exact_search_is_exact_for_any_numbers(metric, kind):
+    """The distances of the best agree with float64 arithmetic on every row, however hard the numbers are."""
+    rng = np.random.default_rng(6)
+    rows = {
+        "pixels": lambda: rng.integers(0, 256, (60, 20_000)),
+        "nearly equal": lambda: rng.normal(size=512) * 10 + rng.normal(size=(900, 512)) * 1e-3,
+        "huge": lambda: rng.normal(size=(300, 64)) * 1e17,
+        "tiny": lambda: rng.normal(size=(300, 64)) * 1e-25,
+    }[kind]().astype(np.float32)
+    a, b = rows[7].astype(np.float64), rows.astype(np.float64)
+    true = {
+        "cosine": lambda: 1 - b @ a / np.linalg.norm(a) / np.linalg.norm(b, axis=1),
+        "inner": lambda: -(b @ a),
+        "manhattan": lambda: np.abs(b - a).sum(axis=1),
+        "hamming": lambda: (b != a).mean(axis=1),
+    }.get(metric, lambda: np.linalg.norm(b - a, axis=1))()
+    middle = len(rows) // 2
+    keys = np.arange(len(rows))
+    blocks = [(keys[:middle], rows[:middle]), (keys[middle:], rows[middle:])]
+    scores = exact.search(rows[7:8], blocks, 9, metric)[0].scores.astype(np.float64)
+    found = 1 - scores if metric == "cosine" else -scores
+    assert found == pytest.approx(np.sort(true)[:9], rel=1e-6, abs=1e-6 if metric == "cosine" else 1e-40)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import ipaddress
 import socket
 import subprocess
 import sys
@@ -77,6 +78,31 @@ class Handler(BaseHTTPRequestHandler):
     def packed(self) -> None:
         """50 MB in a few kB."""
         self.answer(body=gzip.compress(bytes(50_000_000)), Content_Encoding="gzip")
+
+    def twice(self) -> None:
+        """Packed twice: so could be gigabytes, in as few bytes."""
+        inner = gzip.compress(bytes(5_000_000))
+        self.answer(body=gzip.compress(inner), Content_Encoding="gzip, gzip")
+
+    def foreign(self) -> None:
+        """Packed as nobody asked for."""
+        self.answer(body=PICTURE, Content_Encoding="br")
+
+    def unpacked(self) -> None:
+        """Said to be packed, and not."""
+        self.answer(body=PICTURE, Content_Encoding="gzip")
+
+    def cutoff(self) -> None:
+        """Packed, and without its end."""
+        self.answer(body=gzip.compress(PICTURE)[:-20], Content_Encoding="gzip")
+
+    def zipped(self) -> None:
+        """A picture that was packed although nobody asked for it."""
+        self.answer(body=gzip.compress(PICTURE), Content_Encoding="gzip", Content_Type="image/png")
+
+    def error(self) -> None:
+        """An error page that is large inside."""
+        self.answer(500, gzip.compress(bytes(40_000_000)), Content_Encoding="gzip")
 
     def huge(self) -> None:
         """Without end."""
@@ -320,3 +346,30 @@ def test_cookies_are_not_kept(server: str) -> None:
         _get(downloader, f"{server}/kept/cookie")
         _get(downloader, f"{server}/kept/picture")
     assert Handler.cookies[-1] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/twice", "packed as 'gzip, gzip', which was not asked for"),
+        ("/foreign", "packed as 'br', which was not asked for"),
+        ("/unpacked", "is called gzip, and is not"),
+        ("/cutoff", "the answer broke off"),
+        ("/error", "answered 500"),
+    ],
+)
+def test_packed_answers_are_bounded(server: str, path: str, words: str) -> None:
+    """Only one layer of what everybody can unpack is unpacked, a little at a time."""
+    with pytest.raises(DownloadError, match=words):
+        download(server + path, max_bytes=1_000_000)
+
+
+def test_a_packed_picture_is_unpacked(server: str) -> None:
+    """A server that packs in spite of the request is understood."""
+    assert download(server + "/zipped").content == PICTURE
+
+
+def test_addresses_of_a_site_are_not_public() -> None:
+    """IPv4 in the old clothes of IPv6, and the addresses within a site, are no way in."""
+    for address in ("::127.0.0.1", "::ffff:0:127.0.0.1", "fec0::1", "64:ff9b:1::a00:1"):
+        assert not is_public(ipaddress.ip_address(address))

@@ -12,7 +12,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from lookalike.pages import Card, Row, Table, fragment, results_page
+from lookalike.pages import Card, Row, Table, fragment, numbers, results_page
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(1)> & ' \n \udce9 \u202e.png"
 VOID = {"meta", "img", "wbr", "br", "link"}
@@ -223,3 +223,12 @@ def test_a_fragment_stands_in_any_page():
     assert not any(word in html for word in ("<style", "class=", "<script"))
     assert all(word in html for word in ("&lt;b&gt;.jpg", "0.500", "no preview", "look"))
     assert html.count("data:image/jpeg;base64,") == 1
+
+
+def test_numbers_that_are_all_tiny_have_more_decimals():
+    """Scores that are compared stay apart, in one length; a minus nought is a plain one."""
+    assert numbers([0.93, 0.0012, -0.0]) == ["0.930", "0.001", "0.000"]
+    assert numbers([0.00108, 0.00107]) == ["0.00108", "0.00107"]
+    assert numbers([-12345.6, 1.0, float("nan")]) == ["-12,346", "1.000", "nan"]
+    assert numbers([]) == []
+    assert "0.00108" in results_page([Row(Card("q"), [Card("a", score=0.00108)])])

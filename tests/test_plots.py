@@ -186,7 +186,7 @@ def test_the_ending_decides_and_others_are_refused(tmp_path):
     for name in ("x.jpg", "x", "x.png.txt", ".png"):
         with pytest.raises(UsageError, match=r"\.png, \.svg, \.pdf"):
             plot.save(tmp_path / name)
-    with pytest.raises(UsageError, match="No such file or directory"):
+    with pytest.raises(UsageError, match="there is no folder"):
         plot.save(tmp_path / "nowhere" / "x.png")
 
 

@@ -1,11 +1,14 @@
 """Tables in and out."""
 
+import gzip
+
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from lookalike.errors import UsageError
-from lookalike.tables import read_metadata, write_vectors
+from lookalike.tables import open_table, read_metadata, write_vectors
 from lookalike.types import Batch, Record
 
 
@@ -118,3 +121,41 @@ def test_places_that_can_not_be_written(tmp_path, name, says):
     """An unknown ending and a missing folder are told apart."""
     with pytest.raises(UsageError, match=says):
         write_vectors(tmp_path / name, [], 3)
+
+
+def _broken_gzip():
+    content = bytearray(gzip.compress(b"a,b\n" + bytes(range(97, 120)) * 9_000))
+    content[40:60] = b"\xff" * 20
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("deep.json", b"[" * 200_000),
+        ("deep.jsonl", b"[" * 200_000),
+        ("broken.csv.gz", _broken_gzip()),
+        ("broken.json.gz", _broken_gzip()),
+        ("broken.jsonl.gz", _broken_gzip()),
+        ("quote.csv", b'a,b\n"x"y,2\n'),
+        ("broken.parquet", b"PAR1" + b"x" * 100 + b"PAR1"),
+    ],
+)
+def test_a_damaged_table_is_one_error(tmp_path, name, content):
+    """Whatever is wrong with a table, the error says that it can't be read as one."""
+    file = tmp_path / name
+    file.write_bytes(content)
+    with pytest.raises(UsageError, match="can't be read as a table"):
+        list(open_table(file).rows(("a",)))
+
+
+def test_odd_parquet(tmp_path):
+    """Two columns of one name, and text that is none, are told."""
+    file = tmp_path / "t.parquet"
+    pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), file)
+    with pytest.raises(UsageError, match="one name"):
+        open_table(file)
+    text = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"], pa.binary()).buffers())
+    pq.write_table(pa.table({"a": text}), file)
+    with pytest.raises(UsageError, match="not UTF-8"):
+        list(open_table(file).rows(("a",)))

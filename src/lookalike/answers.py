@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
 from lookalike import images, vocabulary
@@ -93,7 +93,8 @@ class Answering:
             chosen = selection.choose(ranking(row), self.store)
             if rerank is not None:
                 chosen = rerank.order(chosen, own.get(query.id or ""), query.label)[: wish.k]
-            answers.append(self._answer(query, chosen, header, header.metric))
+            shown = _with_thumbnail(query, own.get(query.id or ""))
+            answers.append(self._answer(shown, chosen, header, header.metric))
         return answers
 
     def find(self, words: str, k: int, where: Where, distinct: tuple[str, ...], *, only: str | None) -> Hits:
@@ -145,14 +146,6 @@ class Answering:
             return None if record is None else record.thumbnail
         return self._thumbnail_of_file(path_of(id_, self.root))
 
-    def _thumbnail_of_hit(self, hit: Hit) -> bytes | None:
-        # A file needs no store, which may be closed by the time a notebook shows the answer.
-        if hit.path is not None:
-            return self._thumbnail_of_file(hit.path)
-        with suppress(StoreError):
-            return self.thumbnail(hit.id)
-        return None
-
     def _thumbnail_of_file(self, path: str) -> bytes | None:
         try:
             return thumbnail_of(images.read_file(path, self.limits), self.limits)
@@ -194,6 +187,12 @@ class Answering:
                 return self.thumbnail(query.id)
             return self._thumbnail_of_file(path)
 
+        # The store may be closed by the time a notebook shows the answer.
+        kept = {record.id: record.thumbnail for _, record in chosen}
+
+        def hit_thumbnail(hit: Hit) -> bytes | None:
+            return kept.get(hit.id) if hit.path is None else self._thumbnail_of_file(hit.path)
+
         return Hits(
             query=query.label,
             model=header.extractor,
@@ -202,7 +201,7 @@ class Answering:
             notes=notes,
             label=label,
             query_thumbnail=query_thumbnail,
-            thumbnail=self._thumbnail_of_hit,
+            thumbnail=hit_thumbnail,
         )
 
     def _did_you_mean(self, terms: Sequence[Term]) -> list[str]:
@@ -295,15 +294,24 @@ def _ambiguous(terms: Sequence[Term], header: Header) -> list[str]:
     return notes
 
 
+def _with_thumbnail(query: Resolved, record: Record | None) -> Resolved:
+    """A query of the gallery that is no file can be shown by what was kept of it."""
+    small = None if record is None else record.thumbnail
+    return query if small is None else replace(query, content=small)
+
+
 def _is_paper(header: Header) -> bool:
     """Whether scores are products of class scores with class scores: visual words."""
     return header.visual_words and header.metric == "inner"
 
 
-def _checked(vector: NDArray[np.floating[Any]], dim: int) -> NDArray[np.floating[Any]]:
+def _checked(vector: NDArray[np.floating[Any]], dim: int) -> Floats:
+    import numpy as np
+
     if vector.shape != (dim,):
         raise UsageError(f"the query has {vector.shape[0]} numbers; the gallery's vectors have {dim}")
-    return vector
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, which the store refuses
+        return vector.astype(np.float32)
 
 
 def hits(chosen: Sequence[tuple[Ranked, Record]], header: Header, root: str, metric: str) -> tuple[Hit, ...]:

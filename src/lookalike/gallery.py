@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from lookalike import stores
 from lookalike.errors import ModelMismatch, NotFound, StoreUnavailable, UsageError
@@ -21,7 +21,7 @@ from lookalike.walk import GALLERIES, id_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike
 
     from lookalike.images.given import Picture
     from lookalike.types import Extractor, Precision, Store, Value
@@ -86,7 +86,7 @@ class Gallery(Reader):
             UsageError: there is no such metric.
             StoreError: it is damaged or can't be read.
         """
-        if not name.strip(".") or "/" in name:
+        if not name.strip(".") or "/" in name or "\0" in name:
             raise UsageError(
                 f"{name!r} is no name for a gallery; expected one without / such as {DEFAULT_NAME!r}"
             )
@@ -99,7 +99,7 @@ class Gallery(Reader):
             address = cls.locate(name=name)
         store = stores.open_store(address) if stores.exists(address) else None
         if store is None and not create:
-            raise NotFound(f"there is no gallery at {address}: make one with `lookalike index FOLDER`")
+            raise NotFound(_absent(address, name))
         lazy = Model(model, metric=metric, normalize=normalize, precision=precision)
         if store is None:
             return cls(address, None, top or _absolute("."), lazy)
@@ -185,7 +185,7 @@ class Gallery(Reader):
 
     def add_vectors(
         self,
-        vectors: str | os.PathLike[str] | tuple[Sequence[str], NDArray[Any]],
+        vectors: str | os.PathLike[str] | tuple[Sequence[str], ArrayLike],
         *,
         progress: Callable[[Progress], object] | None = None,
     ) -> Report:
@@ -196,21 +196,24 @@ class Gallery(Reader):
                 `export` writes it. An id that is a file below the root stands for that picture.
             progress: called after every commit.
 
+        Returns:
+            The report; single vectors that can't be kept are in its `skipped`.
+
         Raises:
-            UsageError: the file can't be read, or ids and vectors do not fit.
+            UsageError: the file can't be read to its end, or ids and vectors do not fit; then nothing
+                was added.
             ModelMismatch: the gallery holds pictures described by a model.
         """
         from lookalike import imported
 
         started = time.monotonic()
-        source = imported.given(*vectors) if isinstance(vectors, tuple) else imported.read(Path(vectors))
+        source = imported.source(vectors)
+        dim = imported.look(source())
         report = Report(root=self.root, gallery=self.address, model=IMPORTED)
-        first = next(source, None)
-        if first is None:
-            raise UsageError("there are no vectors to add")
         with self._creating:
             if self._store is None:
-                header = imported.header(first.vectors.shape[1], self._model.metric or "cosine", self._root())
+                self._model.require_none()
+                header = imported.header(dim, self._model.metric or "cosine", self._root())
                 self._store = stores.open_store(self.address, create=header)
         if self.model != IMPORTED:
             raise ModelMismatch(
@@ -218,7 +221,7 @@ class Gallery(Reader):
                 "of their own; use --name for one beside it"
             )
         with self.store.writing():
-            for block in chain([first], source):
+            for block in source():
                 imported.write(self.store, block, report)
                 if progress is not None:
                     done = report.added + report.updated
@@ -341,7 +344,22 @@ class Gallery(Reader):
         return next((id_ for id_ in meant if id_ in known), meant[-1])
 
 
+def _absent(address: str, name: str) -> str:
+    """What to say where no gallery is; those that the folder has are told."""
+    beside = Path(address) / GALLERIES if "://" not in address else Path()
+    with suppress(OSError):
+        if names := sorted(entry.name for entry in beside.iterdir() if stores.exists(entry)):
+            return f"there is no gallery {name!r} in {address}; there {_are(names)}, told by --name"
+    return f"there is no gallery at {address}: make one with `lookalike index FOLDER`"
+
+
+def _are(names: list[str]) -> str:
+    return f"is {names[0]}" if len(names) == 1 else f"are {', '.join(names)}"
+
+
 def _absolute(path: str | os.PathLike[str]) -> str:
+    if "\0" in os.fspath(path):
+        raise UsageError(f"{path!r} is no path: it holds a NUL")
     return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  # a link in it stays
 
 

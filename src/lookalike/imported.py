@@ -6,26 +6,32 @@ import csv
 import hashlib
 import zipfile
 from contextlib import suppress
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from lookalike.errors import UsageError
+from lookalike.errors import LookalikeError, UsageError
 from lookalike.model import IMPORTED
 from lookalike.results import Skip
 from lookalike.types import Header, Record
 from lookalike.walk import path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import os
+    from collections.abc import Callable, Iterator, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from lookalike.results import Report
     from lookalike.types import Floats, Store
 
+    Given: TypeAlias = str | os.PathLike[str] | tuple[Sequence[Any], ArrayLike]
+
 _BLOCK_BYTES = 16 << 20
+_BLOCK_ROWS = 4096
 
 
 class Block(NamedTuple):
@@ -66,84 +72,137 @@ def write(store: Store, block: Block, report: Report) -> None:
             f"the vectors have {block.vectors.shape[1]} numbers, those of {store.address} have "
             f"{store.header.dim}: use --name for another gallery beside it"
         )
-    known = sum(record is not None for record in store.get(block.ids))
+    known = {id_ for id_, record in zip(block.ids, store.get(block.ids), strict=True) if record is not None}
     failures = store.write(records(block, report.root), block.vectors)
+    replaced = len(known - {failure.id for failure in failures})
     report.skipped += [Skip(failure.id, failure.reason) for failure in failures]
-    report.updated += known
-    report.added += len(block.ids) - known - len(failures)
+    report.updated += replaced
+    report.added += len(block.ids) - len(failures) - replaced
 
 
-def read(file: Path) -> Iterator[Block]:
-    """Read ids and vectors from a `.npz`, `.csv` or `.parquet` file as `lookalike export` writes it.
+def source(vectors: Given) -> Callable[[], Iterator[Block]]:
+    """What gives ids and vectors as blocks, as often as it is called.
 
     Args:
-        file: `.npz` with the arrays `ids` (n,) and `vectors` (n, dim); `.csv` with the column `id` and a
-            column a number; `.parquet` with the columns `id` and `vector`.
+        vectors: (ids, array of shape (n, dim)), or a file: `.npz` with the arrays `ids` (n,) and
+            `vectors` (n, dim); `.csv` with the column `id` and a column a number; `.parquet` with the
+            columns `id` and `vector`.
 
     Raises:
-        UsageError: the file can't be read, or holds something else.
-        MissingExtra: Parquet without the extra `tables`.
+        UsageError: it is neither; from the iterator, too, where the file can't be read or does not fit.
+        MissingExtra: from the iterator: Parquet without the extra `tables`.
     """
+    if not isinstance(vectors, tuple):
+        return partial(_read, Path(vectors))
+    if len(vectors) != 2:
+        raise UsageError(f"expected ids and vectors, found a tuple of {len(vectors)}")
+    return partial(_blocks, *_given(*vectors))
+
+
+def look(blocks: Iterator[Block]) -> int:
+    """Go through all blocks before any is written; how many numbers a vector has.
+
+    Raises:
+        UsageError: there are none, an id is there twice, or vectors are of several sizes.
+    """
+    seen: set[str] = set()
+    dim: int | None = None
+    for block in blocks:
+        for id_ in block.ids:
+            if id_ in seen:
+                raise UsageError(f"the id {id_!r} is there twice; every vector needs its own")
+            seen.add(id_)
+        size = block.vectors.shape[1]
+        if dim not in {None, size}:
+            raise UsageError(f"vectors of {dim} numbers and of {size} can't be in one gallery")
+        dim = size
+    if not dim:
+        raise UsageError("there are no vectors to add")
+    return dim
+
+
+def _read(file: Path) -> Iterator[Block]:
     readers = {".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet}
     reader = readers.get(file.suffix.lower())
     if reader is None:
         raise UsageError(f"{file}: can't tell the format; expected a name in {', '.join(readers)}")
-    seen: set[str] = set()
     try:
-        for block in reader(file):
-            again = next((id_ for id_ in block.ids if id_ in seen), None) or _twice(block.ids)
-            if again is not None:
-                raise UsageError(f"{file}: the id {again!r} is there twice; every vector needs its own")
-            seen.update(block.ids)
-            yield block
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, csv.Error) as error:
-        raise UsageError(f"{file}: can't be read as ids and vectors: {error}") from error
-
-
-def given(ids: Sequence[str], vectors: NDArray[Any]) -> Iterator[Block]:
-    """Ids and vectors (n, dim) in memory as blocks.
-
-    Raises:
-        UsageError: they do not fit together.
-    """
-    if vectors.ndim != 2 or len(ids) != len(vectors) or vectors.dtype.kind not in "fiu":
+        yield from reader(file)
+    except LookalikeError:
+        raise
+    except Exception as error:  # of a broken file the libraries raise whatever they stumble over
         raise UsageError(
-            f"expected vectors of shape (n, dim) and n ids; there are {len(ids)} ids, and an array of shape "
-            f"{vectors.shape}, {vectors.dtype}"
+            f"{file}: can't be read as ids and vectors: {error or type(error).__name__}"
+        ) from error
+
+
+def _given(ids: Sequence[Any], vectors: ArrayLike) -> tuple[list[str], NDArray[Any]]:
+    try:
+        names, rows = [_id(id_) for id_ in ids], np.asarray(vectors)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"expected ids and an array of vectors: {error}") from error
+    if rows.ndim != 2 or len(names) != len(rows) or rows.dtype.kind not in "fiu":
+        raise UsageError(
+            f"expected vectors of shape (n, dim) and n ids; there are {len(names)} ids, and an array of "
+            f"shape {rows.shape}, {rows.dtype}"
         )
-    if (again := _twice(ids)) is not None:
-        raise UsageError(f"the id {again!r} is there twice; every vector needs its own")
-    step = max(1, _BLOCK_BYTES // (4 * max(vectors.shape[1], 1)))
+    return names, rows
+
+
+def _blocks(ids: list[str], vectors: NDArray[Any]) -> Iterator[Block]:
+    step = _step(4 * vectors.shape[1])
     for start in range(0, len(ids), step):
-        part = np.ascontiguousarray(vectors[start : start + step], np.float32)
-        yield Block([str(id_) for id_ in ids[start : start + step]], part)
+        yield Block(ids[start : start + step], _floats(vectors[start : start + step]))
 
 
-def _twice(ids: Sequence[str]) -> str | None:
-    known: set[str] = set()
-    return next((id_ for id_ in ids if id_ in known or known.add(id_)), None)  # type: ignore[func-returns-value]
+def _step(row_bytes: int) -> int:
+    """How many rows make a block."""
+    return max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // max(row_bytes, 1)))
+
+
+def _floats(rows: NDArray[Any]) -> Floats:
+    """As float32; what is too large becomes infinite, which the store refuses for that row alone."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(rows, np.float32)
+
+
+def _id(given: object) -> str:
+    if isinstance(given, bytes):
+        return given.decode()
+    if given is None or isinstance(given, list | tuple | dict | np.ndarray):
+        raise ValueError(f"{given!r} is no id")
+    return str(given)
 
 
 def _read_npz(file: Path) -> Iterator[Block]:
     with zipfile.ZipFile(file) as archive:
         with archive.open("ids.npy") as member:
             ids = np.lib.format.read_array(member, allow_pickle=False)
-        # The vectors may be larger than memory: they are read on from where the header ends.
+        if ids.ndim != 1:
+            raise ValueError(f"ids has the shape {ids.shape}, expected one id a vector")
+        names = [_id(id_) for id_ in ids.tolist()]
+        del ids
         with archive.open("vectors.npy") as member:
-            version = np.lib.format.read_magic(member)
-            reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else None
-            reader = reader or np.lib.format.read_array_header_2_0
-            shape, fortran, dtype = reader(member)
-            if len(shape) != 2 or shape[0] != len(ids) or dtype.kind not in "fiu":
-                raise ValueError(f"ids has {len(ids)} entries, vectors the shape {shape} of {dtype}")
-            if fortran:
-                raise ValueError("vectors lie column by column; save np.ascontiguousarray(vectors)")
-            step = max(1, _BLOCK_BYTES // max(dtype.itemsize * shape[1], 1))
-            for start in range(0, shape[0], step):
-                names = [str(id_) for id_ in ids[start : start + step].tolist()]
-                content = member.read(len(names) * shape[1] * dtype.itemsize)
-                rows = np.frombuffer(content, dtype).reshape(len(names), shape[1])
-                yield Block(names, rows.astype(np.float32))
+            yield from _read_rows(member, names)
+
+
+def _read_rows(member: IO[bytes], ids: list[str]) -> Iterator[Block]:
+    """The blocks of an array in the format of numpy, which may be larger than memory."""
+    version = np.lib.format.read_magic(member)
+    old = np.lib.format.read_array_header_1_0
+    shape, fortran, dtype = (old if version == (1, 0) else np.lib.format.read_array_header_2_0)(member)
+    if len(shape) != 2 or shape[0] != len(ids) or shape[1] < 1 or dtype.kind not in "fiu":
+        raise ValueError(f"ids has {len(ids)} entries, vectors the shape {shape} of {dtype}")
+    if fortran:
+        # Column by column: nothing is whole before the end.
+        content = member.read(shape[0] * shape[1] * dtype.itemsize)
+        yield from _blocks(ids, np.frombuffer(content, dtype).reshape(shape, order="F"))
+        return
+    step = _step(dtype.itemsize * shape[1])
+    for start in range(0, shape[0], step):
+        names = ids[start : start + step]
+        content = member.read(len(names) * shape[1] * dtype.itemsize)
+        yield Block(names, _floats(np.frombuffer(content, dtype).reshape(len(names), shape[1])))
 
 
 def _read_csv(file: Path) -> Iterator[Block]:
@@ -152,16 +211,26 @@ def _read_csv(file: Path) -> Iterator[Block]:
         heads = next(reader, [])
         if not heads or heads[0] != "id" or len(heads) < 2:
             raise ValueError(f"expected the columns id, v0, v1, … and found {', '.join(heads[:3]) or 'none'}")
-        step = max(1, _BLOCK_BYTES // (64 * len(heads)))
-        while rows := [row for _, row in zip(range(step), reader, strict=False)]:
+        filled = (row for row in reader if row)
+        while rows := list(islice(filled, _step(64 * len(heads)))):
             if any(len(row) != len(heads) for row in rows):
                 raise ValueError(f"a row does not have {len(heads)} cells as the header has")
-            yield Block([row[0] for row in rows], np.array([row[1:] for row in rows], np.float32))
+            numbers = np.array([row[1:] for row in rows], np.float64)
+            yield Block([row[0] for row in rows], _floats(numbers))
 
 
 def _read_parquet(file: Path) -> Iterator[Block]:
     from lookalike.tables import parquet_batches
 
-    for batch in parquet_batches(file, ("id", "vector")):
-        ids, vectors = batch.column("id").to_pylist(), batch.column("vector").to_pylist()
-        yield Block([str(id_) for id_ in ids], np.array(vectors, np.float32))
+    for batch in parquet_batches(file, ("id", "vector"), _BLOCK_BYTES):
+        column = batch.column("vector")
+        if not hasattr(column, "flatten") or column.null_count:
+            raise ValueError(f"the column vector is {column.type}, expected a list of numbers in every row")
+        flat = column.flatten().to_numpy(zero_copy_only=False)
+        lengths = {len(row) for row in column}
+        if len(lengths) > 1 or flat.dtype.kind not in "fiu":
+            raise ValueError(
+                f"the column vector is {column.type}, expected equally many numbers in every row"
+            )
+        ids = [_id(id_) for id_ in batch.column("id").to_pylist()]
+        yield Block(ids, _floats(flat.reshape(len(ids), -1)))

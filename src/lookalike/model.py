@@ -77,6 +77,13 @@ class Model:
                 f"the gallery {address} was made with {kind}: use --name for another gallery beside it"
             )
 
+    def require_none(self) -> None:
+        """Raise `UsageError` if a model was asked for where vectors are brought along."""
+        if self._wanted not in {None, IMPORTED} or self._normalize or self._precision:
+            raise UsageError(
+                "vectors of one's own are kept as they are: leave out model, normalize and precision"
+            )
+
     def extractor(self, header: Header | None) -> Extractor:
         """The extractor, built when first asked for.
 

@@ -11,13 +11,16 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from hashlib import sha256
 from html import escape
+from math import floor, isfinite, log10
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 _IMAGES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif"}
+_LARGE = 1000
+_TINY, _LEAST_TINY = 0.01, 1e-9
 _LINKS = ("file://", "http://", "https://")
 # Control characters are spelled out: a newline in a name should be seen.
 _SPELLED = {code: repr(chr(code))[1:-1] for code in (*range(32), 127)}
@@ -82,12 +85,38 @@ class Table:
     numbers: Collection[int] = ()
 
 
+def numbers(values: Iterable[float]) -> list[str]:
+    """Numbers that are compared with one another, in words: three decimals, and more if all are tiny.
+
+    Example:
+        >>> numbers([0.93, 0.0012])
+        ['0.930', '0.001']
+        >>> numbers([0.0012, -0.0004, 0.0])
+        ['0.00120', '-0.00040', '0.00000']
+    """
+    held = list(values)
+    places = _places(held)
+    return [_plain(x, places) for x in held]
+
+
+def _plain(value: float, places: int) -> str:
+    # Adding nought makes a plain one of a minus nought.
+    return f"{round(value, places) + 0.0:.{places}f}" if abs(value) < _LARGE else f"{value:,.0f}"
+
+
+def _places(values: Sequence[float]) -> int:
+    """How many decimals show three digits of the largest."""
+    largest = max((abs(x) for x in values if isfinite(x)), default=0.0)
+    return 3 if not _LEAST_TINY <= largest < _TINY else 2 - floor(log10(largest))
+
+
 def results_page(
     rows: Sequence[Row],
     *,
     title: str = "lookalike",
     facts: Mapping[str, str] | None = None,
     table: Table | None = None,
+    notes: Sequence[str] = (),
 ) -> str:
     """A whole HTML document; it can be written as UTF-8 whatever the names are.
 
@@ -96,13 +125,14 @@ def results_page(
         title: of the page.
         facts: shown at the top: what the answers come from, such as model, metric, pictures, time.
         table: shown above the rows.
+        notes: what the reader should know of the whole, below the table.
 
     Example:
         >>> page = results_page([Row(Card("beach.jpg"), [Card("2024/sea.jpg", score=0.93)])])
         >>> "0.930" in page
         True
     """
-    above = _table(table) if table else ""
+    above = (_table(table) if table else "") + _notes(notes)
     style = Path(__file__).with_name("pages.css").read_text(encoding="utf-8")
     allowed = f"img-src data:; style-src '{_digest(style)}'"
     policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
@@ -175,14 +205,15 @@ def fragment_table(table: Table, notes: Sequence[str] = ()) -> str:
 
 def _fragment_row(row: Row) -> str:
     notes = "".join(f'<p style="margin:2px 0">{_text(note)}</p>' for note in row.notes)
-    hits = "".join(_fragment_card(hit, f"{rank}") for rank, hit in enumerate(row.hits, start=1))
-    query = _fragment_card(row.query, row.label, _text(row.query.title))
+    places = _places([hit.score for hit in row.hits if hit.score is not None])
+    hits = "".join(_fragment_card(hit, f"{rank}", places) for rank, hit in enumerate(row.hits, start=1))
+    query = _fragment_card(row.query, row.label, places, _text(row.query.title))
     line = f'<div style="width:1px;background:#d5dad8"></div>{hits or "Nothing found."}'
     style = "display:flex;flex-wrap:wrap;gap:12px;margin:8px 0"
     return f'<div style="{style}">{query}{line}</div>{notes}'
 
 
-def _fragment_card(card: Card, label: str, placeholder: str = "no preview") -> str:
+def _fragment_card(card: Card, label: str, places: int, placeholder: str = "no preview") -> str:
     source = _source(card)
     picture = "max-width:120px;max-height:120px;object-fit:contain"
     inside = f'<img src="{source}" alt="" style="{picture}">' if source else placeholder
@@ -190,7 +221,7 @@ def _fragment_card(card: Card, label: str, placeholder: str = "no preview") -> s
         "width:120px;height:120px;display:flex;align-items:center;justify-content:center;color:#6b7672;"
         "background:#f4f6f5;border-radius:6px"
     )
-    score = "" if card.score is None else f" · {_number(card.score)}"
+    score = "" if card.score is None else f" · {_number(card.score, places)}"
     name = "overflow-wrap:anywhere;font-size:11px;line-height:1.3"
     return (
         f'<div style="width:120px" title="{_text(card.title)}"><div style="{tile}">{inside}</div>'
@@ -202,11 +233,16 @@ def _digest(style: str) -> str:
     return f"sha256-{b64encode(sha256(style.encode()).digest()).decode()}"
 
 
+def _notes(notes: Sequence[str]) -> str:
+    return "".join(f'<p class="note">{_text(note)}</p>\n' for note in notes)
+
+
 def _row(row: Row, number: int) -> str:
     barred = all(hit.score is not None and 0 <= hit.score <= 1 for hit in row.hits)
-    hits = "".join(_hit(hit, rank, barred=barred) for rank, hit in enumerate(row.hits, start=1))
+    places = _places([hit.score for hit in row.hits if hit.score is not None])
+    hits = "".join(_hit(hit, rank, places, barred=barred) for rank, hit in enumerate(row.hits, start=1))
     found = f'<ol class="hits">{hits}</ol>' if hits else '<p class="none">Nothing found.</p>'
-    notes = "".join(f'<p class="note">{_text(note)}</p>' for note in row.notes)
+    notes = _notes(row.notes)
     name = _name(row.query) if row.query.thumbnail else ""  # otherwise the tile says it
     return f"""<section aria-labelledby="query-{number}">
 <figure class="query">{_tile(row.query, _words(row.query), "The query: ")}
@@ -217,11 +253,11 @@ def _row(row: Row, number: int) -> str:
 """
 
 
-def _hit(hit: Card, rank: int, *, barred: bool) -> str:
+def _hit(hit: Card, rank: int, places: int, *, barred: bool) -> str:
     badge = f'<span class="rank" aria-label="rank {rank}">{rank}</span>'
     return (
         f"\n<li><figure>{_tile(hit, _NO_PREVIEW, '', badge)}"
-        f"<figcaption>{_name(hit)}{_score(hit, barred=barred)}{_tags(hit)}</figcaption></figure></li>"
+        f"<figcaption>{_name(hit)}{_score(hit, places, barred=barred)}{_tags(hit)}</figcaption></figure></li>"
     )
 
 
@@ -262,22 +298,21 @@ def _split(title: str) -> tuple[str, str]:
     return (folder, name) if name else ("", title)
 
 
-def _score(card: Card, *, barred: bool) -> str:
+def _score(card: Card, places: int, *, barred: bool) -> str:
     if card.score is None:
         return ""
     bar = ""
     if barred:
         full = f'<rect width="{100 * card.score:.1f}" height="5" fill="currentColor"/>'
         bar = f'<svg viewBox="0 0 100 5" preserveAspectRatio="none" aria-hidden="true">{full}</svg>'
-    parts = " · ".join(f"{_text(name)} {_number(value)}" for name, value in card.parts.items())
+    parts = " · ".join(f"{_text(name)} {_number(value, places)}" for name, value in card.parts.items())
     made_of = f'<p class="parts">{parts}</p>' if parts else ""
-    number = _number(card.score)
+    number = _number(card.score, places)
     return f'<p class="score"><b aria-label="score {number}">{number}</b>{bar}</p>{made_of}'
 
 
-def _number(value: float) -> str:
-    text = f"{value:.3f}" if abs(value) < 1000 else f"{value:,.0f}"
-    return text.replace("-", "\N{MINUS SIGN}")
+def _number(value: float, places: int) -> str:
+    return _plain(value, places).replace("-", "\N{MINUS SIGN}")
 
 
 def _tags(card: Card) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -302,6 +303,10 @@ def _fields(distinct: str | None, *, unique: bool) -> tuple[str, ...]:
 
 
 def _checked(k: int) -> int:
-    if k < 1:
-        raise UsageError(f"k is {k}; expected 1 or more")
-    return k
+    try:
+        number = operator.index(k)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise UsageError(f"k is {k!r}; expected a whole number, 1 or more")
+    return number

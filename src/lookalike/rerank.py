@@ -57,13 +57,13 @@ class Rerank:
             label: the query in words.
 
         Returns:
-            The same; their score is the likeness, 0 to 1, and stands among its parts under the
-            field's name, beside that of the vector.
+            The same; their score is the likeness, 0 to 1 (0 for one without such a text), and stands
+            among its parts under the field's name, beside that of the vector.
 
         Raises:
             UsageError: the query has no text to compare with.
         """
-        from rapidfuzz import fuzz, utils
+        from rapidfuzz import fuzz
 
         text = self.text if self.text is not None else _text(query, self.field)
         if not text:
@@ -72,10 +72,13 @@ class Rerank:
                 "picture of the gallery that has it"
             )
         ranked = []
+        wanted = _words(text)
         for candidate, record in chosen:
-            own = _text(record, self.field)
-            likeness = fuzz.token_sort_ratio(text, own, processor=utils.default_process) / 100
-            parts = {**candidate.parts, self.field: likeness}
+            own = _words(_text(record, self.field))
+            likeness = fuzz.token_sort_ratio(wanted, own) / 100 if own else 0.0
+            # A field may be called as a part that is there already.
+            name = f"{self.field} text" if self.field in candidate.parts else self.field
+            parts = {**candidate.parts, name: likeness}
             ranked.append((candidate._replace(score=likeness, parts=parts), record))
         return sorted(ranked, key=lambda pair: -pair[0].score)  # stable: the nearer stays before
 
@@ -84,3 +87,10 @@ def _text(record: Record | None, field: str) -> str:
     """The text of a field; empty where there is none."""
     value = None if record is None else value_of(record, field)
     return "" if value is None or isinstance(value, bytes) else str(value)
+
+
+def _words(text: str) -> str:
+    """A text for comparing: without case and punctuation, unless it is nothing else."""
+    from rapidfuzz import utils
+
+    return utils.default_process(text) or text.strip().lower()

@@ -59,7 +59,7 @@ class Hit:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Hits(Sequence[Hit]):
     """The answer to one query: a sequence of `Hit`, best first.
 
@@ -94,6 +94,19 @@ class Hits(Sequence[Hit]):
     def __iter__(self) -> Iterator[Hit]:
         """The hits, best first."""
         return iter(self.hits)
+
+    def __repr__(self) -> str:
+        """How many hits of what, and the best of them."""
+        best = f", the best {self.hits[0].id!r}" if self.hits else ""
+        return f"<Hits of {self.query!r} by {self.model}, {self.metric}: {len(self)}{best}>"
+
+    def __str__(self) -> str:
+        """A line for the query and one for each hit: rank, score and id."""
+        from lookalike import pages
+
+        scores = pages.numbers(hit.score for hit in self)
+        lines = [f"{hit.rank:>4}  {score:>6}  {hit.id}" for hit, score in zip(self, scores, strict=True)]
+        return "\n".join([f"{self.query} ({self.model}, {self.metric})", *(lines or ["nothing found"])])
 
     def as_dict(self) -> dict[str, Any]:
         """The answer as JSON has it."""
@@ -181,7 +194,7 @@ class Answers(list[Hits]):
             from pandas import DataFrame
         except ImportError as error:
             raise MissingExtra("a table needs an extra package: pip install 'lookalike[tables]'") from error
-        first = ["query", "rank", "id", "path", "score", "distance"]
+        first = ["query", "rank", "id", "path", "score", "distance", "tags"]
         rows = [{"query": hits.query, **_table_row(hit)} for hits in self for hit in hits]
         return DataFrame(rows, columns=list(dict.fromkeys([*first, *(key for row in rows for key in row)])))
 
@@ -191,7 +204,7 @@ class Answers(list[Hits]):
         return [
             pages.Row(
                 query=pages.Card(hits.query, hits.query_thumbnail()),
-                hits=[_card(hit, hits.thumbnail(hit)) for hit in hits],
+                hits=[card(hit, hits.thumbnail(hit)) for hit in hits],
                 label=hits.label,
                 notes=hits.notes,
             )
@@ -202,6 +215,10 @@ class Answers(list[Hits]):
         from lookalike import pages
 
         return pages.fragment(self._rows())
+
+    def __str__(self) -> str:
+        """The answers one below the other."""
+        return "\n\n".join(map(str, self))
 
 
 def _table_row(hit: Hit) -> dict[str, Any]:
@@ -215,7 +232,11 @@ def _table_row(hit: Hit) -> dict[str, Any]:
 def _plot_row(hits: Hits, label: str, title: str, caption: str) -> plots.Row:
     from lookalike import plots
 
-    tiles = [plots.Tile(_named(hit, title), hits.thumbnail(hit), _number(hit, caption)) for hit in hits]
+    captions = _captions(hits, caption)
+    tiles = [
+        plots.Tile(_named(hit, title), hits.thumbnail(hit), number)
+        for hit, number in zip(hits, captions, strict=True)
+    ]
     return plots.Row(label, plots.Tile(hits.query, hits.query_thumbnail()), tiles)
 
 
@@ -223,13 +244,17 @@ def _named(hit: Hit, field_: str) -> str:
     return hit.id if field_ == "id" else str(hit.metadata.get(field_, hit.id))
 
 
-def _number(hit: Hit, name: str) -> str:
-    """One of the numbers of a hit; empty where it has none of that name."""
-    number = {"score": hit.score, "distance": hit.distance, **hit.scores}.get(name)
-    return "" if number is None else f"{number:.3f}"
+def _captions(hits: Hits, name: str) -> list[str]:
+    """One of the numbers of each hit; empty where it has none of that name."""
+    from lookalike import pages
+
+    numbers = [{"score": hit.score, "distance": hit.distance, **hit.scores}.get(name) for hit in hits]
+    texts = iter(pages.numbers(number for number in numbers if number is not None))
+    return ["" if number is None else next(texts) for number in numbers]
 
 
-def _card(hit: Hit, thumbnail: bytes | None) -> pages.Card:
+def card(hit: Hit, thumbnail: bytes | None) -> pages.Card:
+    """A hit as pages show it."""
     from lookalike import pages
 
     return pages.Card(

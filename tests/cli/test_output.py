@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from lookalike.cli.output import Bar, _clock, escape, print_report, print_table, tags_in_words
-from lookalike.results import Progress, Report, Skip
+from lookalike.cli.output import Bar, _clock, escape, print_hits, print_report, print_table, tags_in_words
+from lookalike.results import Hit, Hits, Progress, Report, Skip
 from lookalike.types import Tag
 
 
@@ -47,6 +47,18 @@ def test_tags_in_words():
     """Tags have two decimals without the leading zero; what rounds to nothing is left out."""
     tags = [Tag("n1", "tabby", 0.771), Tag("n2", "crane", 1.0), Tag("n3", "lynx", 0.001)]
     assert tags_in_words(tags) == "tabby .77, crane 1.00"
+
+
+def test_hits_show_what_their_scores_are_made_of(capsys):
+    """A part that differs from the score has a column, the tags only where there are any."""
+    one = Hit(1, "a.png", None, 0.0011, -0.0011, {"vector": 0.0011, "paper": 1.0011})
+    two = Hit(2, "b.png", None, 0.0009, -0.0009, {"vector": 0.0009, "paper": 1.0009})
+    print_hits(Hits("q.png", "toy", "inner", (one, two)), empty="nothing")
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["score", "paper", "picture"],
+        ["1", "0.00110", "1.001", "a.png"],
+        ["2", "0.00090", "1.001", "b.png"],
+    ]
 
 
 def test_report_shows_the_first_skipped_files(capsys):

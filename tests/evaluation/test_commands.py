@@ -137,7 +137,7 @@ def test_compare_prints_plots_and_pages(folder, tmp_path, capsys):
     shown = capsys.readouterr()
     table = shown.out.splitlines()[-3:]
     assert table[0].split() == [
-        "P@5", "mAP@100", "nDCG@10", "dim", "bytes", "pictures/s", "ms/search", "method",
+        "P@5", "mAP@100", "nDCG@10", "dim", "bytes/picture", "pictures/s", "ms/search", "method",
     ]  # fmt: skip
     assert table[1].split()[:3] == ["0.200", "0.833", "0.875"]
     assert [line.split()[-1] for line in table[1:]] == [RED, "toy"]
@@ -152,8 +152,32 @@ def test_a_failed_method_makes_the_exit_code_1(folder, capsys):
     assert run(measure.compare, folder, "--models", "nonsense", RED, "--labels", "folder") == 1
     shown = capsys.readouterr()
     assert "0.833" in shown.out
-    assert "nonsense: there is no model 'nonsense'" in shown.out
-    assert "there is no model 'nonsense'" in shown.err
+    assert "nonsense (failed)" in shown.out
+    assert shown.err.count("there is no model 'nonsense'") == 1
+
+
+def test_where_all_methods_failed_nothing_is_drawn(folder, tmp_path, capsys):
+    """There is no answer to show, and no plot of nothing is written."""
+    plot = tmp_path / "c.png"
+    words = ["--models", "nonsense", "--query", "a/0.png", "--plot", plot]
+    assert run(measure.compare, folder, *words) == 1
+    assert not plot.exists()
+    assert "query" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("option", "file", "said"),
+    [
+        ("--plot", "c.gif", "use .png, .svg, .pdf"),
+        ("--plot", "nowhere/c.png", "there is no folder"),
+        ("--html", "nowhere/c.html", "there is no folder"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_said_first(folder, tmp_path, capsys, option, file, said):
+    """Before the long work: no method has printed anything."""
+    with pytest.raises((UsageError, click.UsageError), match=said):
+        run(measure.compare, folder, "--models", RED, "--labels", "folder", option, tmp_path / file)
+    assert capsys.readouterr().out == ""
 
 
 def test_compare_prints_json(folder, capsys):

@@ -134,7 +134,7 @@ def test_stopped_by_hand_nothing_is_left(folder, workshop):
 
 
 def test_progress_is_told(folder):
-    """Each method begins at nothing of all files, and ends at all of them."""
+    """Each method begins at nothing of all files, ends at all of them, and then asks with all of them."""
     told = []
     compare(
         folder,
@@ -143,8 +143,8 @@ def test_progress_is_told(folder):
         progress=lambda method, p: told.append((method, p.done, p.total)),
     )
     assert told[0] == (RED, 0, 4)
-    assert (RED, 4, 4) in told
-    assert told[-1] == (GREY, 4, 4)
+    assert told[-2:] == [(GREY, 4, 4), (f"asking {GREY}", 4, 4)]
+    assert told.index((RED, 4, 4)) < told.index((f"asking {RED}", 4, 4)) < told.index((GREY, 0, 4))
 
 
 def test_nothing_to_compare(folder, tmp_path):
@@ -202,7 +202,11 @@ def test_it_turns_into_json_html_and_plots(folder, tmp_path):
     assert content["methods"][0]["measures"]["mAP@100"] == pytest.approx(5 / 6)
     assert content["methods"][0]["answers"][0]["hits"][0]["id"] == "a/1.png"
     assert "error" in content["methods"][2]
-    assert '<td style="text-align:left">&lt;b&gt;: ' in found._repr_html_()
+    assert '<td style="text-align:left">&lt;b&gt; (failed)' in found._repr_html_()
+    for text in (found._repr_html_(), found.page()):
+        assert "&lt;b&gt; failed: there is no model" in text
+    assert str(found).splitlines()[1].split()[:3] == ["0.200", "0.833", "0.875"]
+    assert "<b> failed: there is no model '<b>'" in str(found)
     assert "data:image/jpeg" in found.page()
     for what in ("answers", "quality"):
         file = tmp_path / f"{what}.png"
@@ -216,6 +220,8 @@ def test_plots_need_something_to_show(folder):
         compare(folder, [RED], labels="folder").plot("answers")
     with pytest.raises(UsageError, match="had no labels"):
         compare(folder, [RED], queries=["a/0.png"]).plot("quality")
+    with pytest.raises(UsageError, match="no method could be measured"):
+        compare(folder, ["nonsense"], queries=["a/0.png"]).plot()
 
 
 def test_real_pictures(stamps, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from lookalike import extractors
 from lookalike.errors import ModelError
-from lookalike.extractors import conversion
+from lookalike.extractors import conversion, efficientnet
 
 # A process that converts and runs the default model, and prints its vector's digest.
 CONVERT = """
@@ -111,3 +111,80 @@ def test_a_cache_that_can_not_be_written_is_done_without(tmp_path, monkeypatch):
     in_the_way.write_text("no folder")
     monkeypatch.setenv("LOOKALIKE_CACHE", str(in_the_way / "cache"))
     assert vectors().shape == (1, 1280)
+
+
+def test_what_is_unchanged_is_not_hashed_again(fresh):
+    """A file of the size and time it was checked with is taken as it is; at another time it is hashed."""
+    vectors()
+    (path,) = (fresh / "models").glob("*/model.bin")
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    content[1000] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    conversion.open_model(path.with_suffix(".xml"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    with pytest.raises(ModelError, match="is damaged"):
+        conversion.open_model(path.with_suffix(".xml"))
+
+
+@pytest.mark.parametrize("stamps", [None, "no JSON", "[]", '{".bin": 3}'])
+def test_without_stamps_everything_is_hashed_once(fresh, stamps):
+    """A cache that was copied here, or whose stamps are damaged, is checked and stamped again."""
+    vectors()
+    (path,) = (fresh / "models").glob("*/model.stamps")
+    good = path.read_text()
+    path.unlink() if stamps is None else path.write_text(stamps)
+    conversion.open_model(path.with_suffix(".xml"))
+    assert path.read_text() == good
+
+
+def test_what_a_killed_process_left_goes(fresh):
+    """A scratch folder of two days ago is taken away by whoever writes next; a new one is not."""
+    models = fresh / "models"
+    old, new = models / ".writing-old", models / ".writing-new"
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+        (folder / "model.bin").write_bytes(b"half of it")
+    os.utime(old, (1, 1))
+    vectors()
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_a_network_written_elsewhere_is_moved_in(fresh, tmp_path):
+    """It is written once, and opened from the cache; where that can't be, from where it was written."""
+    model, card = efficientnet._build(efficientnet.recommended())
+    calls = []
+
+    def write(folder):
+        calls.append(folder)
+        conversion.save(model, card, folder / "made")
+        return folder / "made"
+
+    files = [conversion.kept("some-key", write)[1].files for _ in range(2)]
+    assert files[0] == files[1] != {}
+    assert len(calls) == 1
+    assert [path.name for path in (fresh / "models").iterdir()] == ["some-key"]
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("no folder")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOOKALIKE_CACHE", str(in_the_way))
+        found, _ = conversion.kept("some-key", write)
+    assert found.get_friendly_name() == model.get_friendly_name()
+
+
+def test_threads_may_ask_for_openvino_together():
+    """Eight threads that need it first at the same moment get one and the same core."""
+    code = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from lookalike.extractors import runtime
+together = threading.Barrier(8)
+def core(_):
+    together.wait()
+    return id(runtime.core())
+with ThreadPoolExecutor(8) as pool:
+    print(len(set(pool.map(core, range(8)))))
+"""
+    assert finish(start(code, "")) == "1"

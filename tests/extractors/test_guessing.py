@@ -189,3 +189,33 @@ def test_a_size_it_can_not_take(tmp_path, network):
     assert load(path).dim == 2
     with pytest.raises(ModelError, match="12x12"):
         load(path, "?size=12")
+
+
+def test_maps_are_pooled_as_they_lie(network, tmp_path, picture, by_hand, unit):
+    """Exporters turn maps round: behind an input with channels last they may come first."""
+    path = network(tmp_path / "net.onnx", layout="NHWC", outputs=("relu_out",))
+    maps, pooled, *_ = by_hand(unit)
+    bare = load(path)
+    assert (bare.card.layout, bare.dim) == ("NHWC", 4)
+    np.testing.assert_allclose(vector(bare, picture), pooled / np.linalg.norm(pooled), rtol=1e-4)
+    most = vector(load(path, "@relu_out+max", normalize=False), picture)
+    np.testing.assert_allclose(most, maps.max(axis=(1, 2)), rtol=1e-4)
+    colours = vector(load(path, "@0+avg", normalize=False), picture)
+    np.testing.assert_allclose(colours, unit.mean(axis=(0, 1)), rtol=1e-4)
+
+
+def test_tokens_are_pooled_over_their_places(tmp_path):
+    """What a matrix makes has its channels last, whatever the layout of the picture."""
+    matrix = numpy_helper.from_array(np.eye(16, 6, dtype=np.float32), "matrix")
+    shape = numpy_helper.from_array(np.array([1, 12, 16]), "shape")
+    picture = helper.make_tensor_value_info("picture", TensorProto.FLOAT, [1, 3, 8, 8])
+    tokens = helper.make_tensor_value_info("tokens", TensorProto.FLOAT, None)
+    nodes = [
+        helper.make_node("Reshape", ["picture", "shape"], ["rows"], name="rows"),
+        helper.make_node("MatMul", ["rows", "matrix"], ["made"], name="made"),
+        helper.make_node("Relu", ["made"], ["tokens"], name="tokens"),
+    ]
+    graph = helper.make_graph(nodes, "tokens", [picture], [tokens], [matrix, shape])
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "net.onnx")
+    assert load(tmp_path / "net.onnx", "@tokens+avg").dim == 6

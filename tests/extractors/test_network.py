@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from lookalike import extractors
-from lookalike.errors import ModelError, UsageError
+from lookalike.errors import ModelError, UnknownLayer, UsageError
 from lookalike.extractors import runtime
 from lookalike.extractors.cards import Card
 from lookalike.extractors.names import Name
@@ -290,3 +290,46 @@ def test_settings_stand_behind_the_default_model(photographs):
     larger = extractors.load("efficientnet-lite0?size=256", precision="f32")
     assert larger.dim == 1280
     assert larger.prepare(picture).shape == (256, 256, 3)
+
+
+def test_a_function_that_makes_something_else_is_refused(build, picture):
+    """One that gives another shape says which was expected; one that writes into its input may."""
+    wrong = build("small@0", preprocess=lambda x: x.mean(axis=-1))
+    with pytest.raises(UsageError, match=r"made \(1, 32, 32\) .*expected the same shape"):
+        wrong.prepare(picture)
+
+    def inplace(pixels):
+        pixels /= 255
+        return pixels
+
+    assert build("small@0", preprocess=inplace).prepare(picture).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (np.zeros(3, np.uint8), r"not an array of shape \(3,\)"),
+        (np.zeros((1, 1, 3), np.uint8), r"not an array of shape \(1, 1, 3\)"),
+    ],
+)
+def test_only_prepared_pictures_are_described(build, given, said):
+    """What numpy would stretch over the whole input, or has another size, is refused."""
+    with pytest.raises(ModelError, match=said):
+        build().extract([given])
+
+
+def test_layers_are_listed_whatever_layer_is_named():
+    """`layers` does not look at the layer, nor at what only some layers can have."""
+    bare = extractors.layers("efficientnet-lite0")
+    assert extractors.layers("efficientnet-lite0@nosuch+avg?top-classes=5") == bare
+    with pytest.raises(UnknownLayer):
+        extractors.load(f"efficientnet-lite0@{'9' * 5000}")
+
+
+def test_pictures_are_prepared_on_the_way(photos):
+    """`extract` takes pictures as they are, and gives what prepared ones give."""
+    extractor = extractors.load("efficientnet-lite0", precision="f32")
+    with Image.open(photos / "coffee.png") as opened:
+        image = opened.convert("RGB")
+    expected = extractor.extract([extractor.prepare(image)]).vectors
+    assert np.array_equal(extractor.extract([image]).vectors, expected)

@@ -163,6 +163,11 @@ class Handler(BaseHTTPRequestHandler):
         """A redirect to the same server by another name."""
         self.answer(302, Location=f"http://localhost:{self.server.server_port}/image/{self.rest}")
 
+    def signed(self):
+        """A redirect with a password and a token to what is not there."""
+        there = f"http://me:word@127.0.0.1:{self.server.server_port}/missing/1?token=secret"
+        self.answer(302, Location=there)
+
     def loop(self):
         """A redirect to itself."""
         self.answer(302, Location=self.path)

@@ -1,6 +1,7 @@
 """Addresses out of cells, and cells as text."""
 
 import math
+import time
 
 import pytest
 
@@ -75,3 +76,11 @@ def test_a_list_too_deep_is_no_list():
 def test_cells_as_text(cell, expected):
     """Nothing is empty, a list is JSON, all else is written as Python writes it."""
     assert text(cell) == expected
+
+
+@pytest.mark.parametrize("cell", ["|" * 300_000 + "x", '"' * 300_000, "[" + "-" * 300_000 + "1]", "[1if 2]"])
+def test_a_hostile_cell_takes_no_time(cell):
+    """The work grows with the length of a cell, not with its square, and Python's opinion is kept quiet."""
+    started = time.monotonic()
+    addresses(cell)
+    assert time.monotonic() - started < 2

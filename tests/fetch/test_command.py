@@ -39,9 +39,11 @@ def test_every_option_reaches_the_library(server, flipkart, tmp_path):
 
 
 def test_addresses_of_this_machine_need_the_flag(server, table, tmp_path):
-    """Without --allow-private nothing here is asked."""
+    """Without --allow-private nothing here is asked; with no picture at all the exit code is 1."""
     done = run(table(["url"], [[f"{server.address}/image/1"]]), "--into", tmp_path / "p", "--quiet")
-    assert (done.exit_code, done.stdout, sum(server.asked.values())) == (0, "", 0)
+    assert (done.exit_code, done.stdout, sum(server.asked.values())) == (1, "", 0)
+    done = run(table(["url"], [[f"{server.address}/image/1"]]), "--into", tmp_path / "p")
+    assert "note: --allow-private" in done.stderr
 
 
 def test_a_small_limit_refuses(server, table, tmp_path):

@@ -108,6 +108,16 @@ def test_a_link_is_replaced_and_not_followed(server, table, tmp_path):
     assert not (tmp_path / "p" / "a.jpg").is_symlink()
 
 
+def test_no_link_in_the_folder_leads_out(server, table, tmp_path):
+    """Links under the names that fetch works with are put aside, wherever they lead."""
+    folder, outside = tmp_path / "p", tmp_path / "outside"
+    folder.mkdir()
+    for name in (".lookalike-0.part", ".lookalike-metadata.csv.part", ".lookalikeignore"):
+        (folder / name).symlink_to(outside)
+    assert get(table(["id", "url"], [["a", f"{server.address}/image/1"]]), folder).fetched == 1
+    assert not outside.exists()
+
+
 @pytest.mark.parametrize(
     ("path", "says"),
     [
@@ -208,6 +218,14 @@ def test_redirects_into_this_machine_are_refused(server, table, tmp_path, monkey
     assert failure.reason.startswith("redirected to http://localhost")
     assert "is not a public address" in failure.reason
     assert list(server.asked) == ["/elsewhere/1"]
+
+
+def test_a_redirect_keeps_its_secrets(server, table, tmp_path):
+    """What failed behind a redirect is told without the password and query that the server added."""
+    report = get(table(["id", "url"], [["a", f"{server.address}/signed/1"]]), tmp_path / "p")
+    assert "redirected to http://127.0.0.1" in report.failed[0].reason
+    assert "word" not in report.failed[0].reason
+    assert "secret" not in report.failed[0].reason
 
 
 @pytest.mark.parametrize("per_host", [1, 3])

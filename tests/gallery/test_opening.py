@@ -1,6 +1,7 @@
 """Opening, finding and moving a gallery."""
 
 import pytest
+from PIL import Image
 
 from lookalike import Gallery
 from lookalike.errors import (
@@ -94,3 +95,33 @@ def test_a_gallery_moves_with_its_folder(root, gallery, tmp_path):
     with Gallery.open(tmp_path / "moved") as moved:
         assert counts(moved.add()) == {"unchanged": 5, "total": 5}
         assert moved.search("id:red.png", k=1)[0].path.startswith(str(tmp_path / "moved"))
+
+
+def test_no_path_holds_a_nul(tmp_path):
+    """A name or a folder with a NUL in it is refused in words."""
+    for place in ({"root": tmp_path, "name": "a\0b"}, {"root": f"{tmp_path}/a\0b"}, {"gallery": "a\0b"}):
+        with pytest.raises(UsageError, match=r"NUL|no name"):
+            Gallery.open(**place)
+
+
+def test_an_answer_shows_pictures_when_the_gallery_is_closed(root):
+    """The thumbnails of pictures that are no files come with the answer."""
+    red, blue = Image.new("RGB", (8, 8), (250, 0, 0)), Image.new("RGB", (8, 8), (0, 0, 250))
+    with Gallery.open(root, model="toy") as gallery:
+        gallery.add([("red", red), ("blue", blue)])
+        hits = gallery.search("id:red", 1)
+    assert hits.thumbnail(hits[0]).startswith(b"\xff\xd8")
+    assert hits.query_thumbnail().startswith(b"\xff\xd8")
+
+
+def test_a_wrong_name_is_answered_with_those_there(gallery):
+    """Asked for a gallery that a folder lacks, the message names those it has."""
+    with pytest.raises(NotFound, match=r"no gallery 'typo' in .*; there is default, told by --name"):
+        Gallery.open(gallery=gallery.root, name="typo", create=False)
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5, "3"])
+def test_k_is_a_whole_number(gallery, k):
+    """Anything else is refused in words."""
+    with pytest.raises(UsageError, match="expected a whole number"):
+        gallery.search("id:red.png", k=k)

@@ -165,3 +165,13 @@ def test_a_row_a_hit_in_pandas(shop):
     assert table["rank"].tolist() == [1, 2, 1, 2]
     assert table["category"][0] == "Shoes > Running"
     assert list(shop.search("id:a", 1).to_pandas().columns[:3]) == ["rank", "id", "path"]
+
+
+def test_hits_print_as_lines(shop):
+    """An answer prints as its query and a line for each hit; its representation is short."""
+    hits = shop.search("id:a", 2)
+    first, *lines = str(hits).splitlines()
+    assert first == "a (vectors, cosine)"
+    assert [line.split() for line in lines] == [["1", "0.995", "b"], ["2", "0.914", "c"]]
+    assert repr(hits) == "<Hits of 'a' by vectors, cosine: 2, the best 'b'>"
+    assert str(shop.search(["id:a", "id:b"], 2)).startswith(f"{hits}\n\nb")

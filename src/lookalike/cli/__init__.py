@@ -26,6 +26,9 @@ __all__ = ["commands", "main", "run"]
 
 DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130
 
+_LASTING = {"index", "fetch", "import", "remove", "reindex"}
+"""The commands whose work goes on where it was stopped; the others leave nothing half-made."""
+
 
 class _InOrder(click.Group):
     """A group that lists its commands in the order in which one needs them."""
@@ -106,24 +109,26 @@ def run(arguments: Sequence[str]) -> int:
         _silence()
         return FAILED
     except Exception as error:  # noqa: BLE001  # the last resort: whatever it is, one line and an exit code
-        return _fail(error)
+        return _fail(error, kept=next(iter(arguments), "") in _LASTING)
     return code if isinstance(code, int) else DONE
 
 
-def _fail(error: Exception) -> int:
+def _fail(error: Exception, *, kept: bool) -> int:
     """Say in one line what went wrong, and return the exit code for it."""
     if os.environ.get("LOOKALIKE_DEBUG"):
         traceback.print_exception(error)
-    message, code = _explain(error)
+    message, code = _explain(error, kept=kept)
     click.echo(f"lookalike: {one_line(message)}", err=True)
     return code
 
 
-def _explain(error: Exception) -> tuple[str, int]:
-    """The message and the exit code that belong to an error."""
+def _explain(error: Exception, *, kept: bool) -> tuple[str, int]:
+    """The message and the exit code that belong to an error; whether what was written is kept."""
     match error:
-        case click.Abort():
+        case click.Abort() if kept:
             message, code = "stopped; what was written is kept, run the same again to go on", STOPPED
+        case click.Abort():
+            message, code = "stopped", STOPPED
         case click.UsageError(ctx=click.Context() as context):
             message, code = f"{error.format_message()} ({context.command_path} --help says more)", USAGE
         case click.ClickException():

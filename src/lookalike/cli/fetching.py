@@ -13,7 +13,9 @@ from lookalike.cli.output import Bar, note, one_line, print_json
 if TYPE_CHECKING:
     from lookalike.fetch import Report
 
+FAILED = 1
 _SHOWN = 5
+_PRIVATE = "not a public address"
 
 
 @click.command(
@@ -127,6 +129,8 @@ def fetch(  # noqa: PLR0913  # an argument an option
     TABLE is .csv, .tsv, .txt, .jsonl, .json (each also with .gz) or .parquet. FOLDER gets the
     pictures, metadata.csv for `lookalike index --metadata`, and failed.csv with what did not come
     and why. Pictures that are there are not fetched again.
+
+    The exit code is 1 if no picture came and none was there.
     """
     from lookalike.fetch import fetch as fetch_pictures
 
@@ -150,12 +154,17 @@ def fetch(  # noqa: PLR0913  # an argument an option
         print_json(report.as_dict())
     elif not quiet:
         _show(report)
+    if report.failed and not report.total:
+        click.get_current_context().exit(FAILED)
 
 
 def _show(report: Report) -> None:
     click.echo(f"{one_line(str(report))}\nmetadata: {one_line(report.metadata)}")
     for failure in report.failed[:_SHOWN]:
-        note(f"  failed {failure.id or failure.url}: {failure.reason}")
+        name = failure.id or failure.url
+        note(f"  failed{name and f' {name}'}: {failure.reason}")
     more = len(report.failed) - _SHOWN
     if more > 0:
         note(f"  and {more:,} more; {Path(report.into) / 'failed.csv'} lists every one")
+    if any(failure.reason.endswith(_PRIVATE) for failure in report.failed):
+        note("note: --allow-private fetches from this machine and its network, too")

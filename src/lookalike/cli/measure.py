@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from lookalike.cli.options import Place, gallery_options, json_option, quiet_option
+from lookalike.cli.options import (
+    Place,
+    gallery_options,
+    html_option,
+    json_option,
+    plot_option,
+    quiet_option,
+)
 from lookalike.cli.output import Bar, escape, note, notes, print_json, print_table
 
 if TYPE_CHECKING:
@@ -20,7 +27,7 @@ if TYPE_CHECKING:
     from lookalike.evaluation import Comparison, Evaluation, LabelQuality
     from lookalike.evaluation.quality import Split
     from lookalike.gallery import Gallery
-    from lookalike.results import Progress
+    from lookalike.results import Hit, Progress
     from lookalike.types import Precision
 
 FAILED = 1
@@ -115,6 +122,7 @@ def _repeated(words: Sequence[str], greedy: set[str]) -> list[str]:
     "--seed", type=int, default=0, show_default=True, help="Which chance --queries and --split take."
 )
 @click.option("--by-label", is_flag=True, help="Show every label, not only the best and the worst.")
+@quiet_option
 @json_option
 @gallery_options
 def evaluate(  # noqa: PLR0913  # an argument an option
@@ -128,6 +136,7 @@ def evaluate(  # noqa: PLR0913  # an argument an option
     split: str | None,
     seed: int,
     by_label: bool,
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Measure how good the gallery's answers are, where labels say which pictures belong together.
@@ -137,9 +146,16 @@ def evaluate(  # noqa: PLR0913  # an argument an option
     """
     from lookalike.evaluation import evaluate as measure
 
-    with _existing(folder, place) as gallery:
+    with _existing(folder, place) as gallery, Bar("asking", quiet=quiet) as bar:
         found = measure(
-            gallery, labels, k=k, at_least=at_least, queries=queries, split=_split(split), seed=seed
+            gallery,
+            labels,
+            k=k,
+            at_least=at_least,
+            queries=queries,
+            split=_split(split),
+            seed=seed,
+            progress=bar.callback,
         )
     if as_json:
         print_json(found.as_dict())
@@ -204,19 +220,11 @@ def evaluate(  # noqa: PLR0913  # an argument an option
     type=click.Choice(["f32", "bf16"]),
     help="The arithmetic of the networks; by default bf16 where the processor has it.",
 )
-@click.option(
-    "--plot",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Draw the answers, or with labels alone quality against cost; with both, the second goes to "
-    "NAME-quality beside FILE.",
+@plot_option(
+    "Draw the answers, or with labels alone quality against cost; with both, the second goes to "
+    "NAME-quality beside FILE. FILE is"
 )
-@click.option(
-    "--html",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write the comparison as one self-contained page, too.",
-)
+@html_option("Write the comparison as one self-contained page, too.")
 @quiet_option
 @json_option
 def compare(  # noqa: PLR0913  # an argument an option
@@ -260,13 +268,11 @@ def compare(  # noqa: PLR0913  # an argument an option
         print_json(comparison.as_dict())
     else:
         _print_comparison(comparison)
-    notes(comparison.notes)
-    for one in comparison.failed:
-        note(f"{one.method}: {one.error}")
+    notes(comparison.remarks)
     if html is not None:
         html.write_text(comparison.page(), encoding="utf-8", errors="backslashreplace")
         note(f"written to {html}")
-    if plot is not None:
+    if plot is not None and len(comparison.failed) < len(comparison.methods):
         _draw(comparison, plot)
     if comparison.failed:
         click.get_current_context().exit(FAILED)
@@ -354,22 +360,25 @@ def _label_rows(labels: Sequence[LabelQuality], names: Sequence[str]) -> list[tu
 
 
 def _print_comparison(comparison: Comparison) -> None:
-    for number, query in enumerate(comparison.queries):
+    measured = [one for one in comparison if one.error is None]
+    for number, query in enumerate(comparison.queries if measured else ()):
         click.echo(escape(f"query {query}"))
-        rows = [
-            (str(hit.rank), f"{hit.score:.3f}", one.method, hit.id)
-            for one in comparison
-            if one.error is None
-            for hit in one.answers[number].hits
-        ]
+        rows = [row for one in measured for row in _answer_rows(one.method, one.answers[number].hits)]
         print_table(("", "score", "method", "picture"), rows, numbers=2)
         click.echo()
     heads, table = comparison.table()
     print_table(heads, table, numbers=len(heads) - 1)
 
 
+def _answer_rows(method: str, hits: Sequence[Hit]) -> list[tuple[str, ...]]:
+    from lookalike.pages import numbers
+
+    scores = numbers(hit.score for hit in hits)
+    return [(str(hit.rank), score, method, hit.id) for hit, score in zip(hits, scores, strict=True)]
+
+
 def _draw(comparison: Comparison, file: Path) -> None:
-    """Draw what there is to draw; a failed comparison has nothing."""
+    """Draw what there is to draw."""
     if comparison.queries:
         comparison.plot("answers").save(file)
         note(f"written to {file}")

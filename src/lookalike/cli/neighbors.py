@@ -107,8 +107,10 @@ def neighbors(  # noqa: PLR0913  # an argument an option
             print_answer(text, {"path": str(out), "count": count}, as_json=as_json)
         elif as_json:
             print_json({"metric": gallery.store.header.metric, "pictures": [_as_dict(*one) for one in shown]})
-        elif shown:
+        elif any(found for _, found in shown):
             _print(shown)
+        elif shown:
+            note("no picture has another one to be compared with")
         else:
             note("no picture to show; `lookalike info` says what is there")
 
@@ -131,9 +133,12 @@ def _as_dict(id_: str, found: Sequence[Neighbor]) -> dict[str, Any]:
 
 
 def _print(answers: Sequence[tuple[str, Sequence[Neighbor]]]) -> None:
-    rows = (
-        (str(rank), f"{neighbor.score:.3f}", id_, neighbor.id)
-        for id_, found in answers
-        for rank, neighbor in enumerate(found, start=1)
-    )
+    from lookalike.pages import numbers
+
+    ranked = [(id_, *pair) for id_, found in answers for pair in enumerate(found, start=1)]
+    scores = numbers(neighbor.score for _, _, neighbor in ranked)
+    rows = [
+        (str(rank), score, id_, neighbor.id)
+        for (id_, rank, neighbor), score in zip(ranked, scores, strict=True)
+    ]
     print_table(("", "score", "picture", "neighbor"), rows, numbers=2)

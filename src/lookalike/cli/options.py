@@ -152,22 +152,49 @@ def _with_options(model: str | None, changes: dict[str, str]) -> str | None:
     return str(replace(name, options=tuple(sorted({**dict(name.options), **changes}.items()))))
 
 
+def _checked_plot(context: click.Context, option: click.Parameter, file: Path | None) -> Path | None:  # noqa: ARG001  # click's
+    """What can be wrong with the file is said before the work, not after it."""
+    from lookalike.plots import check_file
+
+    if file is not None and not context.resilient_parsing:
+        check_file(file)
+    return file
+
+
+def _checked_html(context: click.Context, option: click.Parameter, file: Path | None) -> Path | None:  # noqa: ARG001  # click's
+    if file is not None and not file.parent.is_dir():
+        raise click.UsageError(f"{file}: there is no folder {file.parent} to write it to", context)
+    return file
+
+
+def plot_option(help_: str) -> Callable[[Command], Command]:
+    """--plot, a file that can be written."""
+    return click.option(
+        "--plot",
+        type=click.Path(dir_okay=False, path_type=Path),
+        callback=_checked_plot,
+        metavar="FILE",
+        help=f"{help_} .png, .svg or .pdf; needs the extra `plot`.",
+    )
+
+
+def html_option(help_: str) -> Callable[[Command], Command]:
+    """--html, a file that can be written."""
+    return click.option(
+        "--html",
+        type=click.Path(dir_okay=False, path_type=Path),
+        callback=_checked_html,
+        metavar="FILE",
+        help=help_,
+    )
+
+
 def answer_options(command: Command) -> Command:
     """-k, --where, --distinct, --unique, --html, --plot and --json."""
     for option in (
         json_option,
-        click.option(
-            "--plot",
-            type=click.Path(dir_okay=False, path_type=Path),
-            metavar="FILE",
-            help="Draw the answer as one picture, too: .png, .svg or .pdf; needs the extra `plot`.",
-        ),
-        click.option(
-            "--html",
-            type=click.Path(dir_okay=False, path_type=Path),
-            metavar="FILE",
-            help="Write the answer as one self-contained page, too.",
-        ),
+        plot_option("Draw the answer as one picture, too:"),
+        html_option("Write the answer as one self-contained page, too."),
         click.option("--unique", is_flag=True, help="Show one of the files that are identical."),
         click.option("--distinct", metavar="FIELD", help="Show the best of each value of this field."),
         click.option(

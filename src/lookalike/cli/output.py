@@ -70,28 +70,38 @@ def print_answer(text: str, content: Mapping[str, Any], *, as_json: bool) -> Non
 
 
 def print_hits(hits: Hits, *, empty: str) -> None:
-    """Print an answer as a table: rank, score, its parts for keywords, id, first tags.
+    """Print an answer as a table: rank, score, its parts, id, first tags.
 
     Args:
         hits: the answer.
         empty: what to say if it is empty.
     """
+    from lookalike.pages import numbers
+
     if not hits:
         note(empty)
     else:
-        parts = ("classes", "text") if hits.metric == "keywords" else ()
-        rows = (
-            (
-                str(hit.rank),
-                f"{hit.score:.3f}",
-                *(f"{hit.scores.get(part, 0):.3f}" for part in parts),
-                hit.id,
-                tags_in_words(hit.tags[:_SHOWN_TAGS]),
-            )
-            for hit in hits
-        )
-        print_table(("", "score", *parts, "picture", "what it shows"), rows, numbers=2 + len(parts))
+        parts = _parts(hits)
+        columns = [
+            [str(hit.rank) for hit in hits],
+            numbers(hit.score for hit in hits),
+            *(numbers(hit.scores.get(part, 0) for hit in hits) for part in parts),
+            [hit.id for hit in hits],
+        ]
+        heads = ["", "score", *parts, "picture"]
+        seen = [tags_in_words(hit.tags[:_SHOWN_TAGS]) for hit in hits]
+        if any(seen):
+            columns.append(seen)
+            heads.append("what it shows")
+        print_table(heads, zip(*columns, strict=True), numbers=2 + len(parts))
     notes(hits.notes)
+
+
+def _parts(hits: Hits) -> list[str]:
+    """The parts of the score that say more than the score itself."""
+    if hits.metric == "keywords":
+        return ["classes", "text"]
+    return [part for part in hits[0].scores if any(hit.scores.get(part) != hit.score for hit in hits)]
 
 
 def tags_in_words(tags: Sequence[Tag]) -> str:

@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     import httpx
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # the IPv4 network, seen from an IPv6 one
+_INNER = tuple(
+    ipaddress.IPv6Network(network)
+    for network in (
+        "::/96",  # IPv4 in its oldest clothes
+        "::ffff:0:0:0/96",  # and in others
+        "64:ff9b:1::/48",  # translation within a network
+        "fec0::/10",  # addresses of one site, as they were called
+    )
+)
 
 
 def read(url: str) -> httpx.URL:
@@ -54,5 +63,7 @@ def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         translated = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None
         teredo = address.teredo[1] if address.teredo else None
+        if any(address in network for network in _INNER):
+            return False
         address = address.ipv4_mapped or address.sixtofour or teredo or translated or address
     return address.is_global and not address.is_multicast

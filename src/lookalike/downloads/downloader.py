@@ -11,6 +11,7 @@ from lookalike.downloads.addresses import read, require_web
 from lookalike.downloads.deadlines import Deadline
 from lookalike.downloads.failures import REDIRECTS, Failed, of_error, of_status, without_secrets
 from lookalike.downloads.lines import Line
+from lookalike.downloads.packing import unpacked
 from lookalike.errors import LookalikeError
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class Downloader:
         if announced is not None and announced > self.max_bytes:
             raise self._too_large(url, f"{announced / 1e6:,.1f} MB")
         size = 0
-        for part in response.iter_bytes():
+        for part in unpacked(response, url):
             size += len(part)
             if size > self.max_bytes:
                 raise self._too_large(url, "more")
@@ -213,4 +214,5 @@ def _read_away(response: httpx.Response) -> None:
     """Read a body that nobody needs, if it is short: the connection can then be used again."""
     announced = _announced(response)
     if announced is not None and announced <= _WORTH_READING:
-        response.read()
+        for _ in response.iter_raw():  # as it comes: what is packed may be large inside
+            pass

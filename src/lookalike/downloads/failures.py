@@ -83,7 +83,7 @@ def _seconds(retry_after: str) -> float | None:
     """A `Retry-After` header, which is a number of seconds or a date."""
     if retry_after.isascii() and retry_after.isdigit():
         return float(retry_after)
-    with suppress(ValueError, OverflowError):
+    with suppress(ValueError, OverflowError, OSError):
         return max(parsedate_to_datetime(retry_after).timestamp() - time.time(), 0.0)
     return None
 

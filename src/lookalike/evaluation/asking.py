@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lookalike import distances, measures
+from lookalike.results import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,6 +36,7 @@ def rankings(
     queries: NDArray[np.intp],
     searched: NDArray[np.bool_],
     depth: int,
+    progress: Callable[[Progress], object] | None = None,
 ) -> measures.Ranking:
     """What each query finds among the pictures searched, by the gallery's own metric.
 
@@ -47,6 +50,7 @@ def rankings(
         queries: the rows of those that ask, shape (q,), at least one.
         searched: which pictures can be found, shape (n,); for each query at least one besides itself.
         depth: how many ranks to keep.
+        progress: called with how many queries have been answered, and of the last ones the share.
     """
     rows = {id_: row for row, id_ in enumerate(ids)}
     alike = measures.Relevance(labels)
@@ -54,9 +58,16 @@ def rankings(
     depth = min(depth, int(searched.sum()) - bool(searched[queries].any()))
     block = max(1, _NUMBERS // gallery.store.header.dim)
     parts = []
+    began = time.perf_counter()
     for start in range(0, len(queries), block):
         asked = queries[start : start + block]
-        best = _ask(gallery, rows, alike, asked, [ids[row] for row in asked], searched, depth)
+
+        def told(share: float, start: int = start, count: int = len(asked)) -> None:
+            if progress is not None:
+                done = start + int(share * count)
+                progress(Progress(done, len(queries), 0, time.perf_counter() - began))
+
+        best = _ask(gallery, rows, alike, asked, [ids[row] for row in asked], searched, depth, told)
         parts += [one.ranking(of) for one, of in zip(best, _split(asked), strict=True)]
     return measures.join(parts)
 
@@ -103,6 +114,7 @@ def _ask(
     ids: list[str],
     searched: NDArray[np.bool_],
     depth: int,
+    told: Callable[[float], None],
 ) -> list[measures.Shortlist]:
     """The best of some queries, one shortlist for each of the parts that `_split` makes of them."""
     metric = gallery.store.header.metric
@@ -113,7 +125,9 @@ def _ask(
     held: NDArray[np.floating] = stored.astype(np.float64) if metric in distances.CORE else stored
     del stored
     vectors = np.split(held, np.cumsum([len(part) for part in parts])[:-1])
+    read = 0
     for batch in gallery.store.scan(batch=_PICTURES):
+        read += len(batch.records)
         # What came in since the labels were read has no row.
         found = np.array([rows.get(record.id, -1) for record in batch.records], np.intp)
         wanted = (found >= 0) & searched[found]
@@ -126,6 +140,7 @@ def _ask(
             itself = part[:, None] == found
             scores[itself], relevant[itself] = -np.inf, False
             one.add(scores, relevant)
+        told(min(read / max(len(rows), 1), 1))
     return best
 
 

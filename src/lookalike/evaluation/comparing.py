@@ -68,7 +68,8 @@ def compare(  # noqa: PLR0913  # each is a wish of its own
         at_least: pictures whose label fewer than so many have are not asked with.
         k: how many hits of each query to keep.
         precision: of the arithmetic of what is made; default the fastest that the processor has.
-        progress: called with the method and how far it is, for every gallery that is made.
+        progress: called with the method and how far it is, for every gallery that is made; and with
+            `asking` before the method while its answers are measured.
 
     Returns:
         The comparison. A method that failed has a row that says why; the others are not lost.
@@ -151,7 +152,8 @@ def _attempt(
     """Measure a method; whatever goes wrong with it is its result."""
     try:
         with _gallery(method, place, wishes.precision, progress) as made:
-            return _measure(method, made, wishes, thumbnails)
+            told = None if progress is None else partial(progress, f"asking {method}")
+            return _measure(method, made, wishes, thumbnails, told)
     except LookalikeError as error:
         return MethodResult(str(method), error=str(error))
     except Exception as error:  # noqa: BLE001  # an extractor of someone else's may raise anything
@@ -223,7 +225,11 @@ def _rate(report: Report) -> tuple[float | None, int]:
 
 
 def _measure(
-    method: Method, made: _Made, wishes: _Wishes, thumbnails: dict[tuple[str, str], bytes | None]
+    method: Method,
+    made: _Made,
+    wishes: _Wishes,
+    thumbnails: dict[tuple[str, str], bytes | None],
+    told: Callable[[Progress], object] | None,
 ) -> MethodResult:
     gallery = made.gallery
     count = len(gallery)
@@ -231,7 +237,9 @@ def _measure(
         raise UsageError(f"there are {count} pictures that can be read; a comparison needs at least two")
     evaluation = None
     if wishes.labels is not None:
-        evaluation = evaluate(gallery, wishes.labels, at_least=wishes.at_least, only=wishes.only)
+        evaluation = evaluate(
+            gallery, wishes.labels, at_least=wishes.at_least, only=wishes.only, progress=told
+        )
     answers = tuple(_answer(gallery, query, wishes.k, thumbnails) for query in wishes.queries)
     return MethodResult(
         method=str(method),

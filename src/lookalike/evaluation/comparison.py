@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from lookalike.errors import UsageError
+from lookalike.results import card
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from lookalike.results import Hit
 
 QUALITY = ("P@5", "mAP@100", "nDCG@10")
-COST = ("dim", "bytes", "pictures/s", "ms/search")
+COST = ("dim", "bytes/picture", "pictures/s", "ms/search")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class MethodResult:
             "metric": self.metric,
             "pictures": self.pictures,
             "dim": self.dim,
-            "bytes": self.bytes,
+            "bytes_per_picture": self.bytes,
             "pictures_per_second": self.rate,
             "pictures_per_second_from": self.rate_from,
             "ms_per_search": self.milliseconds,
@@ -85,12 +86,18 @@ class MethodResult:
 
     def cells(self, *, labelled: bool) -> list[str]:
         """Its row of the table: the measures if there are labels, the costs, and the method."""
-        name = self.method if self.error is None else f"{self.method}: {self.error}"
         if self.error is not None:
-            return ["-"] * (len(QUALITY) * labelled + len(COST)) + [name]
+            return ["-"] * (len(QUALITY) * labelled + len(COST)) + [f"{self.method} (failed)"]
         quality = [f"{self.evaluation[measure]:.3f}" for measure in QUALITY] if self.evaluation else []
         rate = "-" if self.rate is None else f"{self.rate:,.0f}"
-        return [*quality, f"{self.dim:,}", f"{self.bytes:,.0f}", rate, f"{self.milliseconds:.2f}", name]
+        return [
+            *quality,
+            f"{self.dim:,}",
+            f"{self.bytes:,.0f}",
+            rate,
+            f"{self.milliseconds:.2f}",
+            self.method,
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +136,21 @@ class Comparison:
         """The methods that could not be measured."""
         return tuple(one for one in self.methods if one.error is not None)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The notes, and of every method that failed why."""
+        return (*self.notes, *(f"{one.method} failed: {one.error}" for one in self.failed))
+
+    def __str__(self) -> str:
+        """The table of methods, and the remarks."""
+        heads, rows = self.table()
+        widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)][:-1]
+        lines = [
+            "  ".join([*(cell.rjust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
+            for row in (heads, *rows)
+        ]
+        return "\n".join([*lines, *self.remarks])
+
     def as_dict(self) -> dict[str, Any]:
         """The comparison as JSON has it."""
         return {
@@ -160,6 +182,8 @@ class Comparison:
 
         if what is None:
             what = "answers" if self.queries else "quality"
+        if len(self.failed) == len(self.methods):
+            raise UsageError("no method could be measured, so there is nothing to plot")
         if what == "answers" and self.queries:
             return plots.grid(list(self._grid()), title=self._title)
         if what == "quality" and self.labels is not None:
@@ -168,24 +192,24 @@ class Comparison:
                 for one in self.methods
                 if one.evaluation is not None
             ]
-            if points:
-                return plots.quality_and_cost(points, quality="mAP@100", cost="ms a search")
-            raise UsageError("no method could be measured, so there is no quality to plot")
+            return plots.quality_and_cost(points, quality="mAP@100", cost="ms a search")
         missing = "queries" if what == "answers" else "labels"
         raise UsageError(f"the comparison had no {missing}, so there is no plot of {what}")
 
     def page(self) -> str:
-        """The comparison as one self-contained HTML page: the table's facts, and the answers."""
+        """The comparison as one self-contained HTML page: the table, the remarks, and the answers."""
         from lookalike import pages
 
         facts = {"folder": self.folder} | ({} if self.labels is None else {"labels": self.labels})
-        return pages.results_page(list(self._rows()), title=self._title, facts=facts, table=self._table())
+        return pages.results_page(
+            list(self._rows()), title=self._title, facts=facts, table=self._table(), notes=self.remarks
+        )
 
     def _repr_html_(self) -> str:
         """The table, for notebooks."""
         from lookalike import pages
 
-        return pages.fragment_table(self._table(), self.notes)
+        return pages.fragment_table(self._table(), self.remarks)
 
     def _table(self) -> pages.Table:
         """The table with the methods in front."""
@@ -198,7 +222,8 @@ class Comparison:
 
     @property
     def _title(self) -> str:
-        return f"{self.pictures:,} pictures, {len(self.methods)} methods"
+        methods = "1 method" if len(self.methods) == 1 else f"{len(self.methods)} methods"
+        return f"{self.pictures:,} pictures, {methods}"
 
     def _answers(self) -> Iterator[tuple[MethodResult, Answer]]:
         """For each query every method's answer to it."""
@@ -208,14 +233,16 @@ class Comparison:
                     yield one, one.answers[number]
 
     def _grid(self) -> Iterator[plots.Row]:
-        from lookalike import plots
+        from lookalike import pages, plots
 
         shown = ""
         for one, answer in self._answers():
             query = plots.Tile(answer.query, self.thumbnails.get(("query", answer.query)))
             hits = [
-                plots.Tile(hit.id, self.thumbnails.get(("hit", hit.id)), f"{hit.score:.3f}")
-                for hit in answer.hits
+                plots.Tile(hit.id, self.thumbnails.get(("hit", hit.id)), score)
+                for hit, score in zip(
+                    answer.hits, pages.numbers(hit.score for hit in answer.hits), strict=True
+                )
             ]
             yield plots.Row(one.method, query if answer.query != shown else None, hits)
             shown = answer.query
@@ -225,8 +252,5 @@ class Comparison:
 
         for one, answer in self._answers():
             query = pages.Card(answer.query, self.thumbnails.get(("query", answer.query)))
-            hits = [
-                pages.Card(hit.id, self.thumbnails.get(("hit", hit.id)), score=hit.score)
-                for hit in answer.hits
-            ]
+            hits = [card(hit, self.thumbnails.get(("hit", hit.id))) for hit in answer.hits]
             yield pages.Row(query, hits, label=one.method)

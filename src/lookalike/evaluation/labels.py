@@ -128,7 +128,7 @@ def _by_folder(text: str, depth: int | None, pictures: Pictures) -> Labels:
     ids = pictures.ids
     return _checked(
         Labels(text, ids, [label(id_) for id_ in ids]),
-        f"all {len(ids):,} pictures lie in {pictures.root} itself; expected folders below it that say what "
+        f"every picture lies in {pictures.root} itself; expected folders below it that say what "
         "their pictures show",
     )
 
@@ -180,6 +180,9 @@ def read_table(file: Path, column: str | None = None) -> dict[str, frozenset[str
         UsageError: it can't be read, or has no column for the path or for the label.
     """
     found: dict[str, frozenset[str]] = {}
+    if not file.is_file():
+        what = "is a folder" if file.is_dir() else "does not exist"
+        raise UsageError(f"{file} {what}; expected a table with a column for the path and one for the label")
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
             dialect = csv.excel_tab if file.suffix.lower() == ".tsv" else csv.excel

@@ -14,12 +14,13 @@ from lookalike.evaluation import labels as label_reading
 from lookalike.evaluation.asking import rankings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from lookalike.evaluation.labels import Labels, LabelsLike
     from lookalike.gallery import Gallery
+    from lookalike.results import Progress
 
     Split: TypeAlias = float | str | Collection[str]
 
@@ -119,6 +120,7 @@ def evaluate(  # noqa: PLR0913  # each is a wish of its own
     only: Collection[str] | None = None,
     seed: int = 0,
     depth: int = DEPTH,
+    progress: Callable[[Progress], object] | None = None,
 ) -> Evaluation:
     """Ask a gallery with its own pictures; those that share a label with the query are right.
 
@@ -144,6 +146,7 @@ def evaluate(  # noqa: PLR0913  # each is a wish of its own
         only: ids of the pictures to look at; default all.
         seed: of the choices by chance.
         depth: how deep the ranking is that mAP looks at.
+        progress: called with how many queries have been answered.
 
     Raises:
         UsageError: the labels or the split can't be read, or leave nothing to ask.
@@ -158,7 +161,15 @@ def evaluate(  # noqa: PLR0913  # each is a wish of its own
     asked, rare = _eligible(known, asking, searched, at_least)
     if queries is not None:
         asked = _drawn(known, asked, queries, seed)
-    ranking = rankings(gallery, known.ids, known.sets, queries=asked, searched=searched, depth=max(depth, *k))
+    ranking = rankings(
+        gallery,
+        known.ids,
+        known.sets,
+        queries=asked,
+        searched=searched,
+        depth=max(depth, *k),
+        progress=progress,
+    )
     values = _values(ranking, k, depth)
     unlabelled = sum(not known.sets[row] for row in asking)
     return Evaluation(

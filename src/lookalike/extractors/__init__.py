@@ -10,10 +10,11 @@ whose docstring's first line says what it is.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from lookalike import registry
-from lookalike.errors import LookalikeError, ModelError, UnknownModel, UsageError
+from lookalike.errors import LookalikeError, ModelError, UnknownModel, UsageError, WeightsMissing
 from lookalike.extractors.names import Name
 
 if TYPE_CHECKING:
@@ -101,7 +102,17 @@ def layers(name: str) -> list[Layer]:
     Raises:
         ModelError: as `load`; or the model can be cut at no other place than where it is.
     """
-    found = getattr(load(name), "layers", None)
+    parsed = Name.parse(name)
+    bare = replace(parsed, layer=None, pool=None, options=_without_top(parsed))
+    try:
+        extractor = _loader(bare)(bare, None)
+    except WeightsMissing:
+        if "weights" in dict(bare.options):
+            raise
+        # Random weights have the same layers.
+        options = tuple(sorted([*bare.options, ("weights", "none")]))
+        extractor = _loader(bare)(replace(bare, options=options), None)
+    found = getattr(extractor, "layers", None)
     if found is None:
         raise ModelError(f"{name} has no layers to choose from; use it as it is")
     return cast("list[Layer]", found())
@@ -124,6 +135,11 @@ def best_precision() -> Precision:
     return runtime.best_precision()
 
 
+def _without_top(name: Name) -> tuple[tuple[str, str], ...]:
+    """The options that a bare name may have, too."""
+    return tuple((key, value) for key, value in name.options if key != "top-classes")
+
+
 def _loader(name: Name) -> Loader:
     if name.is_file:
         from lookalike.extractors import files
@@ -143,6 +159,8 @@ def _loader(name: Name) -> Loader:
 def _unknown(name: Name, known: list[str]) -> str:
     from difflib import get_close_matches
 
+    if name.scheme == "keras-live":
+        return f"{name.model!r} is a model that was given as it is: give it again, as Gallery.open(model=…)"
     near = get_close_matches(name.model, known, n=3, cutoff=0.4) or known
     return (
         f"there is no model {name.model!r}; did you mean {' or '.join(near) or 'none (none is installed)'}? "

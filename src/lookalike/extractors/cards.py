@@ -11,6 +11,7 @@ import json
 import math
 import os
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
@@ -22,7 +23,7 @@ from lookalike.steps import Layout, Step
 from lookalike.types import Classes, Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from lookalike.types import Floats
@@ -40,6 +41,11 @@ LARGEST_CARD = 1 << 26
 
 _LARGEST_ARRAYS = 1 << 30  # bytes of all arrays, unpacked
 _ARRAYS = ".npz"
+# What Python's readers of JSON, of zip files and of arrays raise for what was not written by them.
+_DAMAGES = (
+    *(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, EOFError, MemoryError),
+    *(NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error),
+)
 _FILES = (".xml", ".bin", ".onnx", ".keras", ".h5", _ARRAYS)
 
 
@@ -153,21 +159,25 @@ def write(card: Card, path: Path, *, endings: Iterable[str] = (".xml", ".bin")) 
     return card
 
 
-def read(path: Path) -> Card:
+def read(path: Path, *, unchanged: Collection[str] = ()) -> Card:
     """Read a card, and hold the files beside it to the digests it names.
+
+    Args:
+        path: of the `.json` file.
+        unchanged: the endings of files that are known to have been checked as they are now.
 
     Raises:
         ModelError: it can't be read, says what no card says, or a file is not the one it describes.
     """
     try:
-        return _read(path)
+        return _read(path, unchanged)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
-    except (OSError, ValueError, TypeError, KeyError, RecursionError, zipfile.BadZipFile) as error:
+    except _DAMAGES as error:
         raise ModelError(f"{path} is no card of a model: {error}; expected what lookalike writes") from error
 
 
-def _read(path: Path) -> Card:
+def _read(path: Path, unchanged: Collection[str]) -> Card:
     _expect(path.stat().st_size <= LARGEST_CARD, f"{path} is too large")
     content = json.loads(path.read_text(encoding="utf-8"))
     _expect(isinstance(content, dict), f"{path} holds no object")
@@ -175,7 +185,7 @@ def _read(path: Path) -> Card:
     for key, kind in (("files", dict), ("size", list), ("layers", list), ("mean", list), ("scale", list)):
         _expect(isinstance(content.get(key), kind), f"{key} is missing, or of the wrong type")
     files = {str(key): str(value) for key, value in content["files"].items()}
-    _check_files(path, files)
+    _check_files(path, files, unchanged)
     content["steps"] = vector_steps.load(content["steps"], _arrays(path.with_suffix(".npz"), files))
     if isinstance(content.get("classes"), dict):
         content["classes"] = _classes(content["classes"])
@@ -187,11 +197,12 @@ def _read(path: Path) -> Card:
     return Card(**content | {"size": (int(width), int(height)), "files": files})
 
 
-def _check_files(path: Path, files: Mapping[str, str]) -> None:
+def _check_files(path: Path, files: Mapping[str, str], unchanged: Collection[str]) -> None:
     for ending, expected in files.items():
         _expect(ending.lower() in _FILES, f"no model has a file {ending!r}")
         beside = path.with_suffix(ending)
-        _expect(_sha256(beside) == expected, f"{beside} is damaged, or is not the file {path.name} describes")
+        same = ending in unchanged or _sha256(beside) == expected
+        _expect(same, f"{beside} is damaged, or is not the file {path.name} describes")
 
 
 def _arrays(path: Path, files: Iterable[str]) -> dict[str, Floats]:

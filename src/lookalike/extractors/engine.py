@@ -59,11 +59,16 @@ class Engine:
 
         Returns:
             An array of shape (n, *shape), float32, for each output.
+
+        Raises:
+            ModelError: a picture is not as the network takes it.
         """
         outputs = [np.empty((len(batch), *shape), np.float32) for shape in shapes]
         with self._request() as request:
             source = request.get_input_tensor().data  # (1, height, width, 3)
             for row, picture in enumerate(batch):
+                if getattr(picture, "shape", None) != source.shape[1:]:
+                    raise ModelError(_unfit(picture, source.shape[1:]))
                 source[0] = picture
                 request.infer(share_outputs=True)
                 for index, output in enumerate(outputs):
@@ -152,6 +157,15 @@ def first_line(error: Exception) -> str:
 def _input_shape(card: Card) -> list[int]:
     width, height = card.size
     return [1, 3, height, width] if card.layout == "NCHW" else [1, height, width, 3]
+
+
+def _unfit(picture: Any, wanted: tuple[int, ...]) -> str:
+    found = getattr(picture, "shape", None)
+    what = type(picture).__name__ if found is None else f"an array of shape {tuple(found)}"
+    return (
+        f"a picture of this network is an array of shape {wanted}, not {what}; "
+        "extractor.prepare(image) makes it"
+    )
 
 
 def _name_of(port: Any) -> str:

@@ -45,6 +45,7 @@ def guess(model: Any, name: str) -> tuple[Card, tuple[str, ...]]:
     scores = _scores(model, bare, outputs)
     features = _features(outputs, scores, layers, ports)
     shape = listing.shape_of(ports[features], listing.ports(model)[features])
+    layout = listing.layout_of(ports[features], bare.layout)
     card = Card(
         name=name,
         weights="unknown",
@@ -55,7 +56,7 @@ def guess(model: Any, name: str) -> tuple[Card, tuple[str, ...]]:
         layout=bare.layout,
         scale=(_range(network),),
         resize="bilinear",
-        steps=() if features == scores else _steps(shape, bare.layout),
+        steps=() if features == scores else _steps(shape, layout),
         scores=scores,
         classes=_classes(ports[scores]) if scores else None,
     )

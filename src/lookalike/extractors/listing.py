@@ -11,8 +11,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lookalike.extractors.cards import Card
+    from lookalike.steps import Layout
 
 _SHOWN = 100  # names in an error message
+
+# Where OpenVINO's operations have the channels of what they make.
+_TELLING: dict[str, Layout] = {
+    "Convolution": "NCHW",
+    "GroupConvolution": "NCHW",
+    "ConvolutionBackpropData": "NCHW",
+    "GroupConvolutionBackpropData": "NCHW",
+    "MaxPool": "NCHW",
+    "AvgPool": "NCHW",
+    "MatMul": "NHWC",
+}
+_TURNED: dict[tuple[int, ...], Layout] = {(0, 2, 3, 1): "NHWC", (0, 3, 1, 2): "NCHW"}
+_REARRANGING = {"Reshape", "Squeeze", "Unsqueeze", "ShapeOf"}
 
 
 class Layer(NamedTuple):
@@ -46,6 +60,30 @@ def ports(model: Any) -> dict[str, Any]:
         source = op.input(0).get_source_output()
         found |= dict.fromkeys(op.output(0).get_names(), source)
     return found
+
+
+def layout_of(port: Any, otherwise: Layout) -> Layout:
+    """Where the channels of a map lie: told by the nearest operation above that has them in one place.
+
+    The layout of a network's input does not tell it: exporters turn maps round on the way.
+
+    Args:
+        port: a layer's output.
+        otherwise: what holds where no operation tells.
+    """
+    while True:
+        node = port.get_node()
+        kind = node.get_type_name()
+        if kind in _TELLING:
+            return _TELLING[kind]
+        if kind == "Transpose":
+            return _TURNED.get(_order(node), otherwise)
+        rank = len(port.get_partial_shape()) if port.get_partial_shape().rank.is_static else 0
+        above = [] if kind in _REARRANGING else [source.get_source_output() for source in node.inputs()]
+        above = [source for source in above if _is_map(source, rank)]
+        if not above:
+            return otherwise
+        port = above[0]
 
 
 def shape_of(port: Any, before: Any) -> tuple[int, ...]:
@@ -110,13 +148,28 @@ def find(card: Card, wanted: str, found: Mapping[str, Any] | None = None) -> str
     if name is not None:
         return name
     count = len(card.layers)
-    if wanted.removeprefix("-").isdecimal() and -count <= int(wanted) < count:
+    if wanted.removeprefix("-").isdecimal() and len(wanted) < 9 and -count <= int(wanted) < count:
         return card.layers[int(wanted)]
     known = found or {}
     other = next((name for name in card.layers if wanted in known and known[name] == known[wanted]), None)
     if other is None:
         raise UnknownLayer(_unknown(card, wanted))
     return other
+
+
+def _order(transpose: Any) -> tuple[int, ...]:
+    source = transpose.input(1).get_source_output().get_node()
+    return tuple(map(int, source.data)) if source.get_type_name() == "Constant" else ()
+
+
+def _is_map(port: Any, rank: int) -> bool:
+    shape = port.get_partial_shape()
+    if shape.rank.is_dynamic or len(shape) != rank:
+        return False
+    node = port.get_node()
+    if node.get_type_name() == "Convert":  # of a constant kept in float16
+        node = node.input(0).get_source_output().get_node()
+    return bool(node.get_type_name() != "Constant")
 
 
 def _unknown(card: Card, wanted: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from lookalike.extractors.cards import Card
     from lookalike.extractors.listing import Layer
     from lookalike.extractors.names import Name
-    from lookalike.types import Precision
+    from lookalike.steps import Layout
+    from lookalike.types import Floats, Precision
 
 _REDUCING_GAP = 3.0  # a picture is first shrunk by whole factors to 3 times its goal: cosine ≥ .999
 
@@ -69,7 +70,7 @@ class OpenVinoExtractor:
     ) -> None:
         self.name = str(name)
         self.card = overridden(card, name.options, own=own_options)
-        self.size = None if _wants_all_pixels(self.card) else self.card.size
+        self.size = None if wants_all_pixels(self.card) else self.card.size
         self.notes = tuple(notes)
         self.precision: Precision = _precision(precision)
         self.classes = self.card.known_classes()
@@ -80,7 +81,8 @@ class OpenVinoExtractor:
         self._require_layers()
         self._cuts = self._layers_cut(name)
         self._shapes = [self._shape(layer) for layer in self._cuts]
-        self.steps = cut_steps(self.card, name, self._cuts[0], normalize)
+        layout = listing.layout_of(self._ports[self._cuts[0]], self.card.layout)
+        self.steps = cut_steps(self.card, name, self._cuts[0], normalize, layout=layout)
         self.dim = vector_steps.dim(self.steps, self._shapes[0])
         self.parallel = streams()
         self.metric: str = self.card.metric if name.layer is None else "cosine"
@@ -106,19 +108,19 @@ class OpenVinoExtractor:
         pixels = resized(image, self.card)
         if self._preprocess is None:
             return pixels
-        made = np.asarray(self._preprocess(pixels[None].astype(np.float32)), np.float32)
-        return made.reshape(pixels.shape)
+        return preprocessed(self._preprocess, pixels)
 
-    def extract(self, batch: Sequence[NDArray[np.generic]]) -> Extraction:
+    def extract(self, batch: Sequence[NDArray[np.generic] | Image]) -> Extraction:
         """One pass of the network for each picture.
 
         Args:
-            batch: n arrays of shape (height, width, 3), as `prepare` makes them.
+            batch: n arrays of shape (height, width, 3), as `prepare` makes them; PIL images are prepared.
 
         Returns:
             vectors (n, dim) and, where there are classes, scores (n, classes), float32.
         """
-        outputs = self._compiled().run(batch, self._shapes)
+        arrays = all_prepared(self.prepare, batch)
+        outputs = self._compiled().run(arrays, self._shapes)
         scores = outputs[-1].reshape(len(batch), len(self.classes.ids)) if self.classes else None
         return Extraction(vector_steps.apply(self.steps, outputs[0]), scores)
 
@@ -179,12 +181,44 @@ def resized(image: Image, card: Card) -> NDArray[np.uint8]:
     from PIL import Image as pillow  # noqa: N813 - the module has the name of its class
 
     rule = pillow.Resampling[card.resize.upper()]
-    gap = None if _wants_all_pixels(card) else _REDUCING_GAP
+    gap = None if wants_all_pixels(card) else _REDUCING_GAP
     rgb = image if image.mode == "RGB" else image.convert("RGB")
     return np.asarray(rgb.resize(card.size, rule, reducing_gap=gap))
 
 
-def cut_steps(card: Card, name: Name, layer: str, normalize: bool | None) -> tuple[Step, ...]:  # noqa: FBT001
+def all_prepared(
+    prepare: Callable[[Image], NDArray[np.generic]], batch: Sequence[NDArray[np.generic] | Image]
+) -> list[NDArray[np.generic]]:
+    """A batch in which what is a picture yet is prepared."""
+    return [one if isinstance(one, np.ndarray) else prepare(one) for one in batch]
+
+
+def preprocessed(
+    preprocess: Callable[[NDArray[np.float32]], NDArray[np.generic]], pixels: NDArray[np.generic]
+) -> Floats:
+    """What a user's function makes of one picture: ndarray of the same shape, float32.
+
+    Raises:
+        UsageError: it makes something else.
+    """
+    # A copy: the function may write into what it is given.
+    made = np.asarray(preprocess(np.array(pixels[None], np.float32)), np.float32)
+    if made.shape != (1, *pixels.shape):
+        raise UsageError(
+            f"preprocess made {made.shape} of pictures (1, {', '.join(map(str, pixels.shape))}); "
+            "expected the same shape"
+        )
+    return cast("Floats", made[0])
+
+
+def cut_steps(
+    card: Card,
+    name: Name,
+    layer: str,
+    normalize: bool | None,  # noqa: FBT001
+    *,
+    layout: Layout,
+) -> tuple[Step, ...]:
     """From the output of a layer to the vector that a name stands for.
 
     Args:
@@ -192,6 +226,7 @@ def cut_steps(card: Card, name: Name, layer: str, normalize: bool | None) -> tup
         name: says whether a map is pooled.
         layer: what the name's layer is called in the card.
         normalize: whether vectors get unit length; None for the rule of `OpenVinoExtractor`.
+        layout: of the layer's maps.
 
     Raises:
         UsageError: pooling without a layer, or `top-classes` of what is no class scores.
@@ -199,7 +234,7 @@ def cut_steps(card: Card, name: Name, layer: str, normalize: bool | None) -> tup
     if name.layer is None and name.pool:
         raise UsageError(f"{name} pools, but names no layer; expected {name.model}@LAYER+{name.pool}")
     own = card.steps if name.layer is None else ()
-    steps = own or (Pool(name.pool, card.layout) if name.pool else Flatten(),)
+    steps = own or (Pool(name.pool, layout) if name.pool else Flatten(),)
     are_scores = layer == card.scores and not own and not name.pool
     if card.top_classes is not None and are_scores:
         steps = (*steps, Top(card.top_classes))
@@ -228,8 +263,11 @@ def digest(card: Card, layer: str, steps: Sequence[Step]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _wants_all_pixels(card: Card) -> bool:
-    """The nearest pixel of a picture already reduced would be a mean of many, not one of its own."""
+def wants_all_pixels(card: Card) -> bool:
+    """Whether a picture is resized to the letter.
+
+    The nearest pixel of a picture already reduced would be a mean of many, not one of its own.
+    """
     return card.exact or card.resize == "nearest"
 
 

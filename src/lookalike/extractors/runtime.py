@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -19,9 +20,17 @@ _TELEMETRY = "openvino_telemetry"
 _CONVERTER = "openvino.tools.ovc"
 
 
-@cache
+_importing = threading.Lock()
+
+
 def openvino() -> Any:
     """The library, imported so that it can't report its use: nothing is sent, nothing written."""
+    with _importing:  # a second thread must not find half of it
+        return _imported()
+
+
+@cache
+def _imported() -> Any:
     absent: Any = None  # makes an import fail
     sys.modules.setdefault(_TELEMETRY, absent)
     late = "openvino" not in sys.modules and sys.modules.setdefault(_CONVERTER, absent) is None
@@ -39,10 +48,16 @@ def _convert_model(name: str) -> Any:
     return import_module(_CONVERTER).convert_model
 
 
-@cache
 def core() -> Any:
     """The process's one `openvino.Core`."""
-    return openvino().Core()
+    library = openvino()
+    with _importing:
+        return _core(library)
+
+
+@cache
+def _core(library: Any) -> Any:
+    return library.Core()
 
 
 @cache

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import json
 import re
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # Only where an address follows: one may hold a comma, a semicolon or a bar itself.
-_BETWEEN = re.compile(r"[\s|,;\"']+(?=https?://)", re.IGNORECASE)
+_START = re.compile(r"(?<=[\s|,;\"'])(?=https?://)", re.IGNORECASE)
+_BETWEEN = " \t\r\n\f\v\u00a0|,;\"'"
 _AROUND = "[](){} \"',"
 _NOTHING = {"", "nan", "none", "null", "n/a", "na", "-"}
 _LONGEST = 1_000_000  # characters of a list that are read
@@ -37,18 +39,24 @@ def addresses(cell: object) -> list[str]:
 
 
 def _split(text: str) -> list[str]:
-    return _listed(text) if text.startswith(("[", "(", "{")) else _BETWEEN.split(text)
+    return _listed(text) if text.startswith(("[", "(", "{")) else _apart(text)
+
+
+def _apart(text: str) -> list[str]:
+    *others, last = _START.split(text)
+    return [*(other.rstrip(_BETWEEN) for other in others), last]
 
 
 def _listed(text: str) -> list[str]:
     for read in (json.loads, ast.literal_eval):
         try:
-            found = read(text[:_LONGEST])
+            with warnings.catch_warnings(action="ignore"):  # of what Python thinks of the text
+                found = read(text[:_LONGEST])
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
         if isinstance(found, list | tuple):
             return [item for item in found if isinstance(item, str)]
-    return _BETWEEN.split(text.strip(_AROUND))  # nearly a list: without quotes, or cut off
+    return _apart(text.strip(_AROUND))  # nearly a list: without quotes, or cut off
 
 
 def _clean(found: Iterable[str]) -> list[str]:

@@ -7,7 +7,6 @@ import fcntl
 import os
 from contextlib import contextmanager, suppress
 from itertools import chain, count
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from lookalike.errors import UsageError
@@ -19,6 +18,7 @@ from lookalike.walk import IGNORE_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from lookalike.fetch.wanted import Picture
 
@@ -57,7 +57,10 @@ class Folder:
             raise unwritable(self.path, error) from error
         try:
             self._lock(descriptor)
-            self._look()
+            try:
+                self._look()
+            except OSError as error:
+                raise unwritable(self.path, error) from error
             yield
         finally:
             os.close(descriptor)
@@ -113,9 +116,9 @@ class Folder:
 
     def _leave_out_tables(self) -> None:
         """Spare whoever indexes the folder the news that its tables are no pictures."""
-        file = self.path / IGNORE_FILE
-        if not file.exists():
-            file.write_text(f"/{METADATA}\n/{FAILED}\n", encoding="utf-8")
+        # Made anew or not at all: a link that leads nowhere is not followed.
+        with suppress(OSError), (self.path / IGNORE_FILE).open("x", encoding="utf-8") as file:
+            file.write(f"/{METADATA}\n/{FAILED}\n")
 
     def _lock(self, descriptor: int) -> None:
         try:
@@ -126,14 +129,18 @@ class Folder:
             pass  # a network's file system may lack locks
 
     def _look(self) -> None:
-        entries = [entry for entry in os.scandir(self.path) if entry.is_file()]
+        entries = []
+        for entry in os.scandir(self.path):
+            if entry.name.startswith(".lookalike-") and entry.name.endswith(".part"):
+                with suppress(IsADirectoryError, PermissionError):
+                    os.unlink(entry)  # noqa: PTH108  # of a run that was killed
+            elif entry.is_file():
+                entries.append(entry)
         # Of two files of one id the newer counts: a run was stopped before it took the older away.
         for entry in sorted(entries, key=lambda entry: entry.stat().st_mtime_ns):
             stem, ending = os.path.splitext(entry.name)  # noqa: PTH122  # a million times a run
             if ending in _ENDINGS and entry.stat().st_size:
                 self.files[stem] = entry.name
-            elif entry.name.startswith(".lookalike-") and ending == ".part":
-                Path(entry).unlink(missing_ok=True)  # of a run that was killed
         next(self._rows(FAILED, Failure._fields), None)
         self.before = {row["id"]: (row["url"], row["path"]) for row in self._rows(METADATA, OWN_COLUMNS)}
 
@@ -158,7 +165,8 @@ class Folder:
         """Replace a table whole: who reads it sees the old one or the new one."""
         part = self.path / _PART.format(name)
         try:
-            with part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as lines:
+            part.unlink(missing_ok=True)
+            with part.open("x", newline="", encoding="utf-8", errors="backslashreplace") as lines:
                 writer = csv.DictWriter(
                     lines, columns, restval="", extrasaction="ignore", lineterminator="\n"
                 )
@@ -230,7 +238,9 @@ class Part:
         """Write what came into the file at `path`."""
         try:
             if self._file is None:
-                self._file = self.path.open("wb", buffering=0)
+                # A link that somebody laid there is not followed.
+                self.path.unlink(missing_ok=True)
+                self._file = self.path.open("xb", buffering=0)
             waiting = memoryview(b"".join(self._parts))
             while waiting:
                 waiting = waiting[self._file.write(waiting) :]

@@ -185,6 +185,7 @@ class Schedule:
 
 def _name(url: str) -> str:
     try:
-        return urlsplit(url).hostname or ""
+        # A dot at the end of a name is part of no name.
+        return (urlsplit(url).hostname or "").rstrip(".")
     except ValueError:
         return ""

@@ -8,7 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from lookalike.downloads import REDIRECTS, Deadline, Downloader, Failed
+from lookalike.downloads import REDIRECTS, Deadline, Downloader, Failed, read, without_secrets
 from lookalike.errors import DownloadError, ImageError
 from lookalike.fetch.report import Failure
 from lookalike.images import decode
@@ -166,12 +166,8 @@ class Crew:
 
     def _give_up(self, task: Task, reason: str, *, silent: bool = False) -> None:
         if task.url != task.picture.url:
-            reason = f"redirected to {_without_query(task.url)}: {reason}"
+            reason = f"redirected to {without_secrets(read(task.url))}: {reason}"
         with self._lock:
             if not self._stopped:
                 self.failed.append(Failure(task.picture.id, task.picture.url, reason))
         self._schedule.done(task, silent=silent)
-
-
-def _without_query(url: str) -> str:
-    return url.partition("?")[0]

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from lookalike.types import Floats
 
-_MARGIN = 32
-"""Rows beyond k that are rescored: the matrix product's rounding may have put them out."""
-
 _PRODUCT_BYTES = 32 << 20
 
 
@@ -52,8 +49,8 @@ def search(
         step = max(1, _PRODUCT_BYTES // (4 * len(keys)))
         for start in range(0, len(queries), step):
             part = queries[start : start + step]
-            for i, estimate in enumerate(distances.estimates(part, rows, metric), start):
-                found[i] = merge(found[i], _rescored(queries[i], keys, rows, estimate, k, metric), k)
+            for i, near in enumerate(distances.estimated(part, rows, metric), start):
+                found[i] = merge(found[i], _rescored(queries[i], keys, rows, near, k, metric), k)
     return found
 
 
@@ -68,11 +65,18 @@ def merge(a: Found, b: Found, k: int) -> Found:
 
 
 def _rescored(
-    query: Floats, keys: NDArray[np.int64], rows: Floats, estimate: Floats, k: int, metric: str
+    query: Floats,
+    keys: NDArray[np.int64],
+    rows: Floats,
+    near: tuple[Floats, Floats],
+    k: int,
+    metric: str,
 ) -> Found:
-    wanted = k + _MARGIN
-    if wanted < len(keys):
-        chosen = np.sort(np.argpartition(-estimate, wanted - 1)[:wanted])
+    estimates, errors = near
+    if k < len(keys):
+        # Whatever may be among the k best, so far as rounding lets it be told; NaN tells nothing.
+        least = -np.partition(errors - estimates, k - 1)[k - 1]
+        chosen = np.flatnonzero(~(estimates + errors < least))
         keys, rows = keys[chosen], rows[chosen]
     scores = distances.scores(query, rows, metric)
     order = distances.best(scores, keys, k)

@@ -10,8 +10,6 @@ be among its neighbours, whatever the products lost by rounding; the others are 
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -22,6 +20,7 @@ from lookalike import distances
 from lookalike.indexes import sketches
 from lookalike.indexes.exact import Found
 from lookalike.indexes.pools import Pool
+from lookalike.indexes.threads import spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -100,10 +99,12 @@ class Task:
         Returns:
             ndarray of shape (m, n): cosines, inner products, or −L2²/2.
         """
-        return self.finished(a @ b.T, of_a, of_b)
+        estimates = self.scaled(a @ b.T, of_a, of_b)
+        self.exclude(estimates, of_a, of_b)
+        return estimates
 
-    def finished(self, products: Numbers, of_a: Positions, of_b: Positions) -> Numbers:
-        """Products (m, n) turned into estimates, in place."""
+    def scaled(self, products: Numbers, of_a: Positions, of_b: Positions) -> Numbers:
+        """Products (m, n) turned into estimates, in place, of pairs that may be neighbours."""
         kind = products.dtype
         if self.metric == "cosine":
             products *= self._factors[of_a, None].astype(kind)
@@ -111,7 +112,6 @@ class Task:
         elif self.metric == "euclidean":
             products -= self._halves[of_a, None].astype(kind)
             products -= self._halves[of_b].astype(kind)
-        self.exclude(products, of_a, of_b)
         return products
 
     def exclude(self, estimates: Numbers, of_a: Positions, of_b: Positions) -> None:
@@ -169,16 +169,13 @@ def nearest(
     compared = task.rows if sketch is None else sketch
     depth = task.looked_at + _MARGIN if sketch is None else sketch.depth
     margin = None if sketch is None else sketch.margin
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for strip in _strips(task, compared, depth, progress):
-            chunks = [strip[i : i + _CHUNK] for i in range(0, len(strip), _CHUNK)]
-            found = [
-                one for some in threads.map(partial(_scored, task, margin=margin), chunks) for one in some
-            ]
-            doubtful = [i for i, one in enumerate(found) if one is None]
-            again = _one_by_one(task, np.array([strip[i].position for i in doubtful], np.int64), None)
-            for one in found:
-                yield next(again) if one is None else one
+    for strip in _strips(task, compared, depth, progress):
+        chunks = [strip[i : i + _CHUNK] for i in range(0, len(strip), _CHUNK)]
+        found = [one for some in spread(partial(_scored, task, margin=margin), chunks) for one in some]
+        doubtful = [i for i, one in enumerate(found) if one is None]
+        again = _one_by_one(task, np.array([strip[i].position for i in doubtful], np.int64), None)
+        for one in found:
+            yield next(again) if one is None else one
 
 
 def _strips(
@@ -194,24 +191,34 @@ def _strips(
     for start in range(0, n, height):
         strip = range(start, min(start + height, n))
         pool = Pool(len(strip), depth)
-        for a in range(start, strip.stop, step):
-            of_a = np.arange(a, min(a + step, strip.stop))
-            left = compared.block(a, a + len(of_a))
-            for b in (*range(a, n, step), *range(0, start, step)):
-                of_b = np.arange(b, min(b + step, strip.stop if b in strip else n))
-                estimates = task.estimates(left, compared.block(b, b + len(of_b)), of_a, of_b)
-                pool.take(a - start, b, estimates)
-                if b in strip and b != a:
-                    pool.take(b - start, a, estimates.T)
+        compare = partial(_compare, task, compared, pool, strip, step)
+        jobs = [
+            (a, b)
+            for a in range(start, strip.stop, step)
+            for b in (*range(a, n, step), *range(0, start, step))
+        ]
+        for done, _ in enumerate(spread(compare, jobs), start=1):
             if progress is not None:
-                # Early blocks of a strip meet more others than late ones.
-                done = (a + len(of_a) - start) / len(strip)
-                progress((start + len(strip) * done * (2 - done)) / n)
+                progress((start + len(strip) * done / len(jobs)) / n)
         keys, values = pool.best()
         yield [
             _Seen(start + i, keys[i][seen], values[i][seen], everything=not seen.all() or depth >= n - 1)
             for i, seen in enumerate(values > -np.inf)
         ]
+
+
+def _compare(
+    task: Task, compared: sketches.Blocks, pool: Pool, strip: range, step: int, job: tuple[int, int]
+) -> None:
+    """Offer the pairs of two blocks of rows to the pool of a strip, that has the first and may have both."""
+    a, b = job
+    of_a = np.arange(a, min(a + step, strip.stop))
+    of_b = np.arange(b, min(b + step, strip.stop if b in strip else len(task.rows)))
+    left, right = (compared.block(int(some[0]), int(some[-1]) + 1) for some in (of_a, of_b))
+    estimates = task.estimates(left, right, of_a, of_b)
+    pool.take(a - strip.start, b, estimates)
+    if b in strip and b != a:
+        pool.take(b - strip.start, a, estimates.T)
 
 
 def _scored(task: Task, seen: Sequence[_Seen], *, margin: float | None) -> list[Found | None]:
@@ -244,9 +251,8 @@ def _narrowed(task: Task, query: Floats, seen: _Seen, margin: float) -> tuple[Po
     first = k + _FIRST
 
     def whole(keys: Positions) -> Numbers:
-        # Not by BLAS, whose threads would wait for each other.
-        products: Numbers = np.einsum("ij,j->i", task.rows.take(keys), query)
-        estimates: Numbers = task.finished(products[None], of_query, keys)[0]
+        products: Numbers = (task.rows.take(keys) @ query)[None]
+        estimates: Numbers = task.scaled(products, of_query, keys)[0]
         return estimates
 
     keys, estimates = seen.keys[:first], whole(seen.keys[:first])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -19,7 +20,7 @@ class Pool:
     """For each of m rows the `depth` largest values it was offered, and their keys.
 
     A row has twice the room it needs: new values above its least are appended, and only when there
-    is no more room are the best sorted out.
+    is no more room are the best sorted out. Several threads may offer values.
 
     Args:
         m: how many rows.
@@ -33,6 +34,7 @@ class Pool:
         self._values = np.full((m, self._room), -np.inf, np.float32)
         self._filled = np.zeros(m, np.int64)
         self._least = np.full(m, -np.inf, np.float32)
+        self._lock = Lock()
 
     @staticmethod
     def row_bytes(depth: int) -> int:
@@ -48,6 +50,8 @@ class Pool:
             # Rows that have seen little would let everything pass.
             floor = np.partition(np.ascontiguousarray(values), c - self._depth, axis=1)[:, c - self._depth]
             passing &= values >= floor[:, None]
+        else:
+            floor = None
         # In the order of memory, which for a transposed block is by columns.
         found = np.flatnonzero(passing.ravel(order="K"))
         if passing.flags.c_contiguous:
@@ -57,7 +61,12 @@ class Pool:
             # Short integers are sorted by radix, in a tenth of the time.
             order = np.argsort(rows.astype(np.uint16), kind="stable")
             rows, columns = rows[order], columns[order]
-        self._add(first, r, rows, columns + first_key, values[rows, columns])
+        offered = values[rows, columns]
+        with self._lock:
+            self._add(first, r, rows, columns + first_key, offered)
+            if floor is not None:
+                # There are `depth` values now that are no less.
+                np.maximum(least, floor, out=least)
 
     def best(self) -> tuple[Places, Floats]:
         """Keys and values (m, depth), largest first, ties by key; −∞ where a row saw fewer."""

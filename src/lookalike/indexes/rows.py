@@ -68,7 +68,7 @@ class Rows:
 
     def take(self, positions: NDArray[np.int64]) -> Floats:
         """Rows of any positions, ndarray of shape (m, dim)."""
-        taken: Floats = self._held[positions].astype(np.float32, copy=False)
+        taken: Floats = self._held.take(positions, axis=0).astype(np.float32, copy=False)
         return taken
 
     @property

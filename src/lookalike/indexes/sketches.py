@@ -11,12 +11,14 @@ How long a sketch must be and how many rows must be scored is measured on rows o
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from lookalike.indexes.pools import Pool
+from lookalike.indexes.threads import one_thread, spread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +34,7 @@ SAMPLE = 512
 
 _LENGTHS = (256, 512, 768, 1024)
 _DEEPEST = 512
-_HEAD = 64
+_HEAD = 128
 _HEAD_ROWS = 2048
 _TARGET = 0.9995
 """Of the sampled neighbours: leaves room for the error of the sample above .999."""
@@ -41,7 +43,7 @@ _SAFETY = 1.25
 """How much deeper a search goes than the sample asks for."""
 
 _HEAD_BYTES = 128 << 20
-_BLOCK_BYTES = 32 << 20
+_BLOCK_BYTES = 4 << 20
 _SKETCH_BYTES = 1 << 30
 
 _PAIR, _PRODUCT, _SCORED = 0.6, 0.0067, 0.5
@@ -111,15 +113,22 @@ def fitting(task: Task, *, seed: int = 0) -> Sketch | None:
     projected = _projected(rows, lengths[-1], rng)
     truth = _truth(task, np.sort(rng.choice(n, SAMPLE, replace=False)))
     best: Sketch | None = None
+    cost = _compared(n, rows.dim)
     for length in lengths:
+        if _compared(n, length) >= cost:
+            break
         # The random part is scaled so that its products are right on average, whatever its length.
         scale = np.full(length, np.sqrt(2 / (length - _HEAD)), np.float32)
         scale[:_HEAD] = 1
         sketch = _measured(task, projected[:, :length] * scale, truth)
-        if sketch is not None and (best is None or sketch.cost < best.cost):
-            best = sketch
-    whole = n * (_PRODUCT * rows.dim + _PAIR)
-    return best if best is not None and best.cost < whole else None
+        if sketch is not None and sketch.cost < cost:
+            best, cost = sketch, sketch.cost
+    return best
+
+
+def _compared(n: int, dim: int) -> float:
+    """What it costs to compare a row with n others by so many numbers."""
+    return n * (_PRODUCT * dim + _PAIR)
 
 
 def _projected(rows: Rows, length: int, rng: np.random.Generator) -> Floats:
@@ -128,16 +137,22 @@ def _projected(rows: Rows, length: int, rng: np.random.Generator) -> Floats:
     signs = rng.choice(np.array([-1, 1], np.float32), rows.dim)
     # The first number of a transform and, of an even length, the last have no imaginary part.
     waves = 1 + rng.permutation((rows.dim - 1) // 2)[: (length - _HEAD) // 2]
+
+    def rotated(block: Floats) -> Floats:
+        spectrum = np.fft.rfft(block * signs)[:, waves]
+        return np.ascontiguousarray(spectrum, np.complex64).view(np.float32)
+
+    rotated_head = rotated(head.T)  # (_HEAD, length − _HEAD)
     projected = np.empty((len(rows), length), np.float32)
-    step = _step(rows.dim)
-    for start in range(0, len(rows), step):
+
+    def project(start: int) -> None:
         block = rows.block(start, start + step)
-        shares = block @ head
-        spectrum = np.fft.rfft((block - shares @ head.T) * signs)[:, waves]
-        projected[start : start + step, :_HEAD] = shares
-        projected[start : start + step, _HEAD:] = np.ascontiguousarray(spectrum, np.complex64).view(
-            np.float32
-        )
+        into = projected[start : start + step]
+        into[:, :_HEAD] = shares = block @ head
+        np.subtract(rotated(block), shares @ rotated_head, out=into[:, _HEAD:])
+
+    step = _step(rows.dim)
+    deque(spread(project, range(0, len(rows), step)), maxlen=0)
     return projected
 
 
@@ -146,8 +161,9 @@ def _main_directions(rows: Rows, rng: np.random.Generator) -> Floats:
     count = min(_HEAD_ROWS, len(rows), max(2 * _HEAD, _HEAD_BYTES // (4 * rows.dim)))
     some = rows.take(np.sort(rng.choice(len(rows), count, replace=False)))
     head: Floats = rng.standard_normal((rows.dim, _HEAD), np.float32)
-    for _ in range(3):  # power iterations, on rows instead of their much larger covariance
-        head = np.linalg.qr(some.T @ (some @ head))[0]
+    with one_thread():
+        for _ in range(2):  # power iterations, on rows instead of their much larger covariance
+            head = np.linalg.qr(some.T @ (some @ head))[0]
     return head
 
 
@@ -156,10 +172,13 @@ def _truth(task: Task, positions: Positions) -> _Truth:
     pool = Pool(len(positions), task.looked_at)
     queries = task.rows.take(positions)
     step = _step(task.rows.dim)
-    for start in range(0, len(task.rows), step):
+
+    def compare(start: int) -> None:
         block = task.rows.block(start, start + step)
         of_b = np.arange(start, start + len(block))
         pool.take(0, start, task.estimates(queries, block, positions, of_b))
+
+    deque(spread(compare, range(0, len(task.rows), step)), maxlen=0)
     neighbours, values = pool.best()
     complete = np.isfinite(values).all(axis=1)
     return _Truth(positions[complete], neighbours[complete], values[complete, -1])
@@ -175,21 +194,23 @@ def _measured(task: Task, sketches: Floats, truth: _Truth) -> Sketch | None:
         ]
     )  # (q, k)
     margin = _SAFETY * max(float(np.quantile(truth.edges[:, None] - near, _TARGET)), 0.0)
-    ahead = np.zeros(near.shape, np.int64)
-    worth = np.zeros(len(near), np.int64)
+    edges = np.column_stack([near, truth.edges - margin])
     step = _step(sketches.shape[1])
-    for start in range(0, len(sketches), step):
+
+    def count(start: int) -> Positions:
         block = sketches[start : start + step]
         of_b = np.arange(start, start + len(block))
         estimates = task.estimates(queries, block, truth.positions, of_b)
-        for place in range(near.shape[1]):
-            ahead[:, place] += (estimates > near[:, place, None]).sum(axis=1)
-        worth += (estimates >= truth.edges[:, None] - margin).sum(axis=1)
-    depth = int(_SAFETY * np.quantile(ahead, _TARGET, method="higher")) + task.looked_at + 1
+        return np.stack([np.count_nonzero(estimates > edge[:, None], axis=1) for edge in edges.T], axis=1)
+
+    ahead = np.zeros(edges.shape, np.int64)
+    for counts in spread(count, range(0, len(sketches), step)):
+        ahead += counts
+    depth = int(_SAFETY * np.quantile(ahead[:, :-1], _TARGET, method="higher")) + task.looked_at + 1
     if depth > min(_DEEPEST, len(sketches) - 1):
         return None
-    scored = np.minimum(worth, depth).mean()
-    cost = len(sketches) * (_PRODUCT * sketches.shape[1] + _PAIR) + _SCORED * scored * task.rows.dim
+    scored = np.minimum(ahead[:, -1], depth).mean()
+    cost = _compared(len(sketches), sketches.shape[1]) + _SCORED * scored * task.rows.dim
     return Sketch(sketches, depth, margin, float(cost))
 
 

@@ -8,6 +8,17 @@ from __future__ import annotations
 
 from lookalike.plots.charts import Point, bars, history, quality_and_cost
 from lookalike.plots.hits import Row, Tile, grid
-from lookalike.plots.sheets import Plot, save
+from lookalike.plots.sheets import Plot, check_file, save
 
-__all__ = ["Plot", "Point", "Row", "Tile", "bars", "grid", "history", "quality_and_cost", "save"]
+__all__ = [
+    "Plot",
+    "Point",
+    "Row",
+    "Tile",
+    "bars",
+    "check_file",
+    "grid",
+    "history",
+    "quality_and_cost",
+    "save",
+]

@@ -183,7 +183,7 @@ def _scatter(sheet: Sheet, drawn: Sequence[Point], box: _Box) -> None:
     steps = [(best[0].cost, best[0].quality)]
     for point in best[1:]:
         steps += [(point.cost, steps[-1][1]), (point.cost, point.quality)]
-    labels = [(shortened(p.name, NAME, 260), _bytes(p.size)) for p in drawn]
+    labels = [(shortened(p.name, NAME, 340), _bytes(p.size)) for p in drawn]
     centres = _units(sheet, axes, list(zip(costs, qualities, strict=True)))
     place_labels(sheet, labels, centres, radii, line=_units(sheet, axes, steps), box=box)
 

@@ -48,11 +48,8 @@ class Plot:
             UsageError: another ending, or the file can't be written.
         """
         path = Path(path)
-        kind = path.suffix.lower().removeprefix(".")
-        if kind not in _FORMATS:
-            endings = ", ".join(f".{kind}" for kind in _FORMATS)
-            raise UsageError(f"{path}: a plot can't be saved with the ending {path.suffix!r}; use {endings}")
-        content = self._rendered(kind)
+        check_file(path)
+        content = self._rendered(path.suffix.lower().removeprefix("."))
         try:
             path.write_bytes(content)
         except OSError as error:
@@ -69,6 +66,22 @@ class Plot:
         """What a notebook shows, with its size in the pixels of a page."""
         across, high = self.figure.get_size_inches() / UNIT
         return self._rendered("png"), {"width": round(across), "height": round(high)}
+
+
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Make sure that a plot can be saved there, before the long work begins.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+        UsageError: its ending is none of a plot, or its folder is not there.
+    """
+    path = Path(path)
+    load()
+    if path.suffix.lower().removeprefix(".") not in _FORMATS:
+        endings = ", ".join(f".{kind}" for kind in _FORMATS)
+        raise UsageError(f"{path}: a plot can't be saved with the ending {path.suffix!r}; use {endings}")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: there is no folder {path.parent} to write it to")
 
 
 def save(plot: Plot, path: str | os.PathLike[str]) -> None:

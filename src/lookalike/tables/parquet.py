@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_ROWS = 1024
+
+
 def pyarrow() -> tuple[Any, Any]:
     """Give `pyarrow` and `pyarrow.parquet`. Raises `MissingExtra` where they are not installed."""
     try:
@@ -22,8 +25,8 @@ def pyarrow() -> tuple[Any, Any]:
     return pa, pq
 
 
-def parquet_batches(file: Path, columns: Sequence[str]) -> Iterator[Any]:
-    """Some columns of a Parquet file as `pyarrow.RecordBatch`es, within bounded memory.
+def parquet_batches(file: Path, columns: Sequence[str], size: int) -> Iterator[Any]:
+    """Some columns of a Parquet file as `pyarrow.RecordBatch`es of about so many bytes.
 
     Raises:
         MissingExtra: the extra `tables` is not installed.
@@ -34,4 +37,9 @@ def parquet_batches(file: Path, columns: Sequence[str]) -> Iterator[Any]:
         missing = [column for column in columns if column not in table.schema_arrow.names]
         if missing:
             raise ValueError(f"it has no column {', '.join(missing)}; it has {table.schema_arrow.names}")
-        yield from table.iter_batches(batch_size=1024, columns=list(columns))
+        groups = [table.metadata.row_group(i) for i in range(table.num_row_groups)]
+        row = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
+        rows = max(1, min(_ROWS, size // max(row, 1)))
+        for batch in table.iter_batches(rows, columns=list(columns)):
+            if batch.num_rows:
+                yield batch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import zlib
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, TYPE_CHECKING, cast
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _BATCH = 4096  # rows of Parquet held at a time
 _SEPARATORS = ",;\t"
 _WEB = ("http://", "https://")
+_BROKEN = (OSError, EOFError, ValueError, RecursionError, zlib.error, csv.Error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def open_table(file: Path) -> Table:
         raise UsageError(f"{file}: can't tell the format; expected a name in {', '.join(openers)}")
     try:
         return openers[ending](file)
-    except (OSError, EOFError, ValueError, csv.Error) as error:
+    except _BROKEN as error:
         raise _unreadable(file, error) from error
 
 
@@ -97,7 +99,7 @@ def _open_csv(file: Path) -> Table:
                 for row in islice(reader, int(has_header), None):
                     if row:
                         yield tuple(row[place] if place < len(row) else None for place in places)
-            except (OSError, EOFError, ValueError, csv.Error) as error:
+            except _BROKEN as error:
                 raise _unreadable(file, ValueError(f"line {reader.line_num}: {error}")) from error
 
     return Table(columns, rows)
@@ -120,7 +122,7 @@ def _open_json_lines(file: Path) -> Table:
                     number += 1  # the handler below tells it
                     if line.strip():
                         yield _object(json.loads(line))
-        except (OSError, EOFError, ValueError, RecursionError) as error:
+        except _BROKEN as error:
             raise _unreadable(file, ValueError(f"line {number}: {error}")) from error
 
     return _of_objects(objects)
@@ -156,6 +158,8 @@ def _open_parquet(file: Path) -> Table:
     try:
         with pq.ParquetFile(file) as opened:
             columns = tuple(opened.schema_arrow.names)
+        if len(set(columns)) < len(columns):
+            raise ValueError("two of its columns have one name")
     except pa.ArrowException as error:
         raise _unreadable(file, error) from error
 
@@ -164,7 +168,7 @@ def _open_parquet(file: Path) -> Table:
             with pq.ParquetFile(file) as opened:
                 for batch in opened.iter_batches(_BATCH, columns=list(dict.fromkeys(wanted))):
                     yield from zip(*(batch.column(name).to_pylist() for name in wanted), strict=True)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, *_BROKEN) as error:
             raise _unreadable(file, error) from error
 
     return Table(columns, rows)

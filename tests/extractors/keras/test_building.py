@@ -3,14 +3,12 @@
 import os
 import subprocess
 import sys
-from functools import partial
 
 import keras
 import numpy as np
 import pytest
 
 from lookalike.errors import MissingExtra, ModelError, UsageError, WeightsMissing
-from lookalike.extractors import conversion
 from lookalike.extractors import keras as extractors
 from lookalike.extractors.keras import child, recipes
 from lookalike.extractors.names import Name
@@ -21,6 +19,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn:D
 # A tenth of MobileNet, and small pictures: what is built here again and again.
 SMALL = "keras:MobileNet?weights=none&alpha=0.1&include_top=false&size=48x32"
 
+TEN = "keras:MobileNet?weights=none&alpha=0.1&size=32&classes=10"
+
 FROM_FILE = "keras:MobileNet?weights={weights}/mine%s&alpha=0.1&include_top=false&size=32"
 BUILT = (
     SMALL + "&seed=1",
@@ -30,6 +30,9 @@ BUILT = (
     "keras:MobileNet?weights={weights}/other.weights.h5",
     "keras:MobileNet?weights={weights}/text.h5",
     "keras:MobileNet?weights=none&size=8&include_top=false",
+    TEN,
+    TEN + "&classifier_activation=none",
+    TEN + "&dropout=0.5",
 )
 """What one child is asked for."""
 
@@ -93,7 +96,7 @@ def built(small, weights, tmp_path_factory):
 
     The child runs where a file keras.py lies, no server answers, and Keras is set to another backend.
     """
-    here, folder = tmp_path_factory.mktemp("here"), str(tmp_path_factory.mktemp("built"))
+    here, folder = tmp_path_factory.mktemp("here"), tmp_path_factory.mktemp("built")
     (here / "keras.py").write_text("import pathlib; pathlib.Path('ran').touch()")
     names = [text.format(weights=weights[0]) for text in BUILT]
     wanted = {name: recipes.of_application(Name.parse(name)) for name in names}
@@ -108,7 +111,7 @@ def built(small, weights, tmp_path_factory):
 
     def loaded(text):
         name = text.format(weights=weights[0])
-        conversion.converted(wanted[name].key, partial(child.written, wanted[name], folder))
+        child.kept(wanted[name], lambda _: child.written(wanted[name], folder))
         return load(name)
 
     return loaded
@@ -171,8 +174,8 @@ def test_weights_that_can_not_be_downloaded(built):
 
 
 @pytest.mark.parametrize("ending", [".weights.h5", ".h5"])
-def test_weights_from_a_file(built, weights, photographs, ending):
-    """A file of weights gives the network they came from; where the file lies does not matter."""
+def test_weights_from_a_file(built, weights, photographs, ending, monkeypatch):
+    """A file of weights gives the network they came from; where it lies, or one stands, does not matter."""
     folder, original = weights
     extractor = built(FROM_FILE % ending)
     pixels = extractor.prepare(photographs["coffee"])
@@ -181,6 +184,8 @@ def test_weights_from_a_file(built, weights, photographs, ending):
     np.testing.assert_allclose(found, expected / np.linalg.norm(expected), atol=1e-4)
     (folder / f"moved{ending}").write_bytes((folder / f"mine{ending}").read_bytes())
     assert load(extractor.name.replace("mine", "moved")).digest == extractor.digest
+    monkeypatch.chdir(folder)
+    assert load((FROM_FILE % ending).format(weights=".")).name == extractor.name
 
 
 @pytest.mark.parametrize(
@@ -196,6 +201,19 @@ def test_a_file_that_is_not_there():
     """Before anything is built."""
     with pytest.raises(WeightsMissing, match="No such file"):
         load("keras:MobileNet?weights=none-there.h5")
+
+
+def test_the_digest_knows_arguments_without_weights(built):
+    """The head's activation is part of what a network is, though it has no weights; dropout is not."""
+    ten = built(TEN)
+    assert ten.digest != built(TEN + "&classifier_activation=none").digest
+    assert ten.digest == built(TEN + "&dropout=0.5").digest
+
+
+def test_a_head_of_unknown_classes_is_not_the_features(built):
+    """With ten classes, whose names nobody knows, the bare name still gives what the classifier reads."""
+    assert built(TEN).card.features == "global_average_pooling2d"
+    assert built(TEN).classes is None
 
 
 def test_what_the_network_can_not_be_built_with(built):

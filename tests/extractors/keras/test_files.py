@@ -2,6 +2,8 @@
 
 import json
 import zipfile
+from contextlib import suppress
+from dataclasses import replace
 
 import h5py
 import keras
@@ -10,6 +12,9 @@ import pytest
 
 from lookalike.errors import ModelError
 from lookalike.extractors import keras as extractors
+from lookalike.extractors import runtime
+from lookalike.extractors.keras import building, child, graph, loading, recipes, safety
+from lookalike.extractors.keras.graph import NotExportable
 from lookalike.extractors.names import Name
 
 # Keras converts arrays in a way that numpy 2 will not know for ever.
@@ -37,12 +42,39 @@ def opened(path, layer=None):
     return extractors.open_file(path, name, "f32", normalize=False)
 
 
-@pytest.fixture(scope="module", params=[".keras", ".h5"])
-def saved(request, tmp_path_factory, cache):
+@pytest.fixture(scope="module")
+def models(tmp_path_factory, cache):
+    """Two models by the names of their files, of which one child has exported all that it can.
+
+    The slow one has an operation that OpenVINO does not have.
+    """
+    folder, made = tmp_path_factory.mktemp("saved"), tmp_path_factory.mktemp("made")
+    small = network()
+    picture = keras.Input((SIDE, SIDE, 3), name="picture")
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(keras.ops.erfinv(picture))
+    slow = keras.Model(picture, keras.layers.Dense(3, name="last")(x), name="slow")
+    saved = {folder / "small.keras": small, folder / "other.h5": small, folder / "slow.keras": slow}
+    for path, model in saved.items():
+        model.save(path)
+    wanted = [recipes.of_file(path, None) for path in saved]
+    child.run(wanted, made)
+    for recipe in wanted:
+        with suppress(NotExportable):
+            child.kept(recipe, lambda _, recipe=recipe: child.written(recipe, made))
+    return {path.name: (model, path) for path, model in saved.items()}
+
+
+@pytest.fixture(params=["small.keras", "other.h5"])
+def saved(request, models):
     """A model and the file it was saved in."""
-    path = tmp_path_factory.mktemp("saved") / f"small{request.param}"
-    model = network()
-    model.save(path)
+    return models[request.param]
+
+
+@pytest.fixture
+def slow(models):
+    """The model that can't be exported, and its file without a card."""
+    model, path = models["slow.keras"]
+    path.with_suffix(".json").unlink(missing_ok=True)
     return model, path
 
 
@@ -155,4 +187,87 @@ def test_one_channel_is_refused(tmp_path):
     path = tmp_path / "grey.keras"
     keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()]).save(path)
     with pytest.raises(ModelError, match="expected one colour picture"):
+        building.built(recipes.of_file(path, None))
+
+
+def test_a_card_is_followed_where_keras_runs_the_model(slow, photographs):
+    """A model that can't be exported says so, and is fed as the card beside it says."""
+    model, path = slow
+    slowly, *notes = opened(path).notes
+    assert "it runs through Keras" in slowly
+    assert any("0 to 1" in note and "assumed" in note for note in notes)
+    card = path.with_suffix(".json")
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"scale": [512.0]}))
+    extractor = opened(path, "last")
+    assert extractor.notes == (slowly,)
+    pixels = extractor.prepare(photographs["coffee"])
+    assert 0.3 < pixels.max() <= 255 / 512
+    found = extractor.extract([pixels]).vectors
+    np.testing.assert_allclose(found, model.predict(pixels[None], verbose=0), rtol=1e-4)
+
+
+def test_a_model_that_scales_pixels_itself_gets_them_whole(slow):
+    """Without a card, pixels from 0 to 1 are assumed unless the model begins with scaling them."""
+    model, _ = slow
+    bare = building.card_of_file(model, graph.layers_of(model), "slow.keras", "unknown", None)
+    scaling = replace(bare, kinds=("InputLayer", "Rescaling", *bare.kinds[2:]))
+    assert loading._assumed(model, bare)[0].scale == (255.0,)
+    assert loading._assumed(model, scaling)[0].scale == (1.0,)
+
+
+def test_that_a_model_can_not_be_exported_is_remembered(slow, monkeypatch):
+    """No child is started for it again, until OpenVINO is another one."""
+    recipe = recipes.of_file(slow[1], None)
+    with pytest.raises(NotExportable, match="Erfinv"):
+        child.kept(recipe, lambda _: pytest.fail("it was asked for again"))
+    monkeypatch.setattr(runtime.openvino(), "__version__", "another")
+    with pytest.raises(ZeroDivisionError):
+        child.kept(recipe, lambda _: 1 / 0)
+
+
+def packed(path, name, change):
+    """Write a model again, with one of its parts changed."""
+    network().save(path)
+    with zipfile.ZipFile(path) as file:
+        content = {name: file.read(name) for name in file.namelist()}
+    content[name] = change(content.get(name))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for part, data in content.items():
+            file.writestr(part, data)
+
+
+def test_weights_of_another_file_are_refused_inside_a_zip_too(tmp_path):
+    """A `.keras` file's weights may not be a stretch of some other file."""
+
+    def elsewhere(data):
+        (tmp_path / "inner.h5").write_bytes(data)
+        with h5py.File(tmp_path / "inner.h5", "a") as file:
+            file.create_dataset("stolen", (4,), "u1", external=[("/etc/passwd", 0, 4)])
+        return (tmp_path / "inner.h5").read_bytes()
+
+    packed(tmp_path / "net.keras", "model.weights.h5", elsewhere)
+    with pytest.raises(ModelError, match="'stolen' from another file"):
+        opened(tmp_path / "net.keras")
+
+
+def test_what_unpacks_to_far_more_is_refused(tmp_path):
+    """A zip file, and an HDF5 file, of hardly any bytes that would fill the memory."""
+    packed(tmp_path / "net.keras", "assets/big", lambda _: bytes(1 << 27))
+    with pytest.raises(ModelError, match="assets/big in it unpacks to"):
+        opened(tmp_path / "net.keras")
+    path = tmp_path / "net.h5"
+    network().save(path)
+    with h5py.File(path, "a") as file:
+        file.create_dataset("big", (1 << 40,), "f4", chunks=(1 << 20,))
+    with pytest.raises(ModelError, match="unpacks 'big' to"):
         opened(path)
+
+
+def test_groups_within_themselves_are_no_trap(tmp_path):
+    """A link from a group to the group above it is followed once."""
+    path = tmp_path / "net.h5"
+    network().save(path)
+    with h5py.File(path, "a") as file:
+        file["again"] = file["/"]
+        file["more"] = file["model_weights"]
+    safety.check(path)

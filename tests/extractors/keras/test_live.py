@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from lookalike import Gallery
 from lookalike.errors import ModelError, UnknownLayer
-from lookalike.extractors.keras import live
+from lookalike.extractors.keras import graph, live
 from lookalike.extractors.keras.fallback import KerasExtractor
 from lookalike.extractors.network import OpenVinoExtractor
 
@@ -124,3 +124,38 @@ def test_nested_models_are_layers(photographs):
     pixels = extractor.prepare(photographs["horse"])
     expected = outer.predict(pixels[None].astype(np.float32), verbose=0).ravel()
     np.testing.assert_allclose(extractor.extract([pixels]).vectors[0], expected, atol=1e-4)
+
+
+def scaled(by):
+    """A function whose source does not tell what it does."""
+    return lambda batch: batch * by
+
+
+def test_the_digest_knows_what_a_function_does():
+    """Two functions of one source and different settings are two extractors; of one effect, one."""
+    one = live(network(), size=(16, 16), preprocess=scaled(2))
+    assert one.digest != live(network(), size=(16, 16), preprocess=scaled(3)).digest
+    assert one.digest == live(network(), size=(16, 16), preprocess=lambda x: x + x).digest
+
+
+def test_made_up_names_are_not_in_the_digest():
+    """The same model built twice in a process has other names of layers, and is the same extractor."""
+
+    def unnamed():
+        keras.utils.set_random_seed(5)
+        return keras.Sequential(
+            [keras.Input((8, 8, 3)), keras.Sequential([keras.layers.Conv2D(2, 3)]), keras.layers.Flatten()]
+        )
+
+    first, second = unnamed(), unnamed()
+    assert first.layers[1].name != second.layers[1].name
+    assert live(first, layer=0).digest == live(second, layer=0).digest
+    assert live(first, layer=0).digest != live(first, layer=1).digest
+
+
+def test_features_are_a_layer_even_above_an_operation():
+    """What the last matrix reads may be made by a plain operation: the layer below that is the features."""
+    picture = keras.Input((8, 8, 3))
+    pooled = keras.layers.GlobalAveragePooling2D(name="pool")(picture)
+    model = keras.Model(picture, keras.layers.Dense(4)(keras.ops.relu(pooled)))
+    assert graph.layers_of(model).penultimate() == "pool"

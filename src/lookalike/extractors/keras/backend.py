@@ -34,3 +34,9 @@ def keras() -> Any:
 def exports() -> bool:
     """Whether the Keras of this process has the backend that models are exported from."""
     return bool(keras().backend.backend() == "tensorflow")
+
+
+def first_line(error: Exception) -> str:
+    """What an error of Keras says first."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:300]

@@ -7,17 +7,21 @@ are the process's, and TensorFlow stays in memory: reasons to do it in a child (
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ModelError, UsageError, WeightsMissing
 from lookalike.extractors.cards import Card
 from lookalike.extractors.keras import applications, backend, graph, safety
+from lookalike.extractors.keras.backend import first_line
 from lookalike.steps import Flatten, Normalise
 
 if TYPE_CHECKING:
     from lookalike.extractors.keras.graph import Layers
     from lookalike.extractors.keras.recipes import Recipe
+
+_TRAINING = {"dropout", "dropout_rate"}  # arguments that nothing but training is different with
 
 SIDE = 224
 """Pixels on a side, where a model takes any."""
@@ -80,15 +84,16 @@ def card_of_file(
 def _card_of_application(model: Any, layers: Layers, recipe: Recipe) -> Card:
     network = applications.find(recipe.network)
     pixels = applications.PIXELS[network.scaling]
-    scores = _head(layers, network.arguments | dict(recipe.arguments))
+    arguments = network.arguments | dict(recipe.arguments)
+    scores = _head(layers, arguments)
     licences = {"imagenet": f"{network.licence}; trained on ImageNet, as Keras offers it"}
     licences["none"] = f"random numbers, seed {recipe.seed}"
     return Card(
         name=f"keras:{network.name}",
-        weights=graph.weights_digest(model),
+        weights=_weights(model, recipe),
         size=recipe.size or (network.side, network.side),
         layers=layers.names,
-        features=layers.penultimate() if scores else layers.names[-1],
+        features=layers.penultimate() if arguments["include_top"] else layers.names[-1],
         licence=licences.get(recipe.weights, "unknown: the user's own file"),
         layout="NHWC",
         channels=pixels.channels,
@@ -100,6 +105,13 @@ def _card_of_application(model: Any, layers: Layers, recipe: Recipe) -> Card:
         kinds=layers.kinds,
         parameters=layers.parameters,
     )
+
+
+def _weights(model: Any, recipe: Recipe) -> str:
+    """A digest of the weights, and of arguments that change a network's numbers and not its weights."""
+    digest = graph.weights_digest(model)
+    told = [(key, value) for key, value in recipe.arguments if key not in _TRAINING]
+    return hashlib.sha256(f"{digest}{told}".encode()).hexdigest() if told else digest
 
 
 def _head(layers: Layers, arguments: dict[str, Any]) -> str | None:
@@ -171,9 +183,3 @@ def _size(model: Any, wanted: tuple[int, int] | None) -> tuple[int, int]:
             "leave the size out"
         )
     return size
-
-
-def first_line(error: Exception) -> str:
-    """What an error of Keras says first."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike import errors
 from lookalike.errors import LookalikeError, ModelError
-from lookalike.extractors import cards, conversion, runtime
+from lookalike.extractors import conversion, runtime
 from lookalike.extractors.keras import safety
 from lookalike.extractors.keras.recipes import Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lookalike.extractors.cards import Card
 
@@ -44,26 +44,39 @@ def network(recipe: Recipe) -> tuple[Any, Card]:
     Raises:
         NotExportable: OpenVINO can't run it; and what `building.built` raises.
     """
-    return conversion.converted(recipe.key, partial(_built, recipe))
+    return kept(recipe, partial(_built, recipe))
 
 
-def _built(recipe: Recipe) -> tuple[Any, Card]:
+def kept(recipe: Recipe, write: Callable[[Path], Path]) -> tuple[Any, Card]:
+    """As `conversion.kept`; that a network can't be exported is remembered, too.
+
+    Raises:
+        NotExportable: as it was found by `write`, now or earlier with the same OpenVINO.
+    """
+    from lookalike.extractors.keras.graph import NotExportable
+
+    refusal = runtime.cache_folder() / "models" / f"{recipe.key}.refused"
+    version = runtime.openvino().__version__
+    with suppress(OSError, ValueError):
+        asked, said = json.loads(refusal.read_text(encoding="utf-8"))
+        if asked == version:
+            raise NotExportable(said)
+    try:
+        return conversion.kept(recipe.key, write)
+    except NotExportable as error:
+        with suppress(OSError):
+            refusal.write_text(json.dumps([version, str(error)]), encoding="utf-8")
+        raise
+
+
+def _built(recipe: Recipe, folder: Path) -> Path:
     if recipe.kind == "file":
         safety.check(Path(recipe.network))  # a file that is refused need not wait for TensorFlow
-    with tempfile.TemporaryDirectory(dir=_scratch(), prefix=".building-") as folder:
-        run([recipe], folder)
-        return written(recipe, folder)
+    run([recipe], folder)
+    return written(recipe, folder)
 
 
-def _scratch() -> Path | None:
-    """A folder on the disk of the cache; None for the usual one where that can't be written."""
-    folder = runtime.cache_folder() / "models"
-    with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder if os.access(folder, os.W_OK) else None
-
-
-def run(recipes: Sequence[Recipe], folder: str) -> None:
+def run(recipes: Sequence[Recipe], folder: Path) -> None:
     """Let a child build networks into a folder; its progress in a download is shown on a terminal.
 
     Raises:
@@ -72,7 +85,7 @@ def run(recipes: Sequence[Recipe], folder: str) -> None:
     shown = sys.stderr.fileno() if _on_terminal() else subprocess.DEVNULL
     with tempfile.TemporaryFile() as said:
         done = subprocess.run(  # noqa: S603 - our own module, and not one of the folder we are in: -P
-            [sys.executable, "-P", "-m", _MODULE, folder],
+            [sys.executable, "-P", "-m", _MODULE, str(folder)],
             input=json.dumps([asdict(recipe) for recipe in recipes]).encode(),
             stdout=shown,
             stderr=said,
@@ -95,16 +108,16 @@ def _on_terminal() -> bool:
         return False
 
 
-def written(recipe: Recipe, folder: str) -> tuple[Any, Card]:
-    """What a child left of a recipe in a folder; an error of it is raised here."""
-    failure = Path(folder) / recipe.key / "error.json"
+def written(recipe: Recipe, folder: Path) -> Path:
+    """Where in a folder a child left the network of a recipe; an error of it is raised here."""
+    failure = folder / recipe.key / "error.json"
     if failure.exists():
         kind, message = json.loads(failure.read_text(encoding="utf-8"))
         from lookalike.extractors.keras.graph import NotExportable
 
         known = {"NotExportable": NotExportable} | {name: getattr(errors, name) for name in dir(errors)}
         raise known.get(kind, ModelError)(message)
-    return conversion.open_model(failure.with_name("model.xml"))
+    return failure.parent
 
 
 def main() -> None:
@@ -131,9 +144,7 @@ def main() -> None:
 def _build(recipe: Recipe, folder: Path) -> None:
     from lookalike.extractors.keras import building
 
-    model, card = building.exported(recipe)
-    runtime.openvino().serialize(model, folder / "model.xml")
-    cards.write(card, folder / "model.json")
+    conversion.save(*building.exported(recipe), folder)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,15 @@ from lookalike.errors import ModelError
 from lookalike.extractors import listing
 from lookalike.extractors.keras import backend
 from lookalike.extractors.keras.graph import layers_of
-from lookalike.extractors.network import cut_steps, digest, resized, visual_words
+from lookalike.extractors.network import (
+    all_prepared,
+    cut_steps,
+    digest,
+    preprocessed,
+    resized,
+    visual_words,
+    wants_all_pixels,
+)
 from lookalike.extractors.settings import overridden
 from lookalike.types import Extraction
 
@@ -65,14 +73,14 @@ class KerasExtractor:
             raise ModelError(f"{name} runs through Keras, in float32; leave the precision out")
         self.name = str(name)
         self.card = overridden(card, name.options, own=own_options)
-        self.size = None if self.card.exact else self.card.size
+        self.size = None if wants_all_pixels(self.card) else self.card.size
         self.precision: Precision = "f32"
         self.notes = tuple(notes)
         self.classes = self.card.known_classes()
         self._preprocess = preprocess
         self._layers = layers = layers_of(model)
         layer = self.card.features if name.layer is None else listing.find(self.card, name.layer)
-        self.steps = cut_steps(self.card, name, layer, normalize)
+        self.steps = cut_steps(self.card, name, layer, normalize, layout="NHWC")
         wanted = [layer] if self.card.scores in {None, layer} else [layer, self.card.scores]
         tensors = [layers.outputs[layers.names.index(each)] for each in wanted]
         self._cut = backend.keras().Model(model.inputs[0], tensors)
@@ -95,24 +103,25 @@ class KerasExtractor:
         """The whole picture as the network's input: ndarray of shape (height, width, 3), float32."""
         pixels: Floats = resized(image, self.card).astype(np.float32)
         if self._preprocess is not None:
-            return np.asarray(self._preprocess(pixels[None]), np.float32).reshape(pixels.shape)
+            return preprocessed(self._preprocess, pixels)
         ordered = pixels[..., ::-1] if self.card.channels == "BGR" else pixels
         mean, scale = (np.array(numbers, np.float32) for numbers in (self.card.mean, self.card.scale))
         prepared: Floats = (ordered - mean) / scale
         return prepared
 
-    def extract(self, batch: Sequence[NDArray[np.generic]]) -> Extraction:
+    def extract(self, batch: Sequence[NDArray[np.generic] | Image]) -> Extraction:
         """One pass of the network for all pictures together.
 
         Args:
-            batch: n arrays as `prepare` makes them.
+            batch: n arrays as `prepare` makes them; PIL images are prepared.
 
         Returns:
             vectors (n, dim) and, where there are classes, scores (n, classes), float32.
         """
         if not batch:
             return Extraction(np.empty((0, self.dim), np.float32), self._no_scores())
-        outputs = self._run(np.stack(batch))
+        arrays = all_prepared(self.prepare, batch)
+        outputs = self._run(np.stack(arrays))
         scores = outputs[-1].reshape(len(batch), -1) if self.classes else None
         return Extraction(vector_steps.apply(self.steps, outputs[0]), scores)
 

@@ -51,10 +51,11 @@ class Layers:
         inputs = self.outputs[index]._keras_history.operation.input  # noqa: SLF001 - no other way up
         while index and not isinstance(inputs, list | tuple | dict):
             below = inputs._keras_history.operation  # noqa: SLF001
-            if type(below).__name__ not in _IDENTITIES:
+            # An operation without a layer, as keras.ops.relu, can't be cut at.
+            if type(below).__name__ not in _IDENTITIES and below.name in self.names:
                 return str(below.name)
             inputs = below.input
-        return self.names[-1]
+        return self.names[index - 1]
 
 
 def layers_of(model: Any) -> Layers:
@@ -70,7 +71,10 @@ def layers_of(model: Any) -> Layers:
             "sequential model: build it with keras.Input"
         )
     # A layer that is shared by models, or is one, has outputs in each; only this model's are meant.
-    made = {node.operation.name: node.outputs[0] for depth in nodes.values() for node in depth}
+    made: dict[str, Any] = {}
+    for depth in sorted(nodes, reverse=True):  # from the picture on: of several uses, the first
+        for node in nodes[depth]:
+            made.setdefault(node.operation.name, node.outputs[0])
     layers = [layer for layer in model.layers if layer.name in made]
     return Layers(
         tuple(layer.name for layer in layers),

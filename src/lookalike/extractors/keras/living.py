@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lookalike.errors import ModelError
+from lookalike.extractors import listing, network
 from lookalike.extractors.keras import backend, building, graph
 from lookalike.extractors.keras.fallback import KerasExtractor
 from lookalike.extractors.names import Name
@@ -18,6 +20,8 @@ from lookalike.extractors.network import OpenVinoExtractor
 if TYPE_CHECKING:
     from lookalike.extractors.keras import Preprocess
     from lookalike.types import Extractor, Precision
+
+_NAMES = {"name", "keras_history", "input_layers", "output_layers"}
 
 
 def live(
@@ -35,13 +39,17 @@ def live(
             f"{type(model).__name__} is no model; expected a name, the path of a file, or a Keras model"
         )
     layers = graph.layers_of(model)
-    card = building.card_of_file(model, layers, model.name, _digest(model, layers, preprocess), size)
-    card = replace(card, features=layers.names[-1])
+    card = building.card_of_file(model, layers, model.name, "unknown", size)
+    weights = _digest(model, layers, _effect(preprocess, card.size))
+    card = replace(card, features=layers.names[-1], weights=weights)
     name = Name(f"keras-live:{_word(model.name)}", None if layer is None else str(layer))
+    if name.layer is not None and name.layer not in layers.names and name.layer.endswith(("+avg", "+max")):
+        name = Name.parse(str(name))
+    made: OpenVinoExtractor | KerasExtractor
     try:
         converted = _exported(model, layers, card.size)
     except graph.NotExportable as error:
-        return KerasExtractor(
+        made = KerasExtractor(
             model,
             card,
             name,
@@ -50,7 +58,12 @@ def live(
             preprocess=preprocess,
             notes=(f"{error}; it runs through Keras, many times slower",),
         )
-    return OpenVinoExtractor(converted, card, name, precision, normalize=normalize, preprocess=preprocess)
+    else:
+        made = OpenVinoExtractor(converted, card, name, precision, normalize=normalize, preprocess=preprocess)
+    # Names that Keras makes up count on from what the process built before; places stay.
+    place = str(card.layers.index(listing.find(card, name.layer or card.features)))
+    made.digest = network.digest(card, place, made.steps)
+    return made
 
 
 def _exported(model: Any, layers: graph.Layers, size: tuple[int, int]) -> Any:
@@ -62,9 +75,9 @@ def _exported(model: Any, layers: graph.Layers, size: tuple[int, int]) -> Any:
     return graph.convert(model, layers, size)
 
 
-def _digest(model: Any, layers: graph.Layers, preprocess: Preprocess | None) -> str:
+def _digest(model: Any, layers: graph.Layers, effect: str) -> str:
     """Of everything that decides the model's numbers; not of names, which Keras makes up anew each time."""
-    parts = [graph.weights_digest(model), _source(preprocess)]
+    parts = [graph.weights_digest(model), effect]
     parts += [str(tuple(tensor.shape)) for tensor in layers.outputs]
     parts += [_settings(layer) for layer in model.layers]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -75,17 +88,28 @@ def _settings(layer: Any) -> str:
         settings = layer.get_config()
     except NotImplementedError:  # a layer of the user's own need not have it
         settings = {}
-    settings = {key: value for key, value in settings.items() if key != "name"}
-    return type(layer).__name__ + json.dumps(settings, sort_keys=True, default=lambda it: type(it).__name__)
+    nameless = _nameless(settings)
+    return type(layer).__name__ + json.dumps(nameless, sort_keys=True, default=lambda it: type(it).__name__)
 
 
-def _source(function: Any) -> str:
-    if function is None:
+def _nameless(value: Any) -> Any:
+    """Settings without names, those of models in models too."""
+    if isinstance(value, dict):
+        return {str(key): _nameless(part) for key, part in value.items() if key not in _NAMES}
+    return [_nameless(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _effect(preprocess: Preprocess | None, size: tuple[int, int]) -> str:
+    """What a function makes of two pictures of noise, bright and dark: its source would not tell settings."""
+    if preprocess is None:
         return ""
-    try:
-        return inspect.getsource(function)
-    except (OSError, TypeError):
-        return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function))}"
+    width, height = size
+    noise = np.random.default_rng(0).integers(0, 256, (2, height, width, 3))
+    noise[1] //= 4
+    state = hashlib.sha256()
+    for pixels in noise:
+        state.update(network.preprocessed(preprocess, pixels).tobytes())
+    return state.hexdigest()
 
 
 def _word(text: str) -> str:

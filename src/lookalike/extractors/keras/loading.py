@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lookalike.extractors import guessing, listing, runtime
@@ -16,19 +17,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lookalike.extractors.cards import Card
+    from lookalike.extractors.keras.fallback import KerasExtractor
     from lookalike.extractors.keras.recipes import Recipe
     from lookalike.extractors.names import Name
     from lookalike.types import Extractor, Precision
 
+_SCALING = {"Rescaling", "Normalization"}
+_FIRST = 4  # layers that a network may begin with before it scales its pixels
+
 
 def application(name: Name, precision: Precision | None, *, normalize: bool | None) -> Extractor:
     """The extractor of `keras:NETWORK`; see `lookalike.extractors.keras.load`."""
+    name = recipes.anywhere(name)
     recipe = recipes.of_application(name)
     own = recipes.own_options(name)
     try:
         model, card = child.network(recipe)
     except NotExportable as error:
-        return _through_keras(recipe, name, precision, normalize=normalize, why=str(error))
+        model, card = _built(recipe)
+        made = partial(_through_keras(), model, card, name, precision, normalize=normalize)
+        return made(own_options=own, notes=(_slow(error),))
     return OpenVinoExtractor(model, card, name, precision, normalize=normalize, own_options=own)
 
 
@@ -41,7 +49,10 @@ def file(path: Path, name: Name, precision: Precision | None, *, normalize: bool
         if card.size != bare.size and recipe.size is None:
             model, _ = child.network(replace(recipe, size=card.size))
     except NotExportable as error:
-        return _through_keras(recipe, name, precision, normalize=normalize, why=str(error))
+        model, bare = _built(recipe)
+        card, notes = described(path, lambda: _assumed(model, bare))
+        notes = (_slow(error), *notes)
+        return _through_keras()(model, card, name, precision, normalize=normalize, notes=notes)
     return OpenVinoExtractor(model, card, name, precision, normalize=normalize, notes=notes)
 
 
@@ -67,27 +78,35 @@ def _guess(model: Any, bare: Card) -> tuple[Card, tuple[str, ...]]:
     return card, tuple(vector if note.startswith("vector:") else note for note in notes)
 
 
-def _through_keras(
-    recipe: Recipe,
-    name: Name,
-    precision: Precision | None,
-    *,
-    normalize: bool | None,
-    why: str,
-) -> Extractor:
+def _assumed(model: Any, bare: Card) -> tuple[Card, tuple[str, ...]]:
+    """A card for a file that Keras has to run itself: as `_guess`, without its looks into the graph."""
+    from lookalike.extractors.keras import graph
+
+    inside = not _SCALING.isdisjoint(bare.kinds[:_FIRST])
+    rank = len(graph.layers_of(model).outputs[-1].shape)
+    first = Pool("avg", "NHWC") if rank == 4 else Flatten()
+    steps, scale = (first, Normalise()), (1.0 if inside else 255.0,)
+    card = replace(bare, features=bare.layers[-1], scale=scale, resize="bilinear", steps=steps)
+    width, height = card.size
+    return card, (
+        f"input: {width}x{height} pixels, NHWC",
+        f"pixels: RGB, {'0 to 255' if inside else '0 to 1 (scale 255)'}, assumed; resized bilinear, assumed",
+        f"vector: layer {card.features}",
+        "class scores: none, assumed",
+    )
+
+
+def _slow(error: NotExportable) -> str:
+    return f"{error}; it runs through Keras, many times slower"
+
+
+def _built(recipe: Recipe) -> tuple[Any, Card]:
     from lookalike.extractors.keras import building
+
+    return building.built(recipe)
+
+
+def _through_keras() -> type[KerasExtractor]:
     from lookalike.extractors.keras.fallback import KerasExtractor
 
-    model, card = building.built(recipe)
-    if card.scores is None:
-        card = replace(card, features=card.layers[-1])
-    own = recipes.own_options(name) if recipe.kind == "application" else ()
-    return KerasExtractor(
-        model,
-        card,
-        name,
-        precision,
-        normalize=normalize,
-        own_options=own,
-        notes=(f"{why}; it runs through Keras, many times slower",),
-    )
+    return KerasExtractor

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 OWN = ("weights", "seed")
 """Options of a name that are neither of a card nor of a constructor."""
 
-_GRAPH = "1"  # raised when networks are exported otherwise, so that cached ones are built again
+_NO_FILES = ("imagenet", "none")
+
+_GRAPH = "2"  # raised when networks are exported otherwise, so that cached ones are built again
+_LONGEST_STEM = 40  # characters: a folder's name has its limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,8 @@ class Recipe:
         if self.content:  # wherever the file lies
             state |= {"weights": "", "network": "" if self.kind == "file" else self.network}
         digest = hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
-        return f"keras-{Path(self.network).stem}-{digest[:16]}"
+        stem = re.sub(r"[^\w.-]", "_", Path(self.network).stem)[:_LONGEST_STEM]
+        return f"keras-{stem}-{digest[:16]}"
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Recipe:
@@ -80,8 +85,8 @@ def of_application(name: Name) -> Recipe:
     changed = {key: value for key, value in arguments.items() if value != network.arguments[key]}
     weights, seed = given.get("weights", "imagenet"), _whole(name, "seed", given.get("seed", "0"))
     content = ""
-    if weights not in {"imagenet", "none"}:
-        weights = str(Path(weights).expanduser().absolute())
+    if weights not in _NO_FILES:
+        weights = _absolute(weights)
         content = _content(weights)
     if weights != "none" and "seed" in given:
         raise UsageError(f"{name} has a seed, which only random weights need; expected weights=none with it")
@@ -101,6 +106,12 @@ def of_file(path: Path, size: tuple[int, int] | None) -> Recipe:
     except WeightsMissing as error:
         raise ModelError(str(error)) from error
     return Recipe("file", str(path), size=size, content=content)
+
+
+def anywhere(name: Name) -> Name:
+    """A name that means the same in another folder: its file of weights has an absolute path."""
+    options = [(key, _absolute(value) if key == "weights" else value) for key, value in name.options]
+    return replace(name, options=tuple(options))
 
 
 def own_options(name: Name) -> list[str]:
@@ -161,6 +172,10 @@ def _whole(name: Name, key: str, text: str) -> int:
     if not text.isdecimal() or int(text) >= 1 << 32:
         raise UsageError(f"{name} has {key}={text}; expected a whole number from 0")
     return int(text)
+
+
+def _absolute(weights: str) -> str:
+    return weights if weights in _NO_FILES else str(Path(weights).expanduser().absolute())
 
 
 def _content(path: str) -> str:

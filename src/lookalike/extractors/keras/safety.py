@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import json
 import zipfile
-from typing import TYPE_CHECKING, Any
+import zlib
+from typing import IO, TYPE_CHECKING, Any
 
 from lookalike.errors import MissingExtra, ModelError
-from lookalike.extractors.keras.backend import MISSING
+from lookalike.extractors.keras.backend import MISSING, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 _CODE = {"Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
+# What readers of zip files, of HDF5 and of JSON raise for what was not written by Keras.
+_DAMAGES = (
+    *(OSError, ValueError, TypeError, KeyError, RuntimeError, RecursionError, EOFError),
+    *(NotImplementedError, zipfile.BadZipFile, zlib.error),
+)
 _LARGEST_CONFIG = 1 << 26  # bytes of JSON
+_HARMLESS = 1 << 26  # bytes that anything may unpack to
+_MOST_PACKED = 100  # bytes that one byte may unpack to: learnt numbers hardly pack at all
 
 
 def check(path: Path) -> None:
@@ -29,9 +37,9 @@ def check(path: Path) -> None:
     try:
         config = _config_of_zip(path) if zipfile.is_zipfile(path) else _config_of_hdf5(path)
         entries = list(_entries(json.loads(config)))
-    except (OSError, ValueError, KeyError, RecursionError, zipfile.BadZipFile) as error:
+    except _DAMAGES as error:
         raise ModelError(
-            f"{path} is no model that Keras has saved, or is damaged: {error}; save it again"
+            f"{path} is no model that Keras has saved, or is damaged: {first_line(error)}; save it again"
         ) from error
     for entry in entries:
         _refuse_code(path, entry)
@@ -41,16 +49,37 @@ def check_hdf5(path: Path) -> None:
     """Weights, or a model, in HDF5.
 
     Raises:
-        ModelError: it is no such file, or has links that lead out of it.
+        ModelError: it is no such file, has links that lead out of it, or unpacks to far more than it is.
     """
+    _check_hdf5(path, path)
+
+
+def _check_hdf5(path: Path, content: Path | IO[bytes]) -> None:
     h5py = _h5py()
     try:
-        with h5py.File(path, "r") as file:
-            outside = list(_outside(file))
-    except OSError as error:
-        raise ModelError(f"{path} is no HDF5 file, or is damaged: {error}; save it again") from error
-    if outside:
-        raise ModelError(f"{path} takes {outside[0]!r} from another file, which is refused; save it in one")
+        with h5py.File(content, "r") as file:
+            fault = file.visititems_links(_leads_out) or file.visititems(_is_foreign)
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"{path} is no HDF5 file, or is damaged: {first_line(error)}; save it again"
+        ) from error
+    if fault:
+        raise ModelError(f"{path} {fault}, which is refused; save it again, in one file")
+
+
+def _leads_out(name: str, link: Any) -> str | None:
+    return f"takes {name!r} from another file" if isinstance(link, _h5py().ExternalLink) else None
+
+
+def _is_foreign(name: str, item: Any) -> str | None:
+    h5py = _h5py()
+    if not isinstance(item, h5py.Dataset):
+        return None
+    if item.external or item.is_virtual:
+        return f"takes {name!r} from another file"
+    size = (item.size or 0) * item.dtype.itemsize
+    bomb = size > max(_HARMLESS, _MOST_PACKED * item.id.get_storage_size())
+    return f"unpacks {name!r} to {size} bytes" if bomb else None
 
 
 def _config_of_zip(path: Path) -> bytes:
@@ -59,6 +88,12 @@ def _config_of_zip(path: Path) -> bytes:
             raise ValueError("it has no config.json")
         if packed.getinfo("config.json").file_size > _LARGEST_CONFIG:
             raise ValueError("its config.json is too large")
+        for entry in packed.infolist():
+            if entry.file_size > max(_HARMLESS, _MOST_PACKED * entry.compress_size):
+                raise ValueError(f"{entry.filename} in it unpacks to {entry.file_size} bytes")
+            if entry.filename.endswith(".h5"):
+                with packed.open(entry) as inner:
+                    _check_hdf5(path, inner)
         return packed.read("config.json")
 
 
@@ -74,22 +109,6 @@ def _config_of_hdf5(path: Path) -> str | bytes:
     if not isinstance(config, str | bytes):
         raise TypeError("its model_config is no text")
     return config
-
-
-def _outside(group: Any, inside: str = "") -> Iterator[str]:
-    """The names of all that lies in other files."""
-    h5py = _h5py()
-    for key in group:
-        name = f"{inside}/{key}"
-        link = group.get(key, getlink=True)
-        if isinstance(link, h5py.ExternalLink):
-            yield name
-        elif isinstance(link, h5py.HardLink):
-            item = group[key]
-            if isinstance(item, h5py.Group):
-                yield from _outside(item, name)
-            elif isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
-                yield name
 
 
 def _h5py() -> Any:

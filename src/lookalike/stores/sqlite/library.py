@@ -18,7 +18,6 @@ def load() -> None:
     Raises:
         StoreUnavailable: it is loaded already, and can't search text.
     """
-    early = "sqlite3" in sys.modules
     flags = sys.getdlopenflags() if hasattr(os, "RTLD_DEEPBIND") else None
     if flags is not None and "tensorflow" in sys.modules:
         sys.setdlopenflags(flags | os.RTLD_DEEPBIND)
@@ -27,7 +26,7 @@ def load() -> None:
     finally:
         if flags is not None:
             sys.setdlopenflags(flags)
-    if not (early and "tensorflow" in sys.modules):
+    if "tensorflow" not in sys.modules:
         return
     with closing(sqlite3.connect(":memory:")) as connection:
         options = {row[0] for row in connection.execute("PRAGMA compile_options")}

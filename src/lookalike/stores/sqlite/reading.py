@@ -26,7 +26,7 @@ def records(
 ) -> list[Record | None]:
     """Records in the order asked for; None for an id that is not there."""
     found: dict[str, Record] = {}
-    for part in rows.chunks(ids):
+    for part in rows.chunks(list(filter(rows.is_id, ids))):
         lines = connection.execute(
             f"SELECT row, {_LINE}, {_PICTURE} FROM paths JOIN pictures USING (row) "
             f"WHERE paths.id IN ({rows.marks(part)})",
@@ -53,7 +53,7 @@ def facts_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int
 def rows_of(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:
     """The rows of those ids that are pictures."""
     found: dict[str, int] = {}
-    for part in rows.chunks(ids):
+    for part in rows.chunks(list(filter(rows.is_id, ids))):
         found.update(
             connection.execute(
                 f"SELECT id, row FROM paths WHERE id IN ({rows.marks(part)}) AND status = 0", part

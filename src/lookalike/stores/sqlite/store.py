@@ -192,8 +192,8 @@ class SqliteStore:
         with self.database.reading() as connection:
             keeper = _vectors(self._header(connection))
             known = reading.rows_of(connection, ids)
-            if missing := next((id_ for id_ in ids if id_ not in known), None):
-                raise NotFound(f"the gallery has no picture {missing!r}")
+            if missing := [id_ for id_ in ids if id_ not in known]:
+                raise NotFound(f"the gallery has no picture {missing[0]!r}")
             wanted = np.array([known[id_] for id_ in ids], np.int64)
             found, vectors = keeper.of(connection, np.unique(wanted).tolist())
             return vectors[np.searchsorted(found, wanted)]

@@ -20,6 +20,8 @@ _INTEGERS = range(-(2**63), 2**63)
 
 def fault(record: Record, numbers: Mapping[str, int]) -> str | None:
     """Why a record can't be kept; None if it can."""
+    if not rows.is_id(record.id):
+        return "its id is empty, too long, or no text"
     for class_, score in record.scores:
         if class_ not in numbers:
             return f"it has a score of the class {class_!r}, which the gallery's model does not have"
