@@ -122,8 +122,9 @@ def test_distances_equal_scikit_learns():
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner"])
-def test_sketches_find_what_exact_finds(metric):
+def test_sketches_find_what_exact_finds(metric, monkeypatch):
     """Where sketches are used, recall is at least .999, and what they find has exact scores."""
+    monkeypatch.setattr(pairs, "_SKETCHED", 0)
     vectors = mixtures(5000, 640)
     task = pairs.Task(rows_of(vectors), metric, 3)
     sketch = sketches.fitting(task)

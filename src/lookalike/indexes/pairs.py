@@ -39,6 +39,9 @@ _MARGIN = 13
 _FIRST = 8
 """Rows beyond k that are compared whole before it is known how good the k-th is."""
 
+_SKETCHED = 32_768
+"""Rows from which sketches pay: at 18,322 they took 15 to 16 s, all pairs 12 to 14 (benches/neighbors.py)."""
+
 _BLOCK_ROWS = 1024
 _BLOCK_BYTES = 64 << 20
 _POOL_BYTES = 256 << 20
@@ -165,13 +168,16 @@ def nearest(
     if task.metric not in distances.CORE:
         yield from _one_by_one(task, np.arange(n), progress)
         return
-    sketch = None if exact else sketches.fitting(task)
+    sketch = None if exact or n < _SKETCHED else sketches.fitting(task)
     compared = task.rows if sketch is None else sketch
     depth = task.looked_at + _MARGIN if sketch is None else sketch.depth
     margin = None if sketch is None else sketch.margin
     for strip in _strips(task, compared, depth, progress):
         chunks = [strip[i : i + _CHUNK] for i in range(0, len(strip), _CHUNK)]
-        found = [one for some in spread(partial(_scored, task, margin=margin), chunks) for one in some]
+        score = partial(_scored, task, margin=margin)
+        # The few rows of an exact search are scored sooner than two threads agree on who goes on.
+        scored = map(score, chunks) if sketch is None else spread(score, chunks)
+        found = [one for some in scored for one in some]
         doubtful = [i for i, one in enumerate(found) if one is None]
         again = _one_by_one(task, np.array([strip[i].position for i in doubtful], np.int64), None)
         for one in found:
