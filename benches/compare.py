@@ -48,7 +48,8 @@ def main() -> None:
     for one in found["methods"]:
         quality = one["measures"]
         figure(
-            f"{one['method']}: P@5, mAP@100, nDCG@10; {one['dim']:,} numbers, {one['bytes_per_picture']:,.0f} bytes, "
+            f"{one['method']}: P@5, mAP@100, nDCG@10; {one['dim']:,} numbers, "
+            f"{one['bytes_per_picture']:,.0f} bytes, "
             f"{one['pictures_per_second']:.0f} pictures/s, {one['ms_per_search']:.2f} ms a search",
             f"{quality['P@5']:.3f}, {quality['mAP@100']:.3f}, {quality['nDCG@10']:.3f}",
             f"mAP@100 {best:.3f}, the best",
