@@ -12,6 +12,18 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+EXTRAS = ("keras", "matplotlib", "onnx", "pandas", "pillow_heif", "pyarrow", "sklearn", "tensorflow")
+
+
+def pytest_sessionstart():
+    """Where everything should be installed, nothing is skipped for want of it."""
+    missing = [name for name in EXTRAS if importlib.util.find_spec(name) is None]
+    if missing and os.environ.get("CI"):
+        pytest.exit(
+            f"not installed: {', '.join(missing)}; run `make test`, which installs them", returncode=3
+        )
+
+
 def _module(path: Path):
     """Load a module by its path: neither scripts nor tests are packages."""
     name = f"lookalike_{path.stem}"

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from lookalike import Gallery
-from lookalike.cli import measure
+from lookalike.cli import commands, measure
 from lookalike.errors import NotFound, UsageError
 
 RED = "toy?normalize=0#euclidean"
@@ -32,7 +32,9 @@ def indexed(folder):
 
 def run(command, *words):
     """The exit code of a command in this process; errors are raised."""
-    return command.main([str(word) for word in words], standalone_mode=False) or 0
+    # By way of the program: alone, a command would keep a help option without -h for ever.
+    arguments = [command.name, *map(str, words)]
+    return commands.main(arguments, prog_name="lookalike", standalone_mode=False) or 0
 
 
 def test_evaluate_prints_a_table(indexed, capsys):
