@@ -12,7 +12,7 @@ from lookalike.errors import ImageError, ModelError, StoreError, UsageError
 from lookalike.queries import Resolved, resolve
 from lookalike.rerank import Rerank
 from lookalike.results import Answers, Hit, Hits
-from lookalike.selection import Ranked, Selection, check_fields
+from lookalike.selection import Ranked, Selection, check_fields, distance_of
 from lookalike.types import Tag
 from lookalike.walk import path_of
 
@@ -323,17 +323,13 @@ def hits(chosen: Sequence[tuple[Ranked, Record]], header: Header, root: str, met
             id=record.id,
             path=path_of(record.id, root) if record.source in {"walk", "file"} else None,
             score=candidate.score,
-            distance=_distance(candidate.parts.get("vector", candidate.score), metric),
+            distance=distance_of(candidate.parts.get("vector", candidate.score), metric),
             scores=candidate.parts,
             tags=tags_of(record, names),
             metadata=record.metadata,
         )
         for rank, (candidate, record) in enumerate(chosen, start=1)
     )
-
-
-def _distance(score: float, metric: str) -> float:
-    return 1 - score if metric in {"cosine", "keywords"} else -score
 
 
 def names_of(header: Header) -> dict[str, str]:

@@ -12,6 +12,7 @@ from lookalike.answers import Answering, Wish, best_tags, tags_of, without_class
 from lookalike.errors import ModelError, NotFound, UsageError
 from lookalike.queries import resolve
 from lookalike.results import Answers, Hits, Skip
+from lookalike.selection import distinct_fields
 
 if TYPE_CHECKING:
     import os
@@ -218,7 +219,7 @@ class Reader:
         wish = Wish(
             _checked(k),
             self._conditions(where),
-            _fields(distinct, unique=unique),
+            distinct_fields(distinct, unique=unique),
             exact=exact,
             include_self=include_self,
             rerank=rerank,
@@ -254,7 +255,7 @@ class Reader:
         Raises:
             FilterError: the filter can't be read, or names an unknown field.
         """
-        wanted = _fields(distinct, unique=unique)
+        wanted = distinct_fields(distinct, unique=unique)
         return self._answering().find(words, _checked(k), self._conditions(where), wanted, only=only)
 
     def describe(self, query: Query, k: int = 5) -> list[Tag]:
@@ -296,10 +297,6 @@ class Reader:
     def _conditions(self, given: WhereLike) -> Where:
         parsed = where_language.parse(given)
         return where_language.typed(parsed, self.store.fields()) if parsed else ()
-
-
-def _fields(distinct: str | None, *, unique: bool) -> tuple[str, ...]:
-    return (*((distinct,) if distinct else ()), *(("digest",) if unique else ()))
 
 
 def _checked(k: int) -> int:

@@ -100,6 +100,16 @@ def value_of(record: Record, field: str) -> Value | bytes | None:
     return own[field] if field in own else record.metadata.get(field)
 
 
+def distinct_fields(distinct: str | None, *, unique: bool) -> tuple[str, ...]:
+    """The fields of a `Selection`: the one named, and the picture's bytes for `unique`."""
+    return (*((distinct,) if distinct else ()), *(("digest",) if unique else ()))
+
+
+def distance_of(score: float, metric: str) -> float:
+    """The distance a score stands for, smaller is closer: 1 − score for cosine and keywords, else −score."""
+    return 1 - score if metric in {"cosine", "keywords"} else -score
+
+
 def check_fields(fields: Sequence[str], store: Store) -> None:
     """Raise `FilterError` unless the gallery has these fields."""
     known = store.fields() if fields else {}

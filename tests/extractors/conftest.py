@@ -43,6 +43,18 @@ def prepared(default, photographs):
 
 
 @pytest.fixture
+def picture():
+    """A picture of noise, of the small network's size."""
+    return Image.fromarray(np.random.default_rng(3).integers(0, 256, (32, 32, 3), np.uint8))
+
+
+@pytest.fixture
+def unit(picture):
+    """The picture as the small network is assumed to want it: 0 to 1."""
+    return np.asarray(picture, np.float32) / 255
+
+
+@pytest.fixture
 def network():
     """Writes a small ONNX network: convolution, ReLU, mean pool, matrix, softmax."""
     return write_network

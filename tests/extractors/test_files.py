@@ -14,18 +14,6 @@ from lookalike.errors import ModelError, UnknownLayer, UnknownModel, UsageError
 from lookalike.extractors import runtime
 
 
-@pytest.fixture
-def picture():
-    """A picture of noise, of the small network's size."""
-    return Image.fromarray(np.random.default_rng(3).integers(0, 256, (32, 32, 3), np.uint8))
-
-
-@pytest.fixture
-def unit(picture):
-    """The picture as the small network is assumed to want it: 0 to 1."""
-    return np.asarray(picture, np.float32) / 255
-
-
 def load(path, rest="", **options):
     """The extractor of a file in float32."""
     return extractors.load(f"{path}{rest}", precision="f32", **options)

@@ -4,24 +4,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from PIL import Image
 
 from lookalike import extractors
 from lookalike.errors import ModelError
 from lookalike.extractors import cards
 from lookalike.testing import check_extractor
-
-
-@pytest.fixture
-def picture():
-    """A picture of noise, of the small network's size."""
-    return Image.fromarray(np.random.default_rng(3).integers(0, 256, (32, 32, 3), np.uint8))
-
-
-@pytest.fixture
-def unit(picture):
-    """The picture as the small network is assumed to want it: 0 to 1."""
-    return np.asarray(picture, np.float32) / 255
 
 
 def load(path, rest="", **options):

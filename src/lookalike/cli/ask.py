@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from lookalike.cli.options import Place, answer_options, gallery_options, json_option
+from lookalike.cli.options import Place, answer_options, gallery_options, json_option, k_option
 from lookalike.cli.output import note, print_hits, print_json, print_table
 
 if TYPE_CHECKING:
@@ -131,15 +131,7 @@ def find(  # noqa: PLR0913  # an argument an option
     """,
 )
 @click.argument("query")
-@click.option(
-    "-k",
-    "k",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    metavar="N",
-    help="How many classes to show.",
-)
+@k_option(5, "How many classes to show.")
 @json_option
 @gallery_options
 def describe(*, query: str, place: Place, k: int, as_json: bool) -> None:

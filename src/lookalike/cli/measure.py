@@ -14,6 +14,7 @@ from lookalike.cli.options import (
     gallery_options,
     html_option,
     json_option,
+    k_option,
     plot_option,
     quiet_option,
 )
@@ -79,6 +80,16 @@ def _repeated(words: Sequence[str], greedy: set[str]) -> list[str]:
     return result
 
 
+_at_least = click.option(
+    "--at-least",
+    type=click.IntRange(min=2),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="Do not ask with pictures whose label fewer than N have.",
+)
+
+
 @click.command(
     short_help="Measure how good the answers are.",
     epilog="""
@@ -101,14 +112,7 @@ def _repeated(words: Sequence[str], greedy: set[str]) -> list[str]:
     metavar="N",
     help="A rank to measure at; may be repeated. By default 1, 5 and 10.",
 )
-@click.option(
-    "--at-least",
-    type=click.IntRange(min=2),
-    default=2,
-    show_default=True,
-    metavar="N",
-    help="Do not ask with pictures whose label fewer than N have.",
-)
+@_at_least
 @click.option(
     "--queries", type=click.IntRange(min=1), metavar="N", help="Ask with at most N pictures of each label."
 )
@@ -198,23 +202,8 @@ def evaluate(  # noqa: PLR0913  # an argument an option
     help="Pictures to show every method's answers to.",
 )
 @click.option("--labels", metavar="WHERE", help=_LABELS_HELP)
-@click.option(
-    "--at-least",
-    type=click.IntRange(min=2),
-    default=2,
-    show_default=True,
-    metavar="N",
-    help="Do not ask with pictures whose label fewer than N have.",
-)
-@click.option(
-    "-k",
-    "k",
-    type=click.IntRange(min=1),
-    default=3,
-    show_default=True,
-    metavar="N",
-    help="How many answers to show.",
-)
+@_at_least
+@k_option(3, "How many answers to show.")
 @click.option(
     "--precision",
     type=click.Choice(["f32", "bf16"]),

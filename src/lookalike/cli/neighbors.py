@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from lookalike.cli.options import Place, gallery_options, json_option, quiet_option
+from lookalike.cli.options import Place, gallery_options, json_option, k_option, quiet_option
 from lookalike.cli.output import Bar, note, print_answer, print_json, print_table
 
 if TYPE_CHECKING:
@@ -32,15 +32,7 @@ if TYPE_CHECKING:
     """,
 )
 @click.argument("folder", required=False, metavar="[FOLDER]")
-@click.option(
-    "-k",
-    "k",
-    type=click.IntRange(min=1),
-    default=3,
-    show_default=True,
-    metavar="N",
-    help="How many for each.",
-)
+@k_option(3, "How many for each.")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -189,6 +189,19 @@ def html_option(help_: str) -> Callable[[Command], Command]:
     )
 
 
+def k_option(default: int, help_: str) -> Callable[[Command], Command]:
+    """-k."""
+    return click.option(
+        "-k",
+        "k",
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=True,
+        metavar="N",
+        help=help_,
+    )
+
+
 def answer_options(command: Command) -> Command:
     """-k, --where, --distinct, --unique, --html, --plot and --json."""
     for option in (
@@ -204,15 +217,7 @@ def answer_options(command: Command) -> Command:
             help="Only pictures that pass, as folder=2024 or 'width>=1000'. The same field with = "
             "again means or, everything else and.",
         ),
-        click.option(
-            "-k",
-            "k",
-            type=click.IntRange(min=1),
-            default=10,
-            show_default=True,
-            metavar="N",
-            help="How many pictures to show.",
-        ),
+        k_option(10, "How many pictures to show."),
     ):
         command = option(command)
     return command

@@ -10,7 +10,7 @@ from lookalike.errors import UsageError
 from lookalike.neighbors.files import check_file, write
 from lookalike.neighbors.finding import found
 from lookalike.neighbors.neighbor import Neighbor
-from lookalike.selection import check_fields
+from lookalike.selection import check_fields, distinct_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ def neighbors(
         raise UsageError(f"k is {k}; expected 1 or more")
     store = gallery.store
     distances.check(store.header.metric)
-    fields = (*((distinct,) if distinct else ()), *(("digest",) if unique else ()))
+    fields = distinct_fields(distinct, unique=unique)
     check_fields(fields, store)
     parsed = where_language.parse(where)
     conditions = where_language.typed(parsed, store.fields()) if parsed else ()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from lookalike.errors import UsageError
 from lookalike.tables.parquet import pyarrow
+from lookalike.tables.replacing import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,15 +40,8 @@ def write(file: Path, answers: Answers) -> int:
         MissingExtra: Parquet without the extra `tables`.
     """
     save = _writer(file)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        count = save(temporary, _lines(answers))
-        temporary.replace(file)
-    except OSError as error:
-        raise UsageError(f"{file}: can't be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
+    with replacing(file) as temporary:
+        return save(temporary, _lines(answers))
 
 
 def check_file(file: Path) -> None:

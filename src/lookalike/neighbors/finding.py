@@ -13,7 +13,7 @@ from lookalike.indexes.pairs import Task, nearest
 from lookalike.indexes.rows import Rows
 from lookalike.neighbors.neighbor import Neighbor
 from lookalike.results import Progress
-from lookalike.selection import value_of
+from lookalike.selection import distance_of, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -112,7 +112,7 @@ def found(
             others = [collection.ids[i] for i in answer.keys.tolist()]
             yield (
                 collection.ids[picture],
-                [Neighbor(i, s, _distance(s, header.metric)) for i, s in zip(others, scores, strict=True)],
+                [Neighbor(i, s, distance_of(s, header.metric)) for i, s in zip(others, scores, strict=True)],
             )
     finally:
         collection.rows.close()
@@ -149,7 +149,3 @@ def _pictures(collection: Collection, task: Task, picture: int, answer: Found) -
 def _may_have_twins(task: Task, row: int) -> bool:
     """Whether several pictures of one row may stand in one answer: not if they share a value."""
     return all(code[row] < 0 for code in task.codes)
-
-
-def _distance(score: float, metric: str) -> float:
-    return 1 - score if metric == "cosine" else -score

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
 import tempfile
 import zipfile
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import UsageError
 from lookalike.tables.parquet import pyarrow
+from lookalike.tables.replacing import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,15 +38,8 @@ def write_vectors(file: Path, batches: Iterable[Batch], dim: int) -> int:
     write = writers.get(file.suffix.lower())
     if write is None:
         raise UsageError(f"{file}: can't tell the format; expected a name in {', '.join(writers)}")
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        count = write(temporary, batches, dim)
-        temporary.replace(file)
-    except OSError as error:
-        raise UsageError(f"{file}: can't be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
+    with replacing(file) as temporary:
+        return write(temporary, batches, dim)
 
 
 def _write_npz(file: Path, batches: Iterable[Batch], dim: int) -> int:
