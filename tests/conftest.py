@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +18,8 @@ EXTRAS = ("keras", "matplotlib", "onnx", "pandas", "pillow_heif", "pyarrow", "sk
 
 def pytest_sessionstart():
     """Where everything should be installed, nothing is skipped for want of it."""
+    # A shell lets its background jobs ignore Ctrl-C, and so would every program that a test stops by it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     missing = [name for name in EXTRAS if importlib.util.find_spec(name) is None]
     if missing and os.environ.get("CI"):
         pytest.exit(
