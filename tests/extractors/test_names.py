@@ -30,7 +30,7 @@ def test_the_path_of_a_file_becomes_absolute(text, tmp_path, monkeypatch):
     """Wherever a gallery is searched from, the name it keeps leads to the same file."""
     monkeypatch.chdir(tmp_path)
     assert str(Name.parse(text)) == f"{tmp_path}/net.onnx@features"
-    assert Name.parse(text).is_file
+    assert Name.parse(text).is_path
     monkeypatch.setenv("HOME", str(tmp_path))
     assert Name.parse("~/net.keras").model == f"{tmp_path}/net.keras"
 

@@ -1,8 +1,9 @@
 """Extractors: a picture in, a vector out.
 
 `load("efficientnet-lite0")` gives the default model, `@features`, `@classes` or `@LAYER` behind
-its name cut it elsewhere; a model of one's own is named by its file, `my-net.onnx@features`. Other
-packages bring more by the entry point group `lookalike.extractors`: a function
+its name cut it elsewhere; a model of one's own is named by its file, `my-net.onnx@features`, and one
+that was trained here by its folder. Other packages bring more by the entry point group
+`lookalike.extractors`: a function
 `load(name: Name, precision: Precision | None, *, normalize: bool | None = None) -> Extractor`
 whose docstring's first line says what it is.
 """
@@ -56,7 +57,8 @@ def load(
 
     Args:
         model: `MODEL[@LAYER][+avg|+max][?key=value&…]`, where MODEL may be the path of an `.onnx`,
-            `.xml`, `.keras` or `.h5` file; or a Keras model that is there already.
+            `.xml`, `.keras` or `.h5` file, or of a trained model's folder; or a Keras model that is there
+            already.
         layer: of a Keras model that is there already: where to cut it; by default its last layer.
         preprocess: of such a model: makes its input of pictures (n, height, width, 3), float32,
             0 to 255, RGB.
@@ -141,7 +143,7 @@ def _without_top(name: Name) -> tuple[tuple[str, str], ...]:
 
 
 def _loader(name: Name) -> Loader:
-    if name.is_file:
+    if name.is_path:
         from lookalike.extractors import files
 
         return files.load
@@ -164,7 +166,7 @@ def _unknown(name: Name, known: list[str]) -> str:
     near = get_close_matches(name.model, known, n=3, cutoff=0.4) or known
     return (
         f"there is no model {name.model!r}; did you mean {' or '.join(near) or 'none (none is installed)'}? "
-        "A model of your own is named by its file: .onnx, .xml, .keras or .h5"
+        "A model of your own is named by its file (.onnx, .xml, .keras or .h5), a trained one by its folder"
     )
 
 

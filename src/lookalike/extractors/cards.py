@@ -46,7 +46,10 @@ _DAMAGES = (
     *(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, EOFError, MemoryError),
     *(NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error),
 )
-_FILES = (".xml", ".bin", ".onnx", ".keras", ".h5", _ARRAYS)
+DECODER = (".decoder.xml", ".decoder.bin")
+"""How the files of a decoder end: the network that makes pictures of an autoencoder's vectors."""
+
+_FILES = (".xml", ".bin", ".onnx", ".keras", ".h5", _ARRAYS, *DECODER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class Card:
     features: the layer of the plain penultimate numbers.
     steps: what makes the recommended vector of them.
     metric: the metric that vector is compared by.
+    metrics: of the layers that are usually taken as they are and not at unit length: the metric by which
+        they are compared.
     scores: the layer of class probabilities, if there is one.
     classes: what those are of; `imagenet` for the thousand of ILSVRC in their usual order.
     licence: of the weights, and where they come from.
@@ -72,6 +77,8 @@ class Card:
     top_classes: how many of the largest scores are kept where the vector is the class scores.
     kinds: what makes each of the layers; empty to read it off the network.
     parameters: how many learnt numbers each of the layers has; empty to count the network's.
+    training: of a network that was trained here, the record of that: its recipe, what it learnt from,
+        and how it went; plain JSON.
     files: hexadecimal SHA-256 of the files beside the card, by their ending.
     """
 
@@ -94,6 +101,8 @@ class Card:
     top_classes: int | None = None
     kinds: tuple[str, ...] = ()
     parameters: tuple[int, ...] = ()
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    training: Mapping[str, Any] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -115,6 +124,8 @@ class Card:
         _expect(all(count >= 0 for count in self.parameters), "parameters are counts")
         _expect(len(set(self.layers)) == len(self.layers), "every layer has a name of its own")
         _expect({self.features, self.scores} - {None} <= set(self.layers), "features and scores are layers")
+        for layer, metric in self.metrics.items():
+            _expect(layer in self.layers and metric in get_args(Metric), f"metrics has {layer}: {metric}")
         known = self.classes is None or self.classes == "imagenet" or isinstance(self.classes, Classes)
         _expect(known, "classes are the word imagenet, or ids and names")
         _expect((self.scores is None) == (self.classes is None), "scores need classes, and classes scores")
@@ -193,6 +204,9 @@ def _read(path: Path, unchanged: Collection[str]) -> Card:
         content[key] = tuple(map(float, content[key]))
     for key, make in (("layers", str), ("kinds", str), ("parameters", int)):
         content[key] = tuple(map(make, content.get(key, ())))
+    content["metrics"] = dict(content.get("metrics", {}))
+    training = content.get("training")
+    _expect(training is None or isinstance(training, dict), "training is an object, or is left out")
     width, height = content["size"]
     return Card(**content | {"size": (int(width), int(height)), "files": files})
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ModelError, UnknownModel
-from lookalike.extractors import guessing, runtime
+from lookalike.extractors import guessing, runtime, trained
 from lookalike.extractors.beside import ENDINGS, described
 from lookalike.extractors.engine import first_line
+from lookalike.extractors.names import CARD
 from lookalike.extractors.network import OpenVinoExtractor
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def load(name: Name, precision: Precision | None = None, *, normalize: bool | No
     """A model of one's own, from its file.
 
     Args:
-        name: its model is the absolute path of an `.onnx`, `.xml`, `.keras` or `.h5` file.
+        name: its model is the absolute path of an `.onnx`, `.xml`, `.keras` or `.h5` file, or of the
+            folder of a model that was trained here.
         precision: of the arithmetic; the best one here by default.
         normalize: whether vectors get unit length; None for the usual of the layer.
 
@@ -35,8 +37,13 @@ def load(name: Name, precision: Precision | None = None, *, normalize: bool | No
         MissingExtra: a Keras file, and Keras is not installed.
     """
     path = Path(name.model)
+    if (path / CARD).is_file():
+        return trained.load(path, name, precision, normalize=normalize)
     if not path.is_file():
-        raise UnknownModel(f"there is no model at {path}; expected a file that ends in {', '.join(ENDINGS)}")
+        raise UnknownModel(
+            f"there is no model at {path}; expected a file that ends in {', '.join(ENDINGS)}, or the folder "
+            "of a trained model"
+        )
     if path.suffix.lower() in {".keras", ".h5"}:
         from lookalike.extractors.keras import open_file
 

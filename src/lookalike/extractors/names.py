@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias, cast
 from urllib.parse import quote, unquote
 
@@ -12,11 +13,11 @@ from lookalike.errors import UsageError
 
 Pool: TypeAlias = Literal["avg", "max"]
 
+CARD = "model.json"
+"""What the card of a trained model is called in its folder; `model.xml` and others lie beside it."""
+
 # A model that is a file may have any character but `?` in its path, so its ending is looked for first.
-_FILE = re.compile(
-    r"(?P<model>[^?]*\.(?:onnx|xml|keras|h5))(?P<rest>(?:[@+?].*)?)", re.IGNORECASE | re.DOTALL
-)
-_KNOWN = re.compile(r"(?P<model>[^@+?]*)(?P<rest>.*)", re.DOTALL)
+_FILE = re.compile(r"[^?]*\.(?:onnx|xml|keras|h5)(?=[@+?]|\Z)", re.IGNORECASE)
 _REST = re.compile(
     r"(?:@(?P<layer>[^?]+?))?(?:\+(?P<pool>[^+@?]*))?(?:\?(?P<options>.*))?", re.DOTALL
 )  # fmt: skip
@@ -26,7 +27,8 @@ _REST = re.compile(
 class Name:
     """A model, where it is cut, how a map is pooled, and what was changed of its own settings.
 
-    model: `efficientnet-lite0`, `keras:VGG16`, or the absolute path of a file.
+    model: `efficientnet-lite0`, `keras:VGG16`, or the absolute path of a file or of a trained model's
+        folder.
     layer: a layer's name or number; `features`, `classes`; None for what the model recommends.
     pool: how a map becomes one number a channel; None leaves every number of the map.
     options: (key, value) pairs, sorted by key.
@@ -39,7 +41,7 @@ class Name:
 
     @classmethod
     def parse(cls, text: str) -> Name:
-        """Take a name apart; the path of a file becomes absolute, so that it is found from elsewhere.
+        """Take a name apart; a path becomes absolute, so that it is found from elsewhere.
 
         Raises:
             UsageError: it has no model, an unknown pooling, or options that are not `key=value`.
@@ -47,18 +49,18 @@ class Name:
         >>> Name.parse("keras:MobileNet@conv_pw_6_relu+avg?alpha=0.5").layer
         'conv_pw_6_relu'
         """
-        file = _FILE.fullmatch(text)
-        found = file or _KNOWN.fullmatch(text)
-        rest = _REST.fullmatch(found["rest"]) if found else None
-        if found is None or rest is None or not found["model"]:
+        path = _path(text)
+        model = re.split("[@+?]", text, maxsplit=1)[0] if path is None else path
+        rest = _REST.fullmatch(text[len(model) :])
+        if rest is None or not model:
             raise UsageError(f"{text!r} is no model's name; expected MODEL[@LAYER][+avg|+max][?key=value&…]")
-        model = _absolute(found["model"]) if file else found["model"]
+        model = model if path is None else _absolute(model)
         return cls(model, rest["layer"], _pool(rest["pool"], text), _options(rest["options"], text))
 
     @property
-    def is_file(self) -> bool:
-        """Whether the model is a file, told by its ending."""
-        return _FILE.fullmatch(self.model) is not None
+    def is_path(self) -> bool:
+        """Whether the model is a file, told by its ending, or the folder of a trained one."""
+        return os.path.isabs(self.model) or _FILE.fullmatch(self.model) is not None  # noqa: PTH117 - quick
 
     @property
     def scheme(self) -> str:
@@ -70,6 +72,19 @@ class Name:
         pool = f"+{self.pool}" if self.pool else ""
         options = "&".join(f"{quote(key)}={quote(value, safe='/:,')}" for key, value in self.options)
         return f"{self.model}{layer}{pool}{'?' if options else ''}{options}"
+
+
+def _path(text: str) -> str | None:
+    """The path that a name begins with; None if that is a model known by name."""
+    if file := _FILE.match(text):
+        return file[0]
+    # The path of a folder may have any character, so the longest that holds a trained model is meant.
+    ends = [*(place.start() for place in re.finditer("[@+?]", text)), len(text)]
+    for end in reversed(ends):
+        if end and Path(text[:end], CARD).expanduser().is_file():
+            return text[:end]
+    # One that is not there any more is missed by its path, and not looked for among the known models.
+    return text[: ends[0]] if text.startswith(("/", "~")) else None
 
 
 def _absolute(path: str) -> str:

@@ -85,7 +85,7 @@ class OpenVinoExtractor:
         self.steps = cut_steps(self.card, name, self._cuts[0], normalize, layout=layout)
         self.dim = vector_steps.dim(self.steps, self._shapes[0])
         self.parallel = streams()
-        self.metric: str = self.card.metric if name.layer is None else "cosine"
+        self.metric = usual_metric(self.card, name, self._cuts[0])
         self.normalized = vector_steps.normalized(self.steps)
         self.visual_words = visual_words(self.card, self._cuts[0], self.steps)
         self.digest = digest(self.card, self._cuts[0], self.steps)
@@ -98,6 +98,17 @@ class OpenVinoExtractor:
         """Every layer it can be cut at, from the picture on."""
         with self._lock:
             return list(self._listed())
+
+    def uncompiled(self) -> tuple[Any, Card, str]:
+        """The `openvino.Model`, its card with the name's options, and the layer that it is cut at.
+
+        Raises:
+            ModelError: it has been run, and is not held any more.
+        """
+        with self._lock:
+            if self._network is None:
+                raise ModelError(f"{self.name} has been run already, and its network let go; load it again")
+            return self._network, self.card, self._cuts[0]
 
     def prepare(self, image: Image) -> NDArray[np.generic]:
         """The whole picture resized to the network's input.
@@ -244,12 +255,18 @@ def cut_steps(
             + (f"expected {name.model}@classes" if card.scores else "this network has none")
         )
     if normalize is None:
-        normalize = vector_steps.normalized(steps) if name.layer in {None, "features", "classes"} else True
+        plain = name.layer in {None, "features", "classes"} or layer in card.metrics
+        normalize = vector_steps.normalized(steps) if plain else True
     if normalize and not vector_steps.normalized(steps):
         return (*steps, Normalise())
     if not normalize and vector_steps.normalized(steps):
         return steps[:-1] or (Flatten(),)
     return steps
+
+
+def usual_metric(card: Card, name: Name, layer: str) -> str:
+    """The metric that the vectors of a name are compared by, unless a gallery says otherwise."""
+    return card.metric if name.layer is None else card.metrics.get(layer, "cosine")
 
 
 def visual_words(card: Card, layer: str, steps: Sequence[Step]) -> bool:

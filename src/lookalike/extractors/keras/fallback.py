@@ -18,6 +18,7 @@ from lookalike.extractors.network import (
     digest,
     preprocessed,
     resized,
+    usual_metric,
     visual_words,
     wants_all_pixels,
 )
@@ -88,7 +89,7 @@ class KerasExtractor:
         width, height = self.card.size
         black = np.zeros((1, height, width, 3), np.float32)
         self.dim = vector_steps.dim(self.steps, self._run(black)[0].shape[1:])
-        self.metric: str = self.card.metric if name.layer is None else "cosine"
+        self.metric = usual_metric(self.card, name, layer)
         self.normalized = vector_steps.normalized(self.steps)
         self.visual_words = visual_words(self.card, layer, self.steps)
         self.digest = digest(self.card, layer, self.steps)

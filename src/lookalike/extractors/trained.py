@@ -1,0 +1,137 @@
+"""Models that were trained here: a folder with the network, its card, and a record of how it came about.
+
+`model.xml` and `model.bin` are the network in OpenVINO's form, `model.json` is the card, with the arrays
+of its steps in `model.npz`; an autoencoder's decoder is `model.decoder.xml` and `.bin`. The split and the
+history of the training lie beside them and are no part of the model.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from lookalike.errors import ModelError, UsageError
+from lookalike.extractors import cards, conversion, runtime
+from lookalike.extractors.names import CARD, Name
+from lookalike.extractors.network import OpenVinoExtractor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lookalike.extractors.cards import Card
+    from lookalike.steps import Step
+    from lookalike.types import Metric, Precision
+
+_NETWORK = "model.xml"
+_SCRATCH = ".writing-"
+
+
+def load(
+    folder: Path, name: Name, precision: Precision | None = None, *, normalize: bool | None = None
+) -> OpenVinoExtractor:
+    """The extractor of a trained model.
+
+    Args:
+        folder: of the model.
+        name: what the user typed.
+        precision: of the arithmetic; the best one here by default.
+        normalize: whether vectors get unit length; None for the usual of the layer.
+
+    Raises:
+        ModelError: a file of it is missing or damaged.
+    """
+    model, card = conversion.open_model(folder / _NETWORK)
+    return OpenVinoExtractor(model, card, name, precision, normalize=normalize)
+
+
+def card_of(folder: Path) -> Card:
+    """The card of a trained model, without its network.
+
+    Raises:
+        ModelError: there is none, or it is damaged.
+    """
+    return cards.read(folder / CARD)
+
+
+def write(folder: Path, model: Any, card: Card, *, decoder: Any = None) -> Card:
+    """Write a model into a folder, which is made; one that is there already is replaced.
+
+    Args:
+        folder: of the model.
+        model: an `openvino.Model`, one picture in.
+        card: what belongs to it.
+        decoder: another `openvino.Model`, vectors in and pictures out.
+
+    Returns:
+        The card as it was written.
+
+    Raises:
+        ModelError: the folder can't be written.
+    """
+    endings = (".xml", ".bin", *(cards.DECODER if decoder is not None else ()))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
+            path = Path(scratch, _NETWORK)
+            runtime.openvino().serialize(model, path)
+            if decoder is not None:
+                runtime.openvino().serialize(decoder, path.with_suffix(cards.DECODER[0]))
+            written = cards.write(card, path.with_suffix(".json"), endings=endings)
+            for old in folder.glob("model.*"):
+                if not Path(scratch, old.name).exists():
+                    old.unlink()
+            # The card comes last: with it, everything it speaks of is there.
+            for file in sorted(Path(scratch).iterdir(), key=lambda file: file.name == CARD):
+                file.replace(folder / file.name)
+    except (OSError, RuntimeError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise ModelError(f"the model can't be written to {folder}: {said}; is there room?") from error
+    return written
+
+
+def extended(
+    name: str, steps: Sequence[Step], folder: Path, *, training: Mapping[str, Any] | None = None
+) -> Card:
+    """Write a model that sends the vector of another one through more steps.
+
+    Galleries of the other model can be converted to it without a picture being opened.
+
+    Args:
+        name: of the other model, as it is typed; its vector is what comes before the steps.
+        steps: to add; may be none.
+        folder: to write into.
+        training: the record of how the steps came about.
+
+    Raises:
+        ModelError: that model has no network to write; and all that loading it raises.
+    """
+    from lookalike import extractors
+
+    extractor = extractors.load(name)
+    if not isinstance(extractor, OpenVinoExtractor):
+        raise ModelError(
+            f"{name} is run by {type(extractor).__name__} and has no network that can be written; expected a "
+            "model of OpenVINO, such as efficientnet-lite0, keras:VGG16@fc1 or a file of your own"
+        )
+    model, card, layer = extractor.uncompiled()
+    own = replace(
+        card,
+        name=folder.name,
+        features=layer,
+        steps=(*extractor.steps, *steps),
+        metric="cosine" if steps else cast("Metric", extractor.metric),
+        training=training,
+        files={},
+    )
+    return write(folder, model, own)
+
+
+def folder_of(name: str) -> Path | None:
+    """The folder of the trained model that a name stands for; None if it is another kind of model."""
+    with suppress(UsageError):
+        folder = Path(Name.parse(name).model)
+        return folder if (folder / CARD).is_file() else None
+    return None
