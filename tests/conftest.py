@@ -70,3 +70,17 @@ def hostile(tmp_path):
     folder = tmp_path / "hostile"
     folder.mkdir()
     return folder, _module(Path(__file__).parent / "hostile.py").make(folder)
+
+
+@pytest.fixture(scope="session")
+def cifar_files():
+    """The module that writes CIFAR-10's batches."""
+    return _module(Path(__file__).parent / "cifar_files.py")
+
+
+@pytest.fixture
+def cifar_folder(tmp_path, cifar_files):
+    """Writes a folder of CIFAR-10's batches: `cifar_folder({"test_batch": (pixels, labels)})`."""
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    return lambda batches, **options: cifar_files.write(folder, batches, **options)

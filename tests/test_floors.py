@@ -20,8 +20,8 @@ FLOORS = {
     1: {"types"},
     1.5: {"distances"},
     2: {
-        "downloads", "images", "indexes", "measures", "registry", "steps", "tables", "vocabulary",
-        "walk", "where",
+        "cifar", "downloads", "images", "indexes", "measures", "registry", "splits", "steps", "tables",
+        "vocabulary", "walk", "where",
     },
     3: {"extractors", "pages", "plots", "stores"},
     4: {"gallery"},
@@ -33,8 +33,8 @@ FLOORS = {
 """The rooms of each floor, from the ground up: a module of the package, or a folder as a whole."""
 
 OF_THE_GALLERY = {
-    "answers", "fill", "imported", "ingest", "loading", "model",
-    "plan", "queries", "reader", "rerank", "results", "selection",
+    "answers", "converted", "copying", "fill", "given", "imported", "ingest", "loading", "model",
+    "packed", "places", "plan", "queries", "reader", "rerank", "results", "selection",
 }  # fmt: skip
 """The files that share the gallery's floor with it, and are one room."""
 

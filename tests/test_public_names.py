@@ -45,6 +45,7 @@ METHODS = [
     "add_vectors",
     "check",
     "close",
+    "convert",
     "describe",
     "export",
     "extractor",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from lookalike import images, vocabulary
 from lookalike.errors import ImageError, ModelError, StoreError, UsageError
+from lookalike.model import IMPORTED
 from lookalike.queries import Resolved, resolve
 from lookalike.rerank import Rerank
 from lookalike.results import Answers, Hit, Hits
@@ -102,6 +103,10 @@ class Answering:
         check_fields(distinct, self.store)
         header = self.store.header
         classes = header.classes
+        if classes is None and only == "classes":
+            raise ModelError(
+                f"{_no_classes(header.extractor)} to find pictures by; search names and metadata"
+            )
         terms = vocabulary.terms(words, classes)
         if not terms:
             raise UsageError("no words to find were given")
@@ -115,7 +120,7 @@ class Answering:
         chosen = Selection(k, None, distinct).choose(rank, self.store)
         notes = _ambiguous(terms, header) if chosen else self._did_you_mean(terms)
         if classes is None and only != "text":
-            notes.append(f"{header.extractor} has no classes: names and metadata were searched alone")
+            notes.append(f"{_no_classes(header.extractor)}: names and metadata were searched alone")
         return self._answer(Resolved(words), chosen, header, "keywords", tuple(notes), "Words")
 
     def _find_by_product(
@@ -211,7 +216,12 @@ class Answering:
             if not term.classes and not self.store.find([term], 1, only="text"):
                 close = vocabulary.suggest(term.text, classes)
                 hint = f"; did you mean {', '.join(close)}?" if close else ""
-                notes.append(f"{term.text!r} is no word of the model, nor in any name or metadata{hint}")
+                where = (
+                    "in no name or metadata"
+                    if classes is None
+                    else "no word of the model, nor in any name or metadata"
+                )
+                notes.append(f"{term.text!r} is {where}{hint}")
         return notes
 
 
@@ -247,7 +257,11 @@ def best_tags(extractor: Extractor, query: Resolved, k: int, limits: ImageLimits
 
 def without_classes(model: str) -> str:
     """What to say of a model that has no classes."""
-    return f"{model} has no classes, so it can't say what a picture shows"
+    return f"{_no_classes(model)}, so what a picture shows can't be said"
+
+
+def _no_classes(model: str) -> str:
+    return "imported vectors have no classes" if model == IMPORTED else f"{model} has no classes"
 
 
 def thumbnail_of(content: bytes, limits: ImageLimits) -> bytes | None:

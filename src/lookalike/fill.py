@@ -1,4 +1,4 @@
-"""Bring a gallery up to date: sort what was given, plan, run the pipeline, clear away what is gone."""
+"""Bring a gallery up to date: plan, run the pipeline, clear away what is gone."""
 
 from __future__ import annotations
 
@@ -7,105 +7,27 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Siz
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING
 
 from lookalike.downloads import download
 from lookalike.errors import DownloadError, UsageError
+from lookalike.given import path_given
 from lookalike.ingest import Counts, Pipeline
 from lookalike.loading import Memory
+from lookalike.packed import Packs, is_packed
 from lookalike.plan import Plan, Wishes, Work, plan
 from lookalike.results import Report, Skip
 from lookalike.walk import Walk, id_of, ignoring, path_of, prefix_of, under
 
 if TYPE_CHECKING:
+    from lookalike.given import Given, Sorted
     from lookalike.images import ImageLimits
     from lookalike.images.given import Picture
+    from lookalike.packed import Packed
     from lookalike.results import Progress
     from lookalike.types import Extractor, Record, Store, Value
 
-    Given: TypeAlias = str | os.PathLike[str] | tuple[str, Picture]
-
 _BATCH = 1024
-
-
-class Sorted(NamedTuple):
-    """What was given, sorted: folders and files as absolute paths, and the rest, which are no files."""
-
-    folders: list[str]
-    files: list[str]
-    rest: Iterable[Given]
-
-
-def sort(pictures: Given | Iterable[Given] | None, root: str, store: Store | None) -> Sorted:
-    """Sort what was given to `Gallery.add`; nothing means the folders indexed before, else the root.
-
-    No file is in two of the parts: folders inside others, and files inside folders, go with those,
-    and so does what is given by another path to the same place.
-
-    Raises:
-        UsageError: a path that is not there, and from below which the gallery has no pictures.
-    """
-    if pictures is None:
-        return Sorted(_existing(_known_folders(root, store), root, store), [], [])
-    if isinstance(pictures, str | os.PathLike) or _is_pair(pictures) or not isinstance(pictures, Iterable):
-        pictures = [pictures]  # type: ignore[list-item]
-    if not isinstance(pictures, Sized):
-        # A generator may give more than fits in memory: it is taken one by one, later.
-        return Sorted([], [], pictures)
-    given: list[tuple[Given, str | None]] = [(item, _path(item)) for item in pictures]  # type: ignore[arg-type, misc]
-    paths = dict.fromkeys(_seen_from(path, root) for _, path in given if path is not None)
-    folders = _outermost(path for path in paths if not os.path.isfile(path))  # noqa: PTH113
-    if any(_inside(root, folder) and root != folder for folder in folders):
-        folders.append(root)  # the root's own pictures have relative ids
-    files = [
-        path
-        for path in paths
-        if os.path.isfile(path) and not any(_inside(path, folder) for folder in folders)  # noqa: PTH113
-    ]
-    return Sorted(_existing(folders, root, store), files, [item for item, path in given if path is None])
-
-
-def _is_pair(given: object) -> bool:
-    """Whether this is one (id, picture) pair, and not a tuple of paths."""
-    return (
-        isinstance(given, tuple) and len(given) == 2 and not isinstance(given[1], str | os.PathLike | tuple)
-    )
-
-
-def _seen_from(path: str, root: str) -> str:
-    """The path, spelled as below the root if it leads there by way of links."""
-    if _inside(path, root):
-        return path
-    real, top = os.path.realpath(path), os.path.realpath(root)
-    return root + real.removeprefix(top.rstrip("/")) if _inside(real, top) else path
-
-
-def _outermost(folders: Iterable[str]) -> list[str]:
-    """Folders without those inside others, sorted."""
-    kept: list[str] = []
-    for folder in sorted(folders):
-        if not any(_inside(folder, other) for other in kept):
-            kept.append(folder)
-    return kept
-
-
-def _known_folders(root: str, store: Store | None) -> list[str]:
-    """The folders that were indexed before, without what lies below them; else the root."""
-    known = [] if store is None else store.folders()
-    paths = [path_of(folder.prefix, root).rstrip("/") or "/" for folder in known]
-    above = any(_inside(root, path) and root != path for path in paths)
-    return [*_outermost(paths), *([root] if above else [])] or [root]
-
-
-def _existing(folders: list[str], root: str, store: Store | None) -> list[str]:
-    for path in folders:
-        if os.path.isdir(path):  # noqa: PTH112
-            continue
-        prefix = prefix_of(path, root)
-        if store is None or not any(under(state.id, prefix) for state in store.states()):
-            what = "is not a folder" if os.path.lexists(path) else "does not exist"
-            raise UsageError(f"{path} {what}; expected a folder, a file, an address or an (id, picture) pair")
-    return folders
 
 
 @dataclass
@@ -124,6 +46,10 @@ class Fill:
     report: Report
     progress: Callable[[Progress], object] | None = None
     failed: list[Skip] = field(default_factory=list)
+    packs: Packs = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.packs = Packs(self.root)
 
     def add(
         self,
@@ -181,11 +107,15 @@ class Fill:
             if fields:
                 self.store.update(fields)
 
-    def _walk(self, folder: str, exclude: tuple[str, ...], known: frozenset[str], *, hidden: bool) -> Walk:
+    def _walk(
+        self, folder: str, exclude: tuple[str, ...], known: frozenset[str], *, hidden: bool
+    ) -> Walk | Packed:
+        prefix, ignored = prefix_of(folder, self.root), ignoring(Path(folder), exclude)
+        if is_packed(folder):
+            return self.packs.walk(folder, prefix, ignored)
         # Not into the gallery itself, wherever it is kept, nor from above into the root.
         left_out = {self.store.address, *([self.root] if folder != self.root else [])}
-        prefix = prefix_of(folder, self.root)
-        return Walk(folder, prefix, hidden, ignoring(Path(folder), exclude), frozenset(left_out), known)
+        return Walk(folder, prefix, hidden, ignored, frozenset(left_out), known)
 
     def _check_fields(self, metadata: Mapping[str, Mapping[str, Value]]) -> None:
         """Before the long part: whether the fields fit those the gallery has.
@@ -230,14 +160,21 @@ class Fill:
         if total == 0:
             return
         pipeline = self._pipeline(total=total, gone=self._gone(planned), prune=prune)
-        pipeline.run(chain(planned.works(), self._works(rest, planned)))
+        pipeline.run(chain(map(self._unpacked, planned.works()), self._works(rest, planned)))
         self._count(pipeline.counts)
         if pipeline.counts.described:
             self._note_precision()
 
+    def _unpacked(self, work: Work) -> Work | Memory:
+        """The picture of a work that is one of many in a file; other works as they are."""
+        if work.source != "array":
+            return work
+        fault = "the file that it was in was changed meanwhile"
+        return self.packs.picture(work.id) or Memory(work.id, b"", fault=fault)
+
     def _works(self, rest: Iterable[Given], planned: Plan) -> Iterator[Work | Memory]:
         for item in rest:
-            path = _path(item)
+            path = path_given(item)
             if path is not None:
                 yield from self._works_of_file(path, planned)
             elif isinstance(item, tuple):
@@ -310,6 +247,8 @@ class Fill:
                 continue
             if state.source in {"walk", "file"}:
                 yield Work(state.id, state.size, state.mtime_ns, state.source)
+            elif state.size and (memory := self.packs.picture(state.id)) is not None:
+                yield memory._replace(metadata={})  # what it has may have been corrected since
             elif (record := before.get([state.id])[0]) is not None:
                 yield Memory(state.id, record.thumbnail or b"", state.source)
 
@@ -365,23 +304,6 @@ def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
     ids = iter(ids)
     while batch := list(islice(ids, _BATCH)):
         yield batch
-
-
-def _path(given: Given) -> str | None:
-    """The absolute path that was given; None for an address or a pair."""
-    if isinstance(given, tuple) or (
-        isinstance(given, str) and given.lower().startswith(("http://", "https://"))
-    ):
-        return None
-    if not isinstance(given, str | os.PathLike):
-        raise UsageError(
-            f"{type(given).__name__} can't be added; expected a path, an address or an (id, picture) pair"
-        )
-    return os.path.abspath(os.path.expanduser(given))  # noqa: PTH100, PTH111  # a link in it stays
-
-
-def _inside(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 def _checked_id(item: tuple[str, Picture]) -> str:

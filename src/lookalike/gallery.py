@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import threading
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from lookalike import stores
+from lookalike import places, stores
 from lookalike.errors import ModelMismatch, NotFound, StoreUnavailable, UsageError
 from lookalike.model import IMPORTED, Model
 from lookalike.reader import Reader
 from lookalike.results import Progress, Report
 from lookalike.types import Header
-from lookalike.walk import GALLERIES, id_of
+from lookalike.walk import id_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
     from lookalike.types import Extractor, Precision, Store, Value
 
     Given: TypeAlias = str | os.PathLike[str] | tuple[str, Picture]
-
-DEFAULT_NAME = "default"
-ENVIRONMENT = "LOOKALIKE_GALLERY"
-"""The environment variable that names the gallery where nothing else does."""
 
 
 class Gallery(Reader):
@@ -55,7 +50,7 @@ class Gallery(Reader):
         cls,
         root: str | os.PathLike[str] | None = None,
         *,
-        name: str = DEFAULT_NAME,
+        name: str = places.DEFAULT_NAME,
         gallery: str | os.PathLike[str] | None = None,
         model: str | Extractor | None = None,
         metric: str | None = None,
@@ -86,44 +81,25 @@ class Gallery(Reader):
             UsageError: there is no such metric.
             StoreError: it is damaged or can't be read.
         """
-        if not name.strip(".") or "/" in name or "\0" in name:
-            raise UsageError(
-                f"{name!r} is no name for a gallery; expected one without / such as {DEFAULT_NAME!r}"
-            )
-        top = None if root is None else _absolute(root)
-        if gallery is not None:
-            address = _settle(str(gallery), name)
-        elif top is not None:
-            address = os.path.join(top, GALLERIES, name)  # noqa: PTH118
-        else:
-            address = cls.locate(name=name)
+        top = None if root is None else places.absolute(root)
+        address = places.address(top, name, None if gallery is None else str(gallery))
         store = stores.open_store(address) if stores.exists(address) else None
         if store is None and not create:
-            raise NotFound(_absent(address, name))
+            raise NotFound(places.absent(address, name))
         lazy = Model(model, metric=metric, normalize=normalize, precision=precision)
         if store is None:
-            return cls(address, None, top or _absolute("."), lazy)
+            return cls(address, None, top or places.absolute("."), lazy)
         lazy.check(store.header, address)
         return cls(address, store, store.header.root or str(Path(address).parent.parent), lazy)
 
     @staticmethod
-    def locate(start: str | os.PathLike[str] = ".", name: str = DEFAULT_NAME) -> str:
+    def locate(start: str | os.PathLike[str] = ".", name: str = places.DEFAULT_NAME) -> str:
         """Find the gallery meant where none is named: `LOOKALIKE_GALLERY`, else upward from start.
 
         Raises:
             NotFound: no folder from start upward has a gallery of that name.
         """
-        if os.environ.get(ENVIRONMENT):
-            return _settle(os.environ[ENVIRONMENT], name)
-        here = Path(_absolute(start))
-        for folder in (here, *here.parents):
-            address = str(folder / GALLERIES / name)
-            if stores.exists(address):
-                return address
-        raise NotFound(
-            f"no gallery {name!r} in {here} or any folder above it: make one with `lookalike index FOLDER`, "
-            f"or name one with --gallery or {ENVIRONMENT}"
-        )
+        return places.locate(start, name)
 
     # Filling it.
 
@@ -163,7 +139,8 @@ class Gallery(Reader):
             StoreBusy: another process is adding to the gallery.
             StoreUnavailable: it can't be written.
         """
-        from lookalike.fill import Fill, sort
+        from lookalike.fill import Fill
+        from lookalike.given import sort
         from lookalike.plan import Wishes
 
         if limit is not None and limit < 1:
@@ -315,6 +292,50 @@ class Gallery(Reader):
         report.seconds = time.monotonic() - started
         return report
 
+    def convert(
+        self,
+        model: str | Extractor,
+        *,
+        name: str | None = None,
+        gallery: str | os.PathLike[str] | None = None,
+        metric: str | None = None,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Report:
+        """Make a gallery of a model whose first steps made this one's vectors, without opening a picture.
+
+        The stored vectors are sent through the model's further steps; everything else comes along. Done
+        again it brings that gallery up to date with this one; stopped and started again it goes on.
+
+        Args:
+            model: the extractor, or its name: a trained ranker's, say.
+            name: of the gallery to make, which lies beside this one.
+            gallery: where it is to be instead, as for `open`.
+            metric: of the new vectors; default what the model recommends.
+            progress: called after every commit.
+
+        Raises:
+            ModelMismatch: the model's vectors can't be made of these; or there is another model's gallery.
+            UsageError: no place is told, or it is this gallery's own.
+        """
+        from lookalike import converted, extractors
+
+        if gallery is None and (name is None or "://" in self.address):
+            raise UsageError("tell the name of the gallery to make, or its place where that is no folder")
+        name = name or places.DEFAULT_NAME
+        place = Path(self.address).parent / name if gallery is None else gallery
+        address = places.address(self.root, name, str(place))
+        extractor = extractors.load(model) if isinstance(model, str) else model
+        own = self.store.header
+        header = replace(
+            self._header_for(extractor, metric),
+            root=self._root_at(address),
+            precision=own.precision,
+            classes=own.classes if own.classes == extractor.classes else None,
+        )
+        report = converted.convert(self.store, header, address, extractor, progress=progress)
+        report.root = self.root
+        return report
+
     def _header_for(self, extractor: Extractor, metric: str | None) -> Header:
         from lookalike import distances
 
@@ -334,39 +355,13 @@ class Gallery(Reader):
 
     def _root(self) -> str:
         """The root as a header has it: a gallery that lies in its folder moves with it."""
-        inside = self.address == os.path.join(self.root, GALLERIES, Path(self.address).name)  # noqa: PTH118
-        return "" if inside else self.root
+        return self._root_at(self.address)
+
+    def _root_at(self, address: str) -> str:
+        return "" if address == places.inside(self.root, Path(address).name) else self.root
 
     def _id(self, given: str, known: Container[str]) -> str:
         """The id meant by an id, a path from here, or a path from the root."""
         root = os.path.normpath(os.path.join(self.root, os.path.expanduser(given)))  # noqa: PTH111, PTH118
-        meant = (given, id_of(_absolute(given), self.root), id_of(root, self.root))
+        meant = (given, id_of(places.absolute(given), self.root), id_of(root, self.root))
         return next((id_ for id_ in meant if id_ in known), meant[-1])
-
-
-def _absent(address: str, name: str) -> str:
-    """What to say where no gallery is; those that the folder has are told."""
-    beside = Path(address) / GALLERIES if "://" not in address else Path()
-    with suppress(OSError):
-        if names := sorted(entry.name for entry in beside.iterdir() if stores.exists(entry)):
-            return f"there is no gallery {name!r} in {address}; there {_are(names)}, told by --name"
-    return f"there is no gallery at {address}: make one with `lookalike index FOLDER`"
-
-
-def _are(names: list[str]) -> str:
-    return f"is {names[0]}" if len(names) == 1 else f"are {', '.join(names)}"
-
-
-def _absolute(path: str | os.PathLike[str]) -> str:
-    if "\0" in os.fspath(path):
-        raise UsageError(f"{path!r} is no path: it holds a NUL")
-    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  # a link in it stays
-
-
-def _settle(gallery: str, name: str) -> str:
-    """A gallery's address; a folder that has galleries of its own stands for the one of that name."""
-    if "://" in gallery:
-        return gallery
-    path = _absolute(gallery)
-    inside = os.path.join(path, GALLERIES, name)  # noqa: PTH118
-    return inside if not stores.exists(path) and stores.exists(inside) else path

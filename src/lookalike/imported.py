@@ -132,7 +132,7 @@ def _read(file: Path) -> Iterator[Block]:
         raise
     except Exception as error:  # of a broken file the libraries raise whatever they stumble over
         raise UsageError(
-            f"{file}: can't be read as ids and vectors: {error or type(error).__name__}"
+            f"{file}: can't be read as ids and vectors: {str(error) or type(error).__name__}"
         ) from error
 
 

@@ -242,6 +242,7 @@ class Pipeline:
         known = self.store.by_digest([item.record.digest for item in items])
         moved: set[str] = set()
         copies: list[_Copy] = []
+        same: list[Record] = []
         for item in items:
             renamed = self._renamed.get(item.record.digest)
             ids = [renamed] if renamed is not None else known.get(item.record.digest, [])
@@ -249,11 +250,13 @@ class Pipeline:
                 # The picture with these bytes was replaced in the meantime.
                 self._again.append(item.again())
             elif item.record.id in ids and self._same_source(item):
-                self._touch(item)
+                same.append(item.record)
             else:
                 origin = next((id_ for id_ in ids if id_ not in moved and self.gone(id_)), None)
                 moved |= set() if origin is None else {origin}
                 copies.append(_Copy(item, origin or ids[0], moved=origin is not None))
+        if same:
+            self._touch(same)
         if copies:
             self._copy(copies)
 
@@ -261,10 +264,12 @@ class Pipeline:
         record = self.store.get([item.record.id])[0] if isinstance(item.work, Memory) else None
         return record is None or record.source == item.record.source
 
-    def _touch(self, item: Loaded) -> None:
-        record = item.record
-        self.store.touch([State(record.id, "picture", record.source, record.size, record.mtime_ns)])
-        self.counts.unchanged += 1
+    def _touch(self, records: list[Record]) -> None:
+        self.store.touch([State(r.id, "picture", r.source, r.size, r.mtime_ns) for r in records])
+        fields = {record.id: record.metadata for record in records if record.metadata}
+        if fields:
+            self.store.update(fields)
+        self.counts.unchanged += len(records)
 
     def _copy(self, copies: list[_Copy]) -> None:
         origins = self.store.get([copy.origin for copy in copies])
@@ -291,6 +296,7 @@ class _Copy:
         """The new picture's record; a move takes the user's own fields along."""
         mine = self.item.record
         taken = {name: value for name, value in origin.metadata.items() if name == "taken"}
+        both = {**(origin.metadata if self.moved else taken), **mine.metadata}
         return replace(
             origin,
             id=mine.id,
@@ -298,7 +304,7 @@ class _Copy:
             size=mine.size,
             mtime_ns=mine.mtime_ns,
             thumbnail=mine.thumbnail,
-            metadata=origin.metadata if self.moved else taken,
+            metadata=both,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from lookalike import images
@@ -11,7 +12,7 @@ from lookalike.types import Record, Skipped
 from lookalike.walk import path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -19,22 +20,30 @@ if TYPE_CHECKING:
     from lookalike.images import ImageLimits
     from lookalike.images.given import Picture
     from lookalike.plan import Work
-    from lookalike.types import Extractor, Source, Store
+    from lookalike.types import Extractor, Source, Store, Value
 
 CHUNK = 8
 """Files a loader takes at once, and pictures a call of the network gets."""
 
 _CHUNK_BYTES = 16 << 20
+_SMALL = 1 << 16  # bytes of a picture that may be held until it is written
 _THUMBNAIL = (images.THUMBNAIL_SIDE, images.THUMBNAIL_SIDE)
 
 
 class Memory(NamedTuple):
-    """A picture that is not a file, under the id it is to have; or why there is none."""
+    """A picture that is not a file, under the id it is to have; or why there is none.
+
+    size, mtime_ns: of the file that it is one of many in, if it came out of such a file.
+    metadata: what is known of it from there.
+    """
 
     id: str
     picture: Picture
     source: Source = "array"
     fault: str = ""
+    size: int = 0
+    mtime_ns: int = 0
+    metadata: Mapping[str, Value] = MappingProxyType({})
 
 
 class Loaded(NamedTuple):
@@ -45,9 +54,11 @@ class Loaded(NamedTuple):
     prepared: NDArray[np.generic] | None = None
 
     def again(self) -> Work | Memory:
-        """The work once more; of a picture that is not a file only its thumbnail is still held."""
+        """The work once more; of a large picture that is not a file only its thumbnail is still held."""
         work = self.work
-        return work._replace(picture=self.record.thumbnail or b"") if isinstance(work, Memory) else work
+        if not isinstance(work, Memory) or work.picture:
+            return work
+        return work._replace(picture=self.record.thumbnail or b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +87,21 @@ class Loader:
         try:
             if isinstance(work, Memory):
                 content = _encoded(work)
-                # The picture itself may be large, and is not needed any more.
-                return _Read(work._replace(picture=b""), content, images.digest(content))
+                # The picture itself may be large, and is hardly needed any more.
+                kept = content if len(content) <= _SMALL else b""
+                return _Read(work._replace(picture=kept), content, images.digest(content))
             content = images.read_file(path_of(work.id, self.root), self.limits)
             return _Read(work, content, images.digest(content))
         except Unreadable as error:
             # Without size and mtime it is tried again next time.
             return Skipped(work.id, 0, 0, str(error))
         except ImageError as error:
-            return Skipped(work.id, *_stamp(work), str(error))
+            return Skipped(work.id, work.size, work.mtime_ns, str(error))
 
     def _decode(self, read: _Read, *, known: bool) -> Loaded | Skipped:
         work, content = read.work, read.content
-        record = Record(work.id, work.source, *_stamp(work), read.digest, 0, 0)
+        given = work.metadata if isinstance(work, Memory) else {}
+        record = Record(work.id, work.source, work.size, work.mtime_ns, read.digest, 0, 0, given)
         if known and not isinstance(work, Memory):
             return Loaded(work, record)
         try:
@@ -99,12 +112,12 @@ class Loader:
             decoded = images.decode(content, size=extractor.size, limits=self.limits)
             prepared = extractor.prepare(decoded.image)
         except ImageError as error:
-            return Skipped(work.id, *_stamp(work), str(error))
+            return Skipped(work.id, work.size, work.mtime_ns, str(error))
         record = replace(
             record,
             width=decoded.width,
             height=decoded.height,
-            metadata={"taken": decoded.taken} if decoded.taken else {},
+            metadata={**given, **({"taken": decoded.taken} if decoded.taken else {})},
             thumbnail=images.thumbnail(decoded.image) if isinstance(work, Memory) else None,
         )
         return Loaded(work, record, prepared)
@@ -116,11 +129,6 @@ class _Read(NamedTuple):
     work: Work | Memory
     content: bytes
     digest: bytes
-
-
-def _stamp(work: Work | Memory) -> tuple[int, int]:
-    """Size and mtime_ns of a file as they were when the folder was walked."""
-    return (0, 0) if isinstance(work, Memory) else (work.size, work.mtime_ns)
 
 
 def _encoded(memory: Memory) -> bytes:

@@ -62,8 +62,9 @@ class Model:
         wanted = None if self._wanted is None else self.name(None)
         foreign = not isinstance(self._wanted, str | None) and self._wanted.digest != header.digest
         if wanted is not None and (wanted != header.extractor or foreign):
+            made = header.extractor if wanted != header.extractor else "other weights or settings of it"
             raise ModelMismatch(
-                f"the gallery {address} was made with {header.extractor}, not {wanted}: use --name for "
+                f"the gallery {address} was made with {made}, not {wanted}: use --name for "
                 f"another gallery beside it, or `lookalike reindex --model {wanted}` to make it anew"
             )
         if self.metric not in {None, header.metric}:

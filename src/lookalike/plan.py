@@ -12,22 +12,27 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 from lookalike.results import Skip
-from lookalike.types import Folder, Skipped
+from lookalike.types import Folder, Skipped, State
 from lookalike.walk import Found, Walk, under
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from lookalike.types import Source, State, Store
+    from lookalike.packed import Packed
+    from lookalike.types import Source, Store
+
+    AnyWalk: TypeAlias = Walk | Packed
+
+Listed = TypeVar("Listed", Found, State)
 
 _SPOOL_IN_MEMORY = 8 << 20
 
 
 class Work(NamedTuple):
-    """A file to read: its id, size, mtime_ns, and how it came in."""
+    """A picture to read: its id, how it came in, and size and mtime_ns of its file."""
 
     id: str
     size: int
@@ -101,11 +106,13 @@ class Wishes:
     seed: int = 0
 
 
-def merge(walk: Iterable[Found], states: Iterable[State]) -> Iterator[tuple[Found | None, State | None]]:
+def merge(
+    found_now: Iterable[Listed], states: Iterable[State]
+) -> Iterator[tuple[Listed | None, State | None]]:
     """Pair two streams that are sorted by id; None where one of them lacks the id."""
     remembered = iter(states)
     state = next(remembered, None)
-    for found in walk:
+    for found in found_now:
         while state is not None and state.id < found.id:
             yield None, state
             state = next(remembered, None)
@@ -119,7 +126,7 @@ def merge(walk: Iterable[Found], states: Iterable[State]) -> Iterator[tuple[Foun
         state = next(remembered, None)
 
 
-def plan(store: Store, walks: Iterable[Walk], wishes: Wishes) -> Plan:
+def plan(store: Store, walks: Iterable[AnyWalk], wishes: Wishes) -> Plan:
     """Decide for every file of the walks, and every picture that was in their folders, what to do.
 
     A picture counts as gone only where its folder was really listed: not below a folder that could
@@ -128,7 +135,7 @@ def plan(store: Store, walks: Iterable[Walk], wishes: Wishes) -> Plan:
     result = Plan()
     devices = {folder.prefix: folder.device for folder in store.folders()}
     for walk in walks:
-        part = _Part(result, wishes, chosen=_sample(walk, wishes))
+        part = _Part(result, wishes, walk.source, chosen=_sample(walk, wishes))
         part.take(walk, store)
         before = {p: d for p, d in devices.items() if p == walk.prefix or under(p, walk.prefix)}
         if wishes.limit is not None:
@@ -143,7 +150,7 @@ def plan(store: Store, walks: Iterable[Walk], wishes: Wishes) -> Plan:
     return result
 
 
-def _sample(walk: Walk, wishes: Wishes) -> frozenset[str] | None:
+def _sample(walk: AnyWalk, wishes: Wishes) -> frozenset[str] | None:
     """The ids of the random part that is wanted: those of the smallest keyed hashes."""
     if wishes.limit is None:
         return None
@@ -155,7 +162,7 @@ def _sample(walk: Walk, wishes: Wishes) -> frozenset[str] | None:
     return frozenset(heapq.nsmallest(wishes.limit, (f.id for f in walk.again() if not f.fault), rank))
 
 
-def _unseen(walk: Walk, before: dict[str, int], gone: list[str]) -> dict[str, str]:
+def _unseen(walk: AnyWalk, before: dict[str, int], gone: list[str]) -> dict[str, str]:
     """Prefixes below which the walk proves nothing, with the reason."""
     unseen = dict(walk.unlisted)
     for prefix, device in before.items():
@@ -185,7 +192,7 @@ def _unchanged(found: Found, state: State) -> bool:
         found.mtime_ns == state.mtime_ns
         and found.size == state.size
         and state.status == "picture"
-        and state.source == "walk"
+        and state.source == found.source
         and not found.fault
     )
 
@@ -193,13 +200,14 @@ def _unchanged(found: Found, state: State) -> bool:
 class _Part:
     """The plan of one walk, gathered into the plan of all."""
 
-    def __init__(self, result: Plan, wishes: Wishes, chosen: frozenset[str] | None) -> None:
+    def __init__(self, result: Plan, wishes: Wishes, source: Source, chosen: frozenset[str] | None) -> None:
         self.result = result
         self.wishes = wishes
+        self.source = source
         self.chosen = chosen
         self.gone: list[State] = []
 
-    def take(self, walk: Walk, store: Store) -> None:
+    def take(self, walk: AnyWalk, store: Store) -> None:
         """Merge the walk with what the store remembers of its folder."""
         states = store.states()
         if walk.prefix:
@@ -231,19 +239,21 @@ class _Part:
                 self.result.forget.append(state.id)
 
     def _not_seen(self, state: State) -> None:
-        # What was named one by one, came from an address or was taken out stays as it is.
-        if state.source == "walk" and state.status != "removed":
+        # What was named one by one, came from an address or was taken out stays as it is; and so does
+        # an array of the user's own, which has no size.
+        found_so = state.source == self.source and (self.source == "walk" or state.size > 0)
+        if state.status == "skipped" or (state.status == "picture" and found_so):
             self.gone.append(state)
 
     def _seen(self, found: Found, state: State | None) -> None:
         if found.fault:
             self._fault(found, state)
         elif state is None:
-            self.result.push(Work(found.id, found.size, found.mtime_ns))
+            self.result.push(Work(found.id, found.size, found.mtime_ns, found.source))
         elif state.status == "removed":
             if self.wishes.restore:
-                self.result.push(Work(found.id, found.size, found.mtime_ns))
-        elif state.source in {"array", "url"}:
+                self.result.push(Work(found.id, found.size, found.mtime_ns, found.source))
+        elif state.source in {"array", "url"} and not (state.source == found.source and state.size):
             self.result.reported.append(Skip(found.id, "a picture that is not a file has this id"))
         else:
             self._compare(found, state)
@@ -256,7 +266,7 @@ class _Part:
             if picture and state.source == "file":
                 self.result.walked.append(state._replace(source="walk"))
         else:
-            self.result.push(Work(found.id, found.size, found.mtime_ns))
+            self.result.push(Work(found.id, found.size, found.mtime_ns, found.source))
 
     def _fault(self, found: Found, state: State | None) -> None:
         skipped = Skipped(found.id, found.size, found.mtime_ns, found.fault)

@@ -254,6 +254,7 @@ class Reader:
 
         Raises:
             FilterError: the filter can't be read, or names an unknown field.
+            ModelError: only the class scores are to be looked at, and the model has no classes.
         """
         wanted = distinct_fields(distinct, unique=unique)
         return self._answering().find(words, _checked(k), self._conditions(where), wanted, only=only)

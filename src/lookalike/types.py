@@ -337,7 +337,10 @@ class Store(Protocol):
         ...
 
     def delete(self, ids: Sequence[str], *, keep_out: bool = False) -> int:
-        """Delete pictures; with keep_out the ids are remembered as `removed`. How many there were."""
+        """Delete pictures; how many there were.
+
+        With keep_out the ids are remembered as `removed`, those that are unknown, too.
+        """
         ...
 
     def removed(self) -> list[str]:

@@ -17,12 +17,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
 
 from lookalike.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lookalike.types import Source
 
 GALLERIES = ".lookalike"
 """The folder that holds a folder's galleries; never walked into."""
@@ -40,13 +42,17 @@ _KINDS = (
 
 
 class Found(NamedTuple):
-    """A file of the walk: its id, path, size in bytes, mtime_ns, and why it can't be read, if so."""
+    """A file of the walk: its id, path, size in bytes, mtime_ns, and why it can't be read, if so.
+
+    source: how a picture comes in that is found so.
+    """
 
     id: str
     path: str
     size: int
     mtime_ns: int
     fault: str = ""
+    source: Source = "walk"
 
 
 def to_id(path: str) -> str:
@@ -124,6 +130,8 @@ class Walk:
     unlisted: dict[str, str] = field(default_factory=dict)
     devices: dict[str, int] = field(default_factory=dict)
     files: Counter[str] = field(default_factory=Counter)
+
+    source: ClassVar[Source] = "walk"
 
     def __iter__(self) -> Iterator[Found]:
         """Yield every file, in the order of ids. Symbolic links to folders are not followed."""

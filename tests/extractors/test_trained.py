@@ -1,11 +1,13 @@
 """Models that were trained here: a folder that every command takes as its model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lookalike import extractors
 from lookalike.errors import ModelError, UnknownModel
-from lookalike.extractors import Name, trained
+from lookalike.extractors import Name, extending, trained
 from lookalike.extractors.network import digest
 from lookalike.steps import Linear, Normalise
 
@@ -21,7 +23,7 @@ def steps():
 def folder(steps, tmp_path_factory):
     """The default model with more steps."""
     place = tmp_path_factory.mktemp("models") / "my+ranker@home"
-    trained.extended("efficientnet-lite0", steps, place, training={"kind": "ranker", "seed": 3})
+    extending.extended("efficientnet-lite0", steps, place, training={"kind": "ranker", "seed": 3})
     return place
 
 
@@ -69,11 +71,11 @@ def test_a_folder_that_is_gone(folder, tmp_path):
 def test_replaced_whole(folder, tmp_path, prepared):
     """A model written where another one was leaves nothing of that, and no scratch."""
     place = tmp_path / "model"
-    trained.extended(str(folder), [], place)
+    extending.extended(str(folder), [], place)
     (place / "split.csv").write_text("id,part\n")
     before = {file.name for file in place.iterdir()}
     assert before == {"model.xml", "model.bin", "model.json", "model.npz", "split.csv"}
-    trained.extended("efficientnet-lite0@block4c+avg", [], place)
+    extending.extended("efficientnet-lite0@block4c+avg", [], place)
     after = extractors.load(str(place))
     assert after.extract(prepared).vectors.shape == (len(prepared), 80)
     assert {file.name for file in place.iterdir()} - {"model.stamps", "model.npz"} == before - {"model.npz"}
@@ -82,7 +84,7 @@ def test_replaced_whole(folder, tmp_path, prepared):
 def test_damaged(folder, tmp_path):
     """A file of the model that was changed is found out."""
     place = tmp_path / "model"
-    trained.extended(str(folder), [], place)
+    extending.extended(str(folder), [], place)
     network = place / "model.bin"
     network.write_bytes(network.read_bytes()[:-1] + b"\0")
     with pytest.raises(ModelError, match=r"model\.bin is damaged"):
@@ -92,14 +94,14 @@ def test_damaged(folder, tmp_path):
 def test_a_model_without_a_network(tmp_path):
     """A plug-in that is no network of ours can't be written, and is told so."""
     with pytest.raises(ModelError, match="no network that can be written"):
-        trained.extended("toy", [], tmp_path / "model")
+        extending.extended("toy", [], tmp_path / "model")
 
 
 def test_a_folder_that_cant_be_written(tmp_path):
     """What stands in the way is said."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelError, match="can't be written"):
-        trained.extended("efficientnet-lite0", [], tmp_path / "file" / "model")
+        extending.extended("efficientnet-lite0", [], tmp_path / "file" / "model")
 
 
 def test_layers_with_a_metric_of_their_own(network, tmp_path, picture):
@@ -109,7 +111,7 @@ def test_layers_with_a_metric_of_their_own(network, tmp_path, picture):
     layer = bare.card.layers[1]
     place = tmp_path / "model"
     model, card, _ = bare.uncompiled()
-    card = trained.replace(card, metrics={layer: "euclidean"}, files={})
+    card = replace(card, metrics={layer: "euclidean"}, files={})
     trained.write(place, model, card)
     cut = extractors.load(f"{place}@{layer}")
     assert (cut.metric, cut.normalized) == ("euclidean", False)

@@ -1,9 +1,14 @@
 """A folder of five small pictures, its gallery with the toy extractor, and a way to paint more."""
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from lookalike import Gallery
+from lookalike.extractors import extending, runtime, trained
+from lookalike.extractors.cards import Card
+from lookalike.steps import Linear, Normalise, Power
+from lookalike.types import Classes
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
 ORANGE, TEAL = (250, 120, 10), (10, 200, 120)
@@ -39,3 +44,46 @@ def gallery(root):
     with Gallery.open(root, model="toy") as opened:
         opened.add()
         yield opened
+
+
+@pytest.fixture
+def make_network():
+    """Writes such networks."""
+    return write_network
+
+
+@pytest.fixture
+def network(tmp_path):
+    """The name of a trained model: the square roots of a picture's mean red, green and blue, unit length."""
+    return write_network(tmp_path / "network")
+
+
+def write_network(folder, *, classes=True, weights="a" * 64):
+    """Write a network of three numbers and three classes as a trained model; its name."""
+    ops = runtime.openvino().opset13
+    picture = ops.parameter([1, 3, 8, 8], np.float32, name="input")
+    colours = ops.reduce_mean(picture, np.array([2, 3]), keep_dims=False, name="colours")
+    seen = ops.softmax(ops.multiply(colours, np.float32(5)), 1, name="seen")
+    outputs = [colours.output(0), *([seen.output(0)] if classes else [])]
+    card = Card(
+        name="colours",
+        weights=weights,
+        size=(8, 8),
+        layers=("input", "colours", *(["seen"] if classes else [])),
+        features="colours",
+        licence="none",
+        scale=(255.0,),
+        steps=(Power(0.5), Normalise()),
+        scores="seen" if classes else None,
+        classes=Classes(("c0", "c1", "c2"), ("red", "green", "blue")) if classes else None,
+    )
+    trained.write(folder, runtime.openvino().Model(outputs, [picture], "colours"), card)
+    return str(folder)
+
+
+@pytest.fixture
+def ranker(network, tmp_path):
+    """Its ranker's name: the same network with two more steps, which count red tenfold."""
+    steps = (Linear(np.diag([10, 1, 1]).astype(np.float32)), Normalise())
+    extending.extended(network, steps, tmp_path / "ranker")
+    return str(tmp_path / "ranker")

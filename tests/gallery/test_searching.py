@@ -184,8 +184,13 @@ def test_a_model_without_classes(root):
         plain.add()
         found = plain.find("sky")
         assert (ids(found), "no classes" in found.notes[0]) == (["blue sky.png"], True)
-        with pytest.raises(ModelError, match="no classes"):
-            plain.describe("id:red.png")
+        for query in ("id:red.png", root / "red.png", (root / "red.png").read_bytes()):
+            with pytest.raises(ModelError, match="no classes, so what a picture shows can't be said"):
+                plain.describe(query)
+        with pytest.raises(ModelError, match="no classes to find pictures by"):
+            plain.find("sky", only="classes")
+        assert ids(plain.find("sky", only="text")) == ["blue sky.png"]
+        assert plain.find("zebra").notes[0] == "'zebra' is in no name or metadata"
 
 
 def test_describe(gallery, tmp_path, paint):

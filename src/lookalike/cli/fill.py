@@ -1,4 +1,4 @@
-"""Commands that change a gallery: index, remove, reindex."""
+"""Commands that make or change a gallery: index, remove, reindex, convert, import."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from lookalike.cli.options import ModelWish, Place, gallery_options, json_option, model_options, quiet_option
+from lookalike.cli.options import (
+    DEFAULT_NAME,
+    ModelWish,
+    Place,
+    gallery_options,
+    json_option,
+    model_options,
+    quiet_option,
+)
 from lookalike.cli.output import Bar, escape, notes, print_answer, print_json, print_report
 
 if TYPE_CHECKING:
@@ -16,7 +24,7 @@ if TYPE_CHECKING:
 
     from lookalike.gallery import Gallery
     from lookalike.results import Report
-    from lookalike.types import Value
+    from lookalike.types import Extractor, Value
 
 
 @click.command(
@@ -165,6 +173,63 @@ def reindex(
 
 
 @click.command(
+    short_help="Make a gallery of another one's vectors.",
+    epilog="""
+    \b
+    Examples:
+      lookalike convert photos --model my-ranker --name ranked
+      lookalike convert --from vgg --model vgg-ranker --name ranked
+      lookalike search beach.jpg --gallery photos --name ranked
+    """,
+)
+@click.argument("folder", required=False)
+@click.option(
+    "--model",
+    required=True,
+    metavar="NAME",
+    help="The model: one that adds steps to that of the gallery, such as a trained ranker.",
+)
+@click.option("--name", metavar="NAME", help="What to call the gallery that is made, or brought up to date.")
+@click.option("--gallery", metavar="FOLDER", help="Where to keep it, if elsewhere than beside the other.")
+@click.option(
+    "--from",
+    "source",
+    metavar="NAME",
+    help="Which gallery to take; by default the one called default, or else the first that fits the model.",
+)
+@click.option(
+    "--metric", metavar="NAME", help="How vectors are compared; by default as the model recommends."
+)
+@quiet_option
+@json_option
+def convert(
+    *,
+    folder: str | None,
+    model: str,
+    name: str | None,
+    gallery: str | None,
+    source: str | None,
+    metric: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Make a gallery of the vectors of one that is there, without opening a picture.
+
+    That is possible where the model begins with all that made those vectors, and then does more: so it
+    is with a ranker that was trained on them. Run again it brings the gallery up to date. FOLDER is
+    one that has galleries; without it they are found as by search.
+    """
+    from lookalike import extractors
+
+    if name is None and gallery is None:
+        raise click.UsageError("tell the name of the gallery to make by --name")
+    extractor = extractors.load(model)
+    with _source(folder, source, extractor) as opened, Bar("converting", quiet=quiet) as bar:
+        report = opened.convert(extractor, name=name, gallery=gallery, metric=metric, progress=bar.callback)
+    _show(report, quiet=quiet, as_json=as_json)
+
+
+@click.command(
     "import",
     short_help="Make a gallery of vectors of one's own.",
     epilog="""
@@ -227,6 +292,16 @@ def _open(pictures: tuple[str, ...], place: Place, model: ModelWish) -> Gallery:
         **model.as_options(),
         create=bool(pictures),
     )
+
+
+def _source(folder: str | None, name: str | None, extractor: Extractor) -> Gallery:
+    """The gallery to convert: the one told, or the one of the folder that fits the model."""
+    from lookalike import converted
+    from lookalike.gallery import Gallery
+
+    if name is None:
+        name = DEFAULT_NAME if folder is None else converted.fitting(folder, extractor)
+    return Gallery.open(folder, name=name, create=False)
 
 
 def _read_table(table: Path | None) -> Mapping[str, Mapping[str, Value]] | None:

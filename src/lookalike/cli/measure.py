@@ -80,6 +80,15 @@ def _repeated(words: Sequence[str], greedy: set[str]) -> list[str]:
     return result
 
 
+_split_option = click.option(
+    "--split",
+    metavar="WHAT",
+    help="Which pictures only ask and are not searched: a share such as .2, a filter such as part=test, "
+    "or a text file of ids, one a line. Or test, validation or train, for models that were trained here: "
+    "only pictures of that part of their own split ask, for one another. By default each picture asks for "
+    "all others.",
+)
+
 _at_least = click.option(
     "--at-least",
     type=click.IntRange(min=2),
@@ -99,6 +108,7 @@ _at_least = click.option(
       lookalike evaluate --labels labels.csv --by-label
       lookalike evaluate --labels 'name:^([a-z]+)_' --json
       lookalike evaluate --labels category --split part=test
+      lookalike evaluate products --name ranked --labels folder --split test
     """,
 )
 @click.argument("folder", required=False)
@@ -116,12 +126,7 @@ _at_least = click.option(
 @click.option(
     "--queries", type=click.IntRange(min=1), metavar="N", help="Ask with at most N pictures of each label."
 )
-@click.option(
-    "--split",
-    metavar="WHAT",
-    help="Which pictures only ask and are not searched: a share such as .2, a filter such as part=test, "
-    "or a text file of ids, one a line. By default each asks for all others.",
-)
+@_split_option
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Which chance --queries and --split take."
 )
@@ -180,6 +185,8 @@ def evaluate(  # noqa: PLR0913  # an argument an option
       lookalike compare products --galleries default vgg --labels folder
       lookalike compare products --labels folder --models efficientnet-lite0
           efficientnet-lite0@classes#inner --plot compare.png
+      lookalike compare products --labels folder --split test
+          --models efficientnet-lite0 my-classes my-ranker
     """,
 )
 @click.argument("folder")
@@ -203,6 +210,7 @@ def evaluate(  # noqa: PLR0913  # an argument an option
 )
 @click.option("--labels", metavar="WHERE", help=_LABELS_HELP)
 @_at_least
+@_split_option
 @k_option(3, "How many answers to show.")
 @click.option(
     "--precision",
@@ -224,6 +232,7 @@ def compare(  # noqa: PLR0913  # an argument an option
     queries: tuple[str, ...],
     labels: str | None,
     at_least: int,
+    split: str | None,
     k: int,
     precision: Precision | None,
     plot: Path | None,
@@ -249,6 +258,7 @@ def compare(  # noqa: PLR0913  # an argument an option
             queries=queries,
             labels=labels,
             at_least=at_least,
+            split=_split(split),
             k=k,
             precision=precision,
             progress=bars.show,
@@ -307,9 +317,11 @@ def _existing(folder: str | None, place: Place) -> Gallery:
 
 
 def _split(text: str | None) -> Split | None:
-    """What the user means by --split: a share, the ids in a file, or a filter."""
-    if text is None:
-        return None
+    """What the user means by --split: a part of a model's own, a share, the ids in a file, or a filter."""
+    from lookalike.splits import PARTS
+
+    if text is None or text in PARTS:
+        return text
     try:
         return float(text)
     except ValueError:

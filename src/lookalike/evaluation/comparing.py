@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from lookalike.errors import LookalikeError, UsageError
+from lookalike.evaluation import held_out
 from lookalike.evaluation.comparison import Answer, Comparison, MethodResult
 from lookalike.evaluation.folder import Folder
 from lookalike.evaluation.labels import ids_of
 from lookalike.evaluation.quality import check, evaluate
 from lookalike.gallery import Gallery
+from lookalike.packed import Packs
 from lookalike.results import Progress
 from lookalike.walk import path_of
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from lookalike.evaluation.folder import MethodLike
     from lookalike.evaluation.labels import Labels, LabelsLike
     from lookalike.evaluation.methods import Method
+    from lookalike.evaluation.quality import Split
+    from lookalike.given import Given
     from lookalike.results import Report
     from lookalike.types import Extractor, Precision
 
@@ -48,6 +52,7 @@ def compare(  # noqa: PLR0913  # each is a wish of its own
     queries: Sequence[str | os.PathLike[str]] = (),
     labels: LabelsLike | None = None,
     at_least: int = 2,
+    split: Split | None = None,
     k: int = 3,
     precision: Precision | None = None,
     progress: OnProgress | None = None,
@@ -66,6 +71,9 @@ def compare(  # noqa: PLR0913  # each is a wish of its own
         queries: pictures or ids to show every method's answers to.
         labels: to measure the answers by; see `evaluate`.
         at_least: pictures whose label fewer than so many have are not asked with.
+        split: which pictures are asked with, as for `evaluate`. `test`, `validation` or `train` mean those
+            that are in that part of the split of every model that was trained here; the other models
+            are asked with the same.
         k: how many hits of each query to keep.
         precision: of the arithmetic of what is made; default the fastest that the processor has.
         progress: called with the method and how far it is, for every gallery that is made; and with
@@ -82,17 +90,22 @@ def compare(  # noqa: PLR0913  # each is a wish of its own
     methods = place.methods(models, galleries)
     if not queries and labels is None:
         raise UsageError("nothing to compare by: tell queries to show answers to, or where the labels are")
-    if k < 1:
-        raise UsageError(f"k is {k}; expected 1 or more")
+    if k < 1 or (split is not None and labels is None):
+        raise UsageError(f"k is {k}; expected 1 or more" if k < 1 else "a split says nothing without labels")
     asked = [os.fspath(query) for query in queries]
     held = place.held(methods)
     known, only = frozenset.union(*held), frozenset.intersection(*held)
     # Whatever can be wrong with these is found before the long part.
     place.check_queries(asked, known)
     meant = None if labels is None else place.labels(labels, known)
+    left_out = len(known) - len(only)
+    said: tuple[str, ...] = ()
+    if (part := held_out.part_meant(split)) is not None:
+        only = held_out.pictures(place.models(methods), part, place.path, only)
+        said, split = held_out.notes(part, len(only)), None
     if meant is not None:
-        check(meant, at_least)
-    wishes = _Wishes(asked, meant, at_least, k, precision, only)
+        check(meant, at_least, only)
+    wishes = _Wishes(asked, meant, at_least, split, k, precision, only)
     thumbnails: dict[tuple[str, str], bytes | None] = {}
     results = tuple(_attempt(method, place, wishes, thumbnails, progress) for method in methods)
     measured = [one for one in results if one.error is None]
@@ -104,7 +117,7 @@ def compare(  # noqa: PLR0913  # each is a wish of its own
         labels=None if meant is None else meant.what,
         queries=tuple(asked),
         methods=results,
-        notes=_notes(measured, len(known) - len(only)),
+        notes=(*said, *_notes(measured, left_out)),
         thumbnails=thumbnails,
     )
 
@@ -128,6 +141,7 @@ class _Wishes:
     queries: list[str]
     labels: Labels | None
     at_least: int
+    split: Split | None
     k: int
     precision: Precision | None
     only: frozenset[str]
@@ -205,10 +219,8 @@ def _fill(gallery: Gallery, name: str, files: int, progress: OnProgress | None) 
 
 
 def _sampled(gallery: Gallery, extractor: Extractor | None, workshop: str) -> tuple[float | None, int]:
-    """Pictures a second of a gallery's model on some of its files, and how many files these were."""
-    ids = ids_of(gallery)
-    paths = [path_of(id_, gallery.root) for id_ in ids[:: max(1, len(ids) // _SAMPLE)][:_SAMPLE]]
-    there = [path for path in paths if os.path.isfile(path)]  # noqa: PTH113
+    """Pictures a second of a gallery's model on some of its pictures, and how many these were."""
+    there = list(_some(gallery))
     try:
         model = extractor or gallery.extractor()
     except LookalikeError:
@@ -218,6 +230,17 @@ def _sampled(gallery: Gallery, extractor: Extractor | None, workshop: str) -> tu
         return None, 0
     with Gallery.open(gallery.root, gallery=Path(workshop, "sample"), model=model) as sample:
         return _rate(sample.add(there))
+
+
+def _some(gallery: Gallery) -> Iterator[Given]:
+    """Some of a gallery's pictures, spread over all, that can be read now."""
+    ids, packs = ids_of(gallery), Packs(gallery.root)
+    for id_ in ids[:: max(1, len(ids) // _SAMPLE)][:_SAMPLE]:
+        path = path_of(id_, gallery.root)
+        if os.path.isfile(path):  # noqa: PTH113
+            yield path
+        elif (memory := packs.picture(id_)) is not None:
+            yield id_, memory.picture
 
 
 def _rate(report: Report) -> tuple[float | None, int]:
@@ -238,7 +261,12 @@ def _measure(
     evaluation = None
     if wishes.labels is not None:
         evaluation = evaluate(
-            gallery, wishes.labels, at_least=wishes.at_least, only=wishes.only, progress=told
+            gallery,
+            wishes.labels,
+            at_least=wishes.at_least,
+            split=wishes.split,
+            only=wishes.only,
+            progress=told,
         )
     answers = tuple(_answer(gallery, query, wishes.k, thumbnails) for query in wishes.queries)
     return MethodResult(

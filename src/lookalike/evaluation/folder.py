@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from lookalike import stores
+from lookalike import places
 from lookalike.errors import NotFound, StoreError, UsageError
-from lookalike.evaluation.labels import Pictures, ids_of, read
+from lookalike.evaluation.labels import Labels, Pictures, ids_of, read
 from lookalike.evaluation.methods import Method
 from lookalike.gallery import Gallery
-from lookalike.walk import GALLERIES, Found, Walk, ignoring
+from lookalike.packed import Packed, is_packed
+from lookalike.walk import Found, Walk, ignoring
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.evaluation.labels import Labels, LabelsLike
+    from lookalike.evaluation.labels import LabelsLike
     from lookalike.types import Extractor, Precision
 
     MethodLike: TypeAlias = str | Extractor | Method
@@ -34,11 +35,15 @@ DEFAULT_MODELS = (
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder of pictures: its files by id, and the names of its galleries."""
+    """A folder of pictures: what was found in it by id, and the names of its galleries.
+
+    packed: the folder, if its pictures lie many in one file; it knows their metadata.
+    """
 
     path: str
     found: dict[str, Found] = field(repr=False)
     galleries: tuple[str, ...]
+    packed: Packed | None = None
 
     @classmethod
     def look(cls, folder: str | os.PathLike[str]) -> Folder:
@@ -51,14 +56,13 @@ class Folder:
         if not os.path.isdir(path):  # noqa: PTH112
             what = "is not a folder" if os.path.lexists(path) else "does not exist"
             raise UsageError(f"{path} {what}; expected a folder of pictures to compare methods on")
-        inside = Path(path, GALLERIES)
-        names = sorted(entry.name for entry in inside.iterdir()) if inside.is_dir() else []
-        galleries = tuple(name for name in names if stores.exists(inside / name))
-        walk = Walk(path, "", ignored=ignoring(Path(path), ()))
+        galleries = tuple(places.names(path))
+        ignored = ignoring(Path(path), ())
+        walk = Packed(path, "", ignored) if is_packed(path) else Walk(path, "", ignored=ignored)
         files = {found.id: found for found in walk if not found.fault}
         if len(files) < 2 and not galleries:
             raise UsageError(f"{path} holds {len(files)} pictures; a comparison needs at least two")
-        return cls(path, files, galleries)
+        return cls(path, files, galleries, walk if isinstance(walk, Packed) else None)
 
     def methods(self, models: Sequence[MethodLike] | None, galleries: Sequence[str]) -> list[Method]:
         """What is to be compared, each once.
@@ -93,6 +97,17 @@ class Folder:
                 ids.append(frozenset(ids_of(gallery)))
         return ids or [frozenset(self.found)]
 
+    def models(self, methods: Sequence[Method]) -> list[str]:
+        """The names of the methods' extractors; that of a gallery which can't be read is left out."""
+        names: list[str] = []
+        for method in methods:
+            if method.gallery is not None:
+                with suppress(StoreError), self.open(method.gallery) as gallery:
+                    names.append(gallery.model)
+            else:
+                names.append(method.model if isinstance(method.model, str) else method.model.name)
+        return names
+
     def check_queries(self, queries: Sequence[str], known: frozenset[str]) -> None:
         """Before the long part: whether every query is there.
 
@@ -116,6 +131,11 @@ class Folder:
             with suppress(StoreError), self.open(name) as gallery:
                 if labels in gallery.store.fields():
                     return read(labels, Pictures(self.path, ids, gallery))
+        if self.packed is not None and isinstance(labels, str):
+            values = {id_: str(of[labels]) for id_, of in self.packed.fields() if labels in of}
+            if values:
+                sets = [frozenset([value]) for value in values.values()]
+                labels = Labels(f"the field {labels}", list(values), sets)
         return read(labels, Pictures(self.path, ids))
 
     def open(self, name: str) -> Gallery:

@@ -10,6 +10,7 @@ import numpy as np
 from lookalike import measures
 from lookalike import where as where_language
 from lookalike.errors import UsageError
+from lookalike.evaluation import held_out
 from lookalike.evaluation import labels as label_reading
 from lookalike.evaluation.asking import rankings
 
@@ -142,7 +143,8 @@ def evaluate(  # noqa: PLR0913  # each is a wish of its own
         queries: at most so many of each label ask, drawn by chance; default all.
         split: which pictures are queries and can't be found: a share between 0 and 1 of those that
             have a label, drawn by chance; a filter such as `folder=queries` or `part=test`; or a
-            collection of ids.
+            collection of ids. Of a model that was trained here also `test`, `validation` or `train`: only
+            the pictures of that part of its own split are looked at, each asks for all others.
         only: ids of the pictures to look at; default all.
         seed: of the choices by chance.
         depth: how deep the ranking is that mAP looks at.
@@ -157,6 +159,10 @@ def evaluate(  # noqa: PLR0913  # each is a wish of its own
             "expected at_least 2 or more, and 1 or more for the others"
         )
     known = _only(label_reading.read(labels, label_reading.Pictures.of(gallery)), only)
+    said: tuple[str, ...] = ()
+    if (part := held_out.part_meant(split)) is not None:
+        held = held_out.pictures([gallery.model], part, gallery.root, known.ids)
+        known, said, split = _only(known, held), held_out.notes(part, len(held)), None
     asking, searched = _parts(known, gallery, split, seed)
     asked, rare = _eligible(known, asking, searched, at_least)
     if queries is not None:
@@ -183,16 +189,17 @@ def evaluate(  # noqa: PLR0913  # each is a wish of its own
         rare=rare,
         measures={name: float(of.mean()) for name, of in values.items()},
         by_label=_by_label(values, [known.sets[row] for row in ranking.queries]),
-        notes=_notes(known, unlabelled, rare, at_least),
+        notes=(*said, *_notes(known, unlabelled, rare, at_least)),
     )
 
 
-def check(labels: Labels, at_least: int) -> None:
+def check(labels: Labels, at_least: int, only: Collection[str] | None = None) -> None:
     """Make sure, before the pictures are described, that there will be something to ask.
 
     Raises:
-        UsageError: no label is frequent enough.
+        UsageError: no label is frequent enough among the pictures looked at.
     """
+    labels = _only(labels, only)
     every = np.arange(len(labels.ids))
     _eligible(labels, every, np.ones(len(every), bool), at_least)
 

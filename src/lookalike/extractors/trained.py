@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ModelError, UsageError
 from lookalike.extractors import cards, conversion, runtime
@@ -19,11 +18,8 @@ from lookalike.extractors.names import CARD, Name
 from lookalike.extractors.network import OpenVinoExtractor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from lookalike.extractors.cards import Card
-    from lookalike.steps import Step
-    from lookalike.types import Metric, Precision
+    from lookalike.types import Precision
 
 _NETWORK = "model.xml"
 _SCRATCH = ".writing-"
@@ -90,43 +86,6 @@ def write(folder: Path, model: Any, card: Card, *, decoder: Any = None) -> Card:
         said = getattr(error, "strerror", None) or error
         raise ModelError(f"the model can't be written to {folder}: {said}; is there room?") from error
     return written
-
-
-def extended(
-    name: str, steps: Sequence[Step], folder: Path, *, training: Mapping[str, Any] | None = None
-) -> Card:
-    """Write a model that sends the vector of another one through more steps.
-
-    Galleries of the other model can be converted to it without a picture being opened.
-
-    Args:
-        name: of the other model, as it is typed; its vector is what comes before the steps.
-        steps: to add; may be none.
-        folder: to write into.
-        training: the record of how the steps came about.
-
-    Raises:
-        ModelError: that model has no network to write; and all that loading it raises.
-    """
-    from lookalike import extractors
-
-    extractor = extractors.load(name)
-    if not isinstance(extractor, OpenVinoExtractor):
-        raise ModelError(
-            f"{name} is run by {type(extractor).__name__} and has no network that can be written; expected a "
-            "model of OpenVINO, such as efficientnet-lite0, keras:VGG16@fc1 or a file of your own"
-        )
-    model, card, layer = extractor.uncompiled()
-    own = replace(
-        card,
-        name=folder.name,
-        features=layer,
-        steps=(*extractor.steps, *steps),
-        metric="cosine" if steps else cast("Metric", extractor.metric),
-        training=training,
-        files={},
-    )
-    return write(folder, model, own)
 
 
 def folder_of(name: str) -> Path | None:

@@ -184,18 +184,19 @@ def _check_search(
 def _check_lists(store: Store, what: str) -> None:
     """Skipped and removed paths, states, metadata, folders and words."""
     store.skip([Skipped("broken.jpg", 7, 8, "not a picture")])
-    store.delete(["b/01 \N{OWL}.jpg"], keep_out=True)
-    _holds(store.removed() == ["b/01 \N{OWL}.jpg"], f"{what}removed is {store.removed()}")
+    out = ["b/01 \N{OWL}.jpg", "never seen.jpg"]
+    _holds(store.delete(out, keep_out=True) == 1, f"{what}delete did not count the one it had")
+    _holds(store.removed() == out, f"{what}removed is {store.removed()}")
     _holds(store.skipped() == [Skipped("broken.jpg", 7, 8, "not a picture")], f"{what}skipped is wrong")
     states = list(store.states())
     order = [state.id for state in states]
     _holds(
-        order == sorted(order) and len(order) == _COUNT,
+        order == sorted(order) and len(order) == _COUNT + 1,
         f"{what}states are not sorted by id, or not all there",
     )
     kinds = {state.id: state.status for state in states}
     _holds(kinds["broken.jpg"] == "skipped", f"{what}a skipped path has the status {kinds['broken.jpg']}")
-    store.forget(["broken.jpg", "b/01 \N{OWL}.jpg"])
+    store.forget(["broken.jpg", *out])
     _holds(store.skipped() == [] and store.removed() == [], f"{what}forget did not forget")
     id_ = "c/02 \N{OWL}.jpg"
     _holds(

@@ -52,7 +52,7 @@ def carried(connection: sqlite3.Connection) -> Carried:
 
 def carry(connection: sqlite3.Connection, what: Carried) -> None:
     """Take it over."""
-    writing.keep_out(connection, what.removed)
+    writing.remember_removed(connection, what.removed)
     writing.set_folders(connection, what.folders)
     connection.executemany("INSERT OR REPLACE INTO fields VALUES (?, ?)", what.fields)
 

@@ -98,12 +98,13 @@ def drop_rows(connection: sqlite3.Connection, numbers: Iterable[int]) -> int:
 
 
 def delete(connection: sqlite3.Connection, ids: Sequence[str], *, keep_out: bool) -> int:
-    """Delete pictures; how many there were."""
+    """Delete pictures; how many there were. With keep_out also what is unknown is remembered."""
     known = reading.rows_of(connection, ids)
     drop_rows(connection, known.values())
     keys = [(id_,) for id_ in known]
     if keep_out:
         connection.executemany(f"UPDATE paths SET status = {rows.REMOVED}, row = NULL WHERE id = ?", keys)
+        remember_removed(connection, ids)
     else:
         connection.executemany("DELETE FROM paths WHERE id = ?", keys)
     return len(known)
@@ -126,7 +127,7 @@ def forget(connection: sqlite3.Connection, ids: Sequence[str]) -> None:
     connection.executemany("DELETE FROM paths WHERE id = ? AND status > 0", [(id_,) for id_ in ids])
 
 
-def keep_out(connection: sqlite3.Connection, ids: Sequence[str]) -> None:
+def remember_removed(connection: sqlite3.Connection, ids: Sequence[str]) -> None:
     """Remember ids as removed, unless something is known of them."""
     connection.executemany(
         f"INSERT OR IGNORE INTO paths VALUES (?, {rows.REMOVED}, 0, 0, 0, NULL, NULL)",

@@ -1,0 +1,98 @@
+"""Which pictures a trained model learnt from, and which it has never seen: the split saved beside it.
+
+Held-out pictures are asked with and searched by themselves, leave-one-out: a picture that the model
+learnt from is neither a question, which would be too easy, nor an answer, which would be too likely.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lookalike.errors import ModelError, UsageError
+from lookalike.extractors import trained
+from lookalike.splits import FILE, PARTS, Part, Split
+from lookalike.walk import id_of, path_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+_FEW = 30
+
+
+def part_meant(split: object) -> Part | None:
+    """The part of a model's split that is meant; None where a split of another kind is."""
+    return next((part for part in PARTS if isinstance(split, str) and part == split), None)
+
+
+def pictures(models: Sequence[str], part: Part, root: str, known: Collection[str]) -> frozenset[str]:
+    """The pictures that are in this part of the split of every model that has one.
+
+    Args:
+        models: names of extractors; those that were not trained here have no split, and do not count.
+        part: `train`, `validation` or `test`.
+        root: of the gallery, an absolute path.
+        known: the ids of the pictures there are.
+
+    Raises:
+        UsageError: not one of the models has a split, a split can't be read, or no picture is left.
+    """
+    splits = {folder: Split.read(folder / FILE) for folder in _folders(models) if (folder / FILE).is_file()}
+    if not splits:
+        raise UsageError(
+            f"{' and '.join(models)} {'has' if len(models) == 1 else 'have'} no split: {part} means the part of that name of a model that was "
+            "trained here; expected a share such as .2, a filter such as part=test, or ids"
+        )
+    left = frozenset(known)
+    for folder, split in splits.items():
+        left &= _ids(split, part, folder, root, left)
+        if not left:
+            tables = " and of ".join(str(folder / FILE) for folder in splits)
+            raise UsageError(
+                f"no picture of {root} is in the part {part} of {tables}; expected the pictures that the "
+                f"model was trained on (in {_record(folder).get('root', 'a folder not known')}), and several "
+                "models that have one split, as the same seed and pictures give"
+            )
+    return left
+
+
+def notes(part: Part, count: int) -> tuple[str, ...]:
+    """What to say of figures that come from so many pictures of a part."""
+    unseen = {"train": "which the model learnt from", "validation": "which chose between its states"}
+    what = unseen.get(part, "which the model has never seen")
+    found = [f"only the {count:,} pictures of the part {part} ask and are searched, {what}"]
+    if count < _FEW:
+        found.append(f"{count:,} pictures are few: another split would give other figures")
+    return tuple(found)
+
+
+def _ids(split: Split, part: Part, folder: Path, root: str, known: Collection[str]) -> frozenset[str]:
+    """The ids of a part; those of a training on another root are looked for from here, too."""
+    ids = frozenset(split.ids(part))
+    if any(id_ in known for id_ in split.part_of):
+        return ids
+    theirs = _record(folder).get("root")
+    if not isinstance(theirs, str) or not Path(theirs).is_absolute():
+        return ids
+    return frozenset(id_of(path_of(id_, theirs), root) for id_ in ids)
+
+
+def _folders(models: Sequence[str]) -> list[Path]:
+    """The folders of the models that were trained here, and of those they were trained on top of."""
+    found: list[Path] = []
+    names = list(models)
+    while names:
+        folder = trained.folder_of(names.pop(0))
+        if folder is not None and folder not in found:
+            found.append(folder)
+            base = _record(folder).get("base")
+            names += [base] if isinstance(base, str) else []
+    return found
+
+
+def _record(folder: Path) -> Mapping[str, Any]:
+    """What the card of a trained model says of its training; nothing if it can't be read."""
+    with suppress(ModelError):
+        return trained.card_of(folder).training or {}
+    return {}
