@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lookalike.cli import commands
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
 
@@ -37,13 +41,18 @@ The shell completes commands and options after
 def page() -> str:
     """The whole page."""
     top = click.Context(commands, info_name="lookalike", **commands.context_settings)
-    sections = [HEAD, _section(top)]
-    for name in commands.list_commands(top):
-        command = commands.get_command(top, name)
-        if command is None:
-            raise AssertionError(name)
-        sections.append(_section(click.Context(command, info_name=name, parent=top)))
-    return "\n".join(sections)
+    return "\n".join([HEAD, *_sections(top)])
+
+
+def _sections(context: click.Context) -> Iterator[str]:
+    """A command's help, and that of the commands in it."""
+    yield _section(context)
+    if isinstance(context.command, click.Group):
+        for name in context.command.list_commands(context):
+            command = context.command.get_command(context, name)
+            if command is None:
+                raise AssertionError(name)
+            yield from _sections(click.Context(command, info_name=name, parent=context))
 
 
 def _section(context: click.Context) -> str:

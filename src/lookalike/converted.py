@@ -94,16 +94,21 @@ def fitting(root: str, model: str | Extractor) -> str:
     if not known:
         raise NotFound(places.absent(places.inside(top, places.DEFAULT_NAME), places.DEFAULT_NAME))
     made: list[str] = []
-    # One of the model itself may be there from before; it is not what is meant.
+    same: list[str] = []
     for name in sorted(known, key=lambda name: (name != places.DEFAULT_NAME, name)):
         try:
             with closing(stores.open_store(places.inside(top, name))) as store:
                 header = store.header
         except StoreError:
             continue
-        if header.digest != extractor.digest and _further(header, extractor) is not None:
+        if header.digest == extractor.digest:
+            same.append(name)
+        elif _further(header, extractor) is not None:
             return name
         made.append(f"{name} by {header.extractor}")
+    if same:
+        # Mostly one of the model itself from before; but a model may also add no steps at all.
+        return same[0]
     raise ModelMismatch(
         f"no gallery of {top} can be converted to {extractor.name} (there are {', '.join(made)}): "
         f"{_why(extractor)}"

@@ -17,20 +17,32 @@ from lookalike.cli import commands
 REPOSITORY = Path(__file__).resolve().parents[2]
 HEAVY = ("faiss", "httpx", "numpy", "openvino", "PIL", "rich", "sqlite3")
 COMMANDS = (
-    *("index", "fetch", "search", "find", "describe", "neighbors", "evaluate", "compare"),
-    *("info", "remove", "reindex", "export", "import", "models", "check"),
+    *("index", "fetch", "search", "find", "describe", "neighbors", "evaluate", "compare", "train"),
+    *("reconstruct", "info", "remove", "reindex", "convert", "export", "import", "models", "check"),
 )
+TRAININGS = ("autoencoder", "classifier", "ranker")
+EVERY = (*((name,) for name in COMMANDS), *(("train", name) for name in TRAININGS))
 
 
 def test_the_commands_are_these():
     """The commands are listed in the order in which one needs them."""
     assert tuple(commands.list_commands(click.Context(commands))) == COMMANDS
+    assert tuple(commands.commands["train"].commands) == TRAININGS
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_and_option_has_help(name):
+def context_of(words):
+    """The context of a command, and of those it is in."""
+    context = click.Context(commands, info_name="lookalike", **commands.context_settings)
+    for word in words:
+        command = context.command.commands[word]
+        context = click.Context(command, info_name=word, parent=context, terminal_width=80)
+    return context
+
+
+@pytest.mark.parametrize("words", EVERY)
+def test_every_command_and_option_has_help(words):
     """No command and no option is left unexplained."""
-    command = commands.commands[name]
+    command = context_of(words).command
     assert command.help
     assert command.short_help
     assert [
@@ -38,13 +50,11 @@ def test_every_command_and_option_has_help(name):
     ] == []
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_fits_eighty_columns(name):
+@pytest.mark.parametrize("words", EVERY)
+def test_help_fits_eighty_columns(words):
     """The help of a command has no line longer than a usual terminal."""
-    command = commands.commands[name]
-    top = click.Context(commands, info_name="lookalike", **commands.context_settings)
-    context = click.Context(command, info_name=name, parent=top, terminal_width=80)
-    assert [line for line in command.get_help(context).splitlines() if len(line) > 80] == []
+    context = context_of(words)
+    assert [line for line in context.command.get_help(context).splitlines() if len(line) > 80] == []
 
 
 def test_docs_are_current():

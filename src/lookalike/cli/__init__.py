@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lookalike import __version__
-from lookalike.cli import ask, fetching, fill, look, measure, neighbors
+from lookalike.cli import ask, fetching, fill, look, measure, neighbors, training
+from lookalike.cli.options import InOrder
 from lookalike.cli.output import one_line
 from lookalike.errors import LookalikeError, UsageError
 
@@ -26,19 +27,12 @@ __all__ = ["commands", "main", "run"]
 
 DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130
 
-_LASTING = {"index", "fetch", "import", "remove", "reindex"}
+_LASTING = {"index", "fetch", "import", "remove", "reindex", "convert", "train"}
 """The commands whose work goes on where it was stopped; the others leave nothing half-made."""
 
 
-class _InOrder(click.Group):
-    """A group that lists its commands in the order in which one needs them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
-        return list(self.commands)
-
-
 @click.group(
-    cls=_InOrder,
+    cls=InOrder,
     name="lookalike",
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -72,9 +66,12 @@ for _command in (
     neighbors.neighbors,
     measure.evaluate,
     measure.compare,
+    training.train,
+    training.reconstruct,
     look.info,
     fill.remove,
     fill.reindex,
+    fill.convert,
     look.export,
     fill.import_,
     look.models,

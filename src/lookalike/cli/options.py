@@ -20,6 +20,14 @@ Command = TypeVar("Command", bound="Callable[..., Any]")
 DEFAULT_NAME = "default"
 
 
+class InOrder(click.Group):
+    """A group that lists its commands in the order in which one needs them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """The commands as they were added."""
+        return list(self.commands)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where the user says the gallery is.

@@ -40,8 +40,9 @@ def pictures(models: Sequence[str], part: Part, root: str, known: Collection[str
     """
     splits = {folder: Split.read(folder / FILE) for folder in _folders(models) if (folder / FILE).is_file()}
     if not splits:
+        has = "has" if len(models) == 1 else "have"
         raise UsageError(
-            f"{' and '.join(models)} {'has' if len(models) == 1 else 'have'} no split: {part} means the part of that name of a model that was "
+            f"{' and '.join(models)} {has} no split: {part} means the part of that name of a model that was "
             "trained here; expected a share such as .2, a filter such as part=test, or ids"
         )
     left = frozenset(known)

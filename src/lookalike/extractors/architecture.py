@@ -79,15 +79,22 @@ def convolutions() -> Iterator[Convolution]:
     yield Convolution("head", "_conv_head", "_bn1")
 
 
+def unfolded(weights: Mapping[str, Floats], layer: Convolution) -> tuple[Floats, tuple[Floats, ...]]:
+    """A convolution's kernel (out, in, height, width), and its batch norm's four arrays (out,).
+
+    Those are the factor, the term, and the running mean and variance.
+    """
+    parts = ("weight", "bias", "running_mean", "running_var")
+    return weights[f"{layer.kernel}.weight"], tuple(weights[f"{layer.norm}.{part}"] for part in parts)
+
+
 def folded(weights: Mapping[str, Floats], layer: Convolution) -> tuple[Floats, Floats]:
     """A convolution's kernel (out, in, height, width) and bias (out,), its batch norm folded in."""
-    gamma, beta, mean, variance = (
-        weights[f"{layer.norm}.{part}"].astype(np.float64)
-        for part in ("weight", "bias", "running_mean", "running_var")
-    )
+    kernel, norm = unfolded(weights, layer)
+    gamma, beta, mean, variance = (part.astype(np.float64) for part in norm)
     factor = gamma / np.sqrt(variance + EPSILON)
-    kernel = weights[f"{layer.kernel}.weight"] * factor[:, None, None, None]
-    return kernel.astype(np.float32), (beta - mean * factor).astype(np.float32)
+    kernel = (kernel * factor[:, None, None, None]).astype(np.float32)
+    return kernel, (beta - mean * factor).astype(np.float32)
 
 
 def classifier(weights: Mapping[str, Floats]) -> tuple[Floats, Floats]:

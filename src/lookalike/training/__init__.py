@@ -1,0 +1,63 @@
+"""Train on one's own pictures: an autoencoder, a classifier, a ranker.
+
+Each is one call, and what comes out is a folder that every other call takes as its model. Keras and
+TensorFlow, the extra `keras`, are needed for all but the ranker on stored vectors.
+
+    from lookalike.training import ClassifierRecipe, train_classifier
+    result = train_classifier("photos", ClassifierRecipe(epochs=10), out="my-classes")
+    result.history.plot()
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from lookalike.training.recipes import (
+    Augmentation,
+    AutoencoderRecipe,
+    ClassifierRecipe,
+    DeepRankerRecipe,
+    RankerRecipe,
+    Recipe,
+)
+from lookalike.training.result import Epoch, History, Trained
+
+if TYPE_CHECKING:
+    from lookalike.training.autoencoder import Reconstructions, reconstruct, train_autoencoder
+    from lookalike.training.classifier import train_classifier
+    from lookalike.training.ranker import train_deep_ranker, train_ranker
+
+__all__ = [
+    "Augmentation",
+    "AutoencoderRecipe",
+    "ClassifierRecipe",
+    "DeepRankerRecipe",
+    "Epoch",
+    "History",
+    "RankerRecipe",
+    "Recipe",
+    "Reconstructions",
+    "Trained",
+    "reconstruct",
+    "train_autoencoder",
+    "train_classifier",
+    "train_deep_ranker",
+    "train_ranker",
+]
+
+# Most of them load Keras, which takes seconds, and need not be there for the others.
+_LATER = {
+    "Reconstructions": "autoencoder",
+    "reconstruct": "autoencoder",
+    "train_autoencoder": "autoencoder",
+    "train_classifier": "classifier",
+    "train_deep_ranker": "ranker",
+    "train_ranker": "ranker",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LATER:
+        return getattr(import_module(f"lookalike.training.{_LATER[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

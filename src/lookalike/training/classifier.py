@@ -1,0 +1,295 @@
+"""Fine-tune a network to know one's own classes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lookalike import distances, measures
+from lookalike import steps as vector_steps
+from lookalike.errors import UsageError
+from lookalike.extractors.keras import backend
+from lookalike.splits import PARTS
+from lookalike.training import collection, export, heads
+from lookalike.training.bases import POOL, open_base
+from lookalike.training.batches import Batches, augmented, prepared
+from lookalike.training.fitting import fit, seeded
+from lookalike.training.recipes import ClassifierRecipe
+from lookalike.training.run import Run, Stage, rows_of
+from lookalike.types import Classes
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from lookalike.evaluation.labels import LabelsLike
+    from lookalike.extractors.cards import Card
+    from lookalike.splits import Part, Split
+    from lookalike.training.bases import Base
+    from lookalike.training.collection import Collection, Pixels
+    from lookalike.training.result import Trained
+    from lookalike.training.run import OnProgress
+    from lookalike.types import Floats
+
+backend.keras()  # says what is missing
+
+import keras  # noqa: E402
+
+_FEWEST = 3  # pictures of a class: to learn from, to choose the best state by, and to measure by
+_NAMED = 5  # classes, or files, that a message names
+_LOOKED_AT = 2000  # pictures of a part that means and measures are made of, at most
+_EQUAL = 0.005  # of mAP@100: less is chance
+
+
+def train_classifier(  # each is a wish of its own
+    pictures: str | os.PathLike[str],
+    recipe: ClassifierRecipe | None = None,
+    *,
+    labels: LabelsLike = "folder",
+    base: str = "efficientnet-lite0",
+    out: str | os.PathLike[str],
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: OnProgress | None = None,
+) -> Trained:
+    """Train a network to know one's own classes, and write it as a model.
+
+    The model's `@classes` are the scores of those classes, so that tags and keywords are in one's own
+    words; `@features` the numbers they are told by; its bare name T of those, with the mean of the pictures
+    learnt from.
+
+    Args:
+        pictures: a folder, or CIFAR-10's batches.
+        recipe: how; `ClassifierRecipe()` by default, `ClassifierRecipe.cifar()` for the original's.
+        labels: where the pictures' classes are, as `lookalike.evaluate` has them; CIFAR-10 has its own.
+        base: the network to begin with: `efficientnet-lite0`, or `keras:NETWORK`.
+        out: folder of the model.
+        resume: go on with a training that was stopped.
+        overwrite: replace a model that is there already.
+        progress: told of pictures read and of every epoch.
+
+    Returns:
+        What was reached. Its measures are, of each part, the `accuracy`; and of the part never seen P@5
+        and mAP@100 of the recommended vector, before (`base_test_p5`, …) and after (`test_p5`, …).
+
+    Raises:
+        UsageError: there are too few classes or pictures, the recipe or the base can't be meant, or `out`
+            holds something else.
+        WeightsMissing: the base's weights can't be had.
+        MissingExtra: Keras is not installed.
+        ModelError: the training ran away, or nothing can be written.
+
+    Example:
+        >>> train_classifier("photos", ClassifierRecipe(epochs=10), out="my-classes")  # doctest: +SKIP
+    """
+    recipe = recipe or ClassifierRecipe()
+    with Run(Path(out), recipe, progress, resume=resume, overwrite=overwrite) as run:
+        found = collection.collect(pictures, labels, limit=recipe.limit, seed=recipe.seed)
+        found = _with_enough(found, recipe.fewest)
+        with seeded(recipe.seed):
+            start = open_base(base, side=recipe.size, raw=recipe.raw)
+        start.from_layer(recipe.unfreeze)  # or it is said now that there is none
+        pixels = collection.load(found, start.card, run.pixels, progress=progress)
+        _require_readable(found, pixels, recipe.fewest or _FEWEST)
+        run.begin({"base": base, "data": pixels.digest})
+        task = _Task(recipe, start, pixels, run.divide(pixels))
+        with seeded(recipe.seed):
+            network = _Network(task)
+            fit(run, network.model, _stages(network), task.batches("train"), task.batches("validation"))
+        after = network.features()
+        reached = _measures(network, after)
+        run.notes += [*found.notes, *_judged(reached)]
+        record = run.record(pixels, task.split, reached, root=found.root, base=base)
+        card = replace(_card(network, run.folder.name, after["train"]), training=record)
+        card = export.write(run.folder, network.whole, card, pixels.array)
+        return run.finished(card, task.split, reached, pixels.skipped)
+
+
+class _Task:
+    """What is to be learnt, and from what.
+
+    names: of the classes, in order.
+    numbers: ndarray of shape (n,), the class of each picture.
+    """
+
+    def __init__(self, recipe: ClassifierRecipe, base: Base, pixels: Pixels, split: Split) -> None:
+        self.recipe, self.base, self.pixels = recipe, base, pixels
+        self.split = split
+        self.names = sorted({str(label) for label in pixels.labels})
+        order = {name: number for number, name in enumerate(self.names)}
+        self.numbers = np.array([order[str(label)] for label in pixels.labels], np.intp)
+        self._rows = {part: rows_of(pixels, split, part) for part in PARTS}
+
+    def batches(self, part: Part) -> Batches:
+        """The pictures of a part with their classes; those to learn from in an order by chance."""
+        targets = np.eye(len(self.names), dtype=np.float32)[self.numbers]  # (n, classes)
+        seed = self.recipe.seed if part == "train" else None
+        return Batches(self.pixels.array, targets, self._rows[part], batch=self.recipe.batch, seed=seed)
+
+    def looked_at(self, part: Part) -> list[int]:
+        """The rows of a part that means and measures are made of."""
+        rows = self._rows[part]
+        return [rows[i] for i in np.linspace(0, len(rows) - 1, min(len(rows), _LOOKED_AT)).astype(int)]
+
+    def features(self, network: Any, layer: str) -> dict[Part, Floats]:
+        """What a network makes at a layer of the pictures looked at, (n, dim) for each part that has any."""
+        rows = {part: self.looked_at(part) for part in PARTS}
+        array, card = self.pixels.array, self.base.card
+        return {part: export.outputs(network, layer, card, array, of) for part, of in rows.items() if of}
+
+
+class _Network:
+    """The network that is trained.
+
+    before: what the base made of the pictures.
+    whole: prepared pictures in, class scores out; base and head in one, as it is exported.
+    model: pixels in, changed by chance while they are learnt from; the same layers.
+    """
+
+    def __init__(self, task: _Task) -> None:
+        base, recipe = task.base, task.recipe
+        self.task = task
+        self.before = task.features(base.network, POOL)
+        numbers = task.numbers[task.looked_at("train")]
+        self._head = heads.layers(recipe, self.before["train"], numbers, len(task.names))
+        scores = heads.through(self._head, base.network.outputs[0])
+        self.whole = keras.Model(base.network.inputs[0], scores, name="classifier")
+        picture = keras.Input(task.pixels.array.shape[1:], name="pixels")
+        # A model of its own, or its operations could have the names of layers.
+        preparation = keras.Model(picture, prepared(picture, base.card), name="preparation")
+        seen = preparation(augmented(picture, recipe.augmentation, recipe.seed))
+        self.model = keras.Model(picture, self.whole(seen), name="training")
+
+    def features(self) -> dict[Part, Floats]:
+        """The penultimate numbers of the pictures looked at, as the network is now."""
+        return self.task.features(self.whole, heads.features_layer(self.task.recipe))
+
+    def scores(self, features: Floats) -> Floats:
+        """Of the classes, (n, classes), by penultimate numbers (n, dim)."""
+        read = self._head[1:] if self.task.recipe.dense else self._head
+        return export.as_floats(heads.through(read, features))
+
+
+def _stages(network: _Network) -> list[Stage]:
+    """The head on the frozen base, then the upper part of the base with it."""
+    recipe, base = network.task.recipe, network.task.base
+
+    def head() -> None:
+        base.freeze()
+        _compile(network, keras.optimizers.RMSprop(recipe.head_rate))
+
+    def top() -> None:
+        base.unfreeze(recipe.unfreeze, norms=recipe.norms)
+        steps = recipe.epochs * network.task.batches("train").num_batches
+        rate = keras.optimizers.schedules.CosineDecay(recipe.rate, steps) if recipe.decay else recipe.rate
+        _compile(network, keras.optimizers.SGD(rate, momentum=recipe.momentum))
+
+    return [
+        Stage("head", recipe.head_epochs, head, recipe.patience),
+        Stage("top", recipe.epochs, top, recipe.patience),
+    ]
+
+
+def _compile(network: _Network, optimizer: Any) -> None:
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=network.task.recipe.smoothing)
+    # XLA has not all of the operations that change pictures.
+    network.model.compile(optimizer, loss=loss, metrics=["accuracy"], jit_compile=False)
+
+
+def _measures(network: _Network, after: Mapping[Part, Floats]) -> dict[str, float]:
+    """The accuracy on each part, and how well the part never seen is searched, by the base and now."""
+    task = network.task
+    cosine = partial(distances.estimates, metric="cosine")
+    found: dict[str, float] = {}
+    for part, features in after.items():
+        right = network.scores(features).argmax(axis=1) == task.numbers[task.looked_at(part)]
+        found[f"{part}_accuracy"] = float(right.mean())
+    numbers = task.numbers[task.looked_at("test")].tolist()
+    asking = np.flatnonzero(measures.frequent(numbers, at_least=2))
+    if len(asking):
+        for prefix, made in (("base_test", network.before), ("test", after)):
+            vectors = vector_steps.apply(heads.recommended(made["train"]), made["test"])
+            ranked = measures.join(measures.leave_one_out(vectors, numbers, cosine, queries=asking))
+            precision = measures.precision_at(ranked.relevant, 5)
+            mean_ap = measures.average_precision_at(ranked.relevant, ranked.total, 100, found=ranked.found)
+            found |= {f"{prefix}_p5": float(precision.mean()), f"{prefix}_map100": float(mean_ap.mean())}
+    return found
+
+
+def _judged(reached: Mapping[str, float]) -> list[str]:
+    """A word, if search on pictures never seen has become worse."""
+    before, after = reached.get("base_test_map100", 0.0), reached.get("test_map100", 0.0)
+    if after >= before - _EQUAL:
+        return []
+    worse = (
+        f"on pictures never seen, search is worse than by the base: mAP@100 {after:.3f}, before {before:.3f}"
+    )
+    return [f"{worse}; more pictures or a lower rate may help, and the class scores serve all the same"]
+
+
+def _card(network: _Network, name: str, features: Floats) -> Card:
+    """What has to be known of the trained network, which makes features (n, dim) of what it learnt from."""
+    task = network.task
+    base, names = task.base.card, tuple(task.names)
+    shown = export.described(base, network.whole)
+    return replace(
+        shown,
+        name=name,
+        features=heads.features_layer(task.recipe),
+        steps=heads.recommended(features),
+        metric="cosine",
+        metrics={heads.CLASSES: "euclidean"},
+        scores=heads.CLASSES,
+        classes=Classes(names, names),
+        top_classes=None,
+        licence=f"{base.licence}; trained further on pictures of the user's own",
+    )
+
+
+def _with_enough(found: Collection, fewest: int | None) -> Collection:
+    """Pictures of classes that have enough of them.
+
+    Raises:
+        UsageError: there are fewer than two classes, or one has too few pictures.
+    """
+    counts = Counter(found.labels)
+    least = fewest or _FEWEST
+    few = {label: count for label, count in counts.items() if count < least}
+    if few and fewest is None:
+        raise UsageError(
+            f"classes with too few pictures, {len(few):,} of {len(counts):,}: {_listed(few)}; a class needs "
+            f"{least} or more: add some, or leave out such classes with fewest={least}"
+        )
+    kept = [row for row, label in enumerate(found.labels) if label not in few]
+    left = len(counts) - len(few)
+    if left < 2:
+        raise UsageError(
+            f"only {left} of the classes in {found.root} has {least} pictures or more; expected at least two "
+            f"to tell apart, and found {_listed(counts)}"
+        )
+    if not few:
+        return found
+    note = f"classes with fewer than {fewest} pictures were left out, {len(few):,} in all: {_listed(few)}"
+    return replace(found.chosen(kept), notes=(*found.notes, note))
+
+
+def _require_readable(found: Collection, pixels: Pixels, fewest: int) -> None:
+    """Raise `UsageError` if too few pictures of a class can be read."""
+    counts = Counter(pixels.labels)
+    few = {label: counts[label] for label in dict.fromkeys(found.labels) if counts[label] < fewest}
+    if few:
+        reasons = "; ".join(f"{skip.path}: {skip.reason}" for skip in pixels.skipped[:_NAMED])
+        raise UsageError(
+            f"too few pictures can be read of the classes {_listed(few)}; a class needs {fewest} or more "
+            f"({len(pixels.skipped):,} files can't be read: {reasons})"
+        )
+
+
+def _listed(few: Mapping[str | None, int]) -> str:
+    some = [f"{label} ({count})" for label, count in list(few.items())[:_NAMED]]
+    return ", ".join(some) + (", …" if len(few) > _NAMED else "")

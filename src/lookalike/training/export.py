@@ -1,0 +1,127 @@
+"""A trained Keras network as a model that every command takes: exported, compared, with its card."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from lookalike.errors import ModelError
+from lookalike.extractors import trained
+from lookalike.extractors.keras import backend, graph
+from lookalike.extractors.names import Name
+from lookalike.training.batches import prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from lookalike.extractors.cards import Card
+    from lookalike.types import Floats
+
+_CLOSE = 1e-3  # of the largest number of a layer, or of 1 if that is smaller
+_COMPARED = 8  # pictures
+_BATCH = 32
+
+
+def described(card: Card, network: Any) -> Card:
+    """A card with what the network shows: its layers, what makes them, its weights' digest.
+
+    Args:
+        card: with everything else.
+        network: of Keras; fed with what the card's mean and scale make of pixels.
+    """
+    layers = graph.layers_of(network)
+    return replace(
+        card,
+        weights=graph.weights_digest(network),
+        layout="NHWC",
+        layers=layers.names,
+        kinds=layers.kinds,
+        parameters=layers.parameters,
+        files={},
+    )
+
+
+def outputs(network: Any, layer: str, card: Card, pictures: NDArray[np.uint8], rows: Sequence[int]) -> Floats:
+    """What Keras makes of pictures at a layer.
+
+    Args:
+        network: of Keras.
+        layer: of it.
+        card: of it.
+        pictures: ndarray of shape (n, height, width, 3), uint8.
+        rows: of those that are wanted.
+
+    Returns:
+        ndarray of shape (rows, …), float32.
+    """
+    layers = graph.layers_of(network)
+    cut = backend.keras().Model(network.inputs[0], layers.outputs[layers.names.index(layer)])
+    made = [
+        np.asarray(
+            cut(
+                prepared(pictures[list(rows[start : start + _BATCH])].astype(np.float32), card),
+                training=False,
+            )
+        )
+        for start in range(0, len(rows), _BATCH)
+    ]
+    return np.concatenate(made)
+
+
+def write(
+    folder: Path,
+    network: Any,
+    card: Card,
+    pictures: NDArray[np.uint8],
+    *,
+    decoder: Any = None,
+) -> Card:
+    """Export a network, make sure that it gives what Keras gives, and write it with its card.
+
+    Args:
+        folder: of the model.
+        network: of Keras; every layer becomes one that the model can be cut at.
+        card: as `described` gives it.
+        pictures: ndarray of shape (n, height, width, 3), uint8: some of them are compared.
+        decoder: an `openvino.Model` that makes pictures of vectors.
+
+    Returns:
+        The card as it was written.
+
+    Raises:
+        ModelError: it can't be exported, gives other numbers, or can't be written.
+    """
+    model = graph.convert(network, graph.layers_of(network), card.size)
+    written = trained.write(folder, model, card, decoder=decoder)
+    for layer in dict.fromkeys(filter(None, (card.features, card.scores))):
+        compare(folder, network, layer, card, pictures[:_COMPARED])
+    return written
+
+
+def compare(folder: Path, network: Any, layer: str, card: Card, pictures: NDArray[np.uint8]) -> None:
+    """Make sure that a model that was written gives what the Keras network gives.
+
+    Raises:
+        ModelError: it does not.
+    """
+    path, name = str(PurePath(folder)), replace(Name(str(folder)), layer=layer)
+    extractor = trained.load(folder, name, "f32", normalize=False)
+    found = extractor.extract(list(pictures)).vectors
+    wanted = outputs(network, layer, card, pictures, range(len(pictures))).reshape(found.shape)
+    far = float(np.abs(found - wanted).max()) / max(1.0, float(np.abs(wanted).max()))
+    if not far <= _CLOSE:
+        raise ModelError(
+            f"the model exported to {path} gives other numbers than Keras in layer {layer!r}: {far:.2g} off, "
+            f"expected at most {_CLOSE:g}"
+        )
+
+
+def as_floats(tensor: Any) -> Floats:
+    """A tensor of Keras as an ndarray of float32."""
+    return cast("Floats", np.asarray(tensor, np.float32))

@@ -1,0 +1,120 @@
+"""Learn a map from pairs: for a query, one picture is the better answer than another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lookalike.errors import UsageError
+from lookalike.evaluation.asking import similarity
+from lookalike.splits import Split, split
+from lookalike.steps import apply as applied
+from lookalike.training.ranker import check, pairs, stored
+from lookalike.training.ranker.check import Gain
+from lookalike.training.ranker.learnt import Learnt, named
+from lookalike.training.ranker.ways import OfPairs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from lookalike.evaluation.folder import Folder
+    from lookalike.steps import Step
+    from lookalike.training.ranker.pairs import Triple
+    from lookalike.training.ranker.stored import Stored
+    from lookalike.training.recipes import RankerRecipe, Recipe
+    from lookalike.types import Floats
+
+    Rows = NDArray[np.intp]
+
+_FEWEST = 2 * check.PARTS
+"""Queries, so that some can be held out."""
+
+
+def find(place: Folder, file: Path, recipe: Recipe) -> list[Triple]:
+    """The pairs of a table, of as many queries as the recipe's limit says.
+
+    Raises:
+        UsageError: they can't be read, or are too few.
+    """
+    triples = pairs.read_pairs(file, place.path, sorted(place.found))
+    queries = sorted({triple.query for triple in triples})
+    if recipe.limit is not None:
+        chosen = set(np.random.default_rng(recipe.seed).permutation(queries)[: recipe.limit].tolist())
+        triples = [triple for triple in triples if triple.query in chosen]
+        queries = sorted(chosen)
+    _require_enough(len(queries), str(file))
+    return triples
+
+
+def pictures_of(triples: Sequence[Triple]) -> list[str]:
+    """The ids of their pictures, sorted."""
+    return sorted({id_ for triple in triples for id_ in triple})
+
+
+def learn(given: Sequence[Triple], vectors: Stored, metric: str, recipe: RankerRecipe) -> Learnt:
+    """Learn from the training part, check by what of it is held out, and measure on the test part.
+
+    Args:
+        given: the pairs.
+        vectors: of their pictures.
+        metric: by which they are compared without a map.
+        recipe: how.
+
+    Raises:
+        UsageError: of too few queries all pictures could be read.
+    """
+    triples = pairs.as_rows(given, vectors.ids)
+    _require_enough(len(np.unique(triples[:, 0])), "what could be read")
+    learnt, tested, divided = _divided(triples, vectors.ids, recipe)
+    _require_enough(len(np.unique(learnt[:, 0])), "what is left to learn from")
+    first, centred = stored.centred(vectors.vectors, np.arange(len(vectors.ids)))
+    way = OfPairs(
+        centred, learnt, recipe.seed, ("closed", "pairwise") if recipe.way == "auto" else (recipe.way,)
+    )
+    verdict = check.of_pairs(way, scores(vectors.vectors, learnt, metric), learnt, recipe.seed)
+    steps: tuple[Step, ...] = ()
+    reached: dict[str, float] = {}
+    if verdict.chosen is not None:
+        steps = (*first, *way.steps(verdict.chosen.name))
+        reached = named(verdict.chosen.gains)
+    if len(tested):
+        moved = applied(steps, vectors.vectors)
+        before = check.right(scores(vectors.vectors, tested, metric))
+        after = check.right(scores(moved, tested, "cosine")) if steps else before
+        reached |= named({"test": Gain((float(before.mean()),), (float(after.mean()),), len(tested))})
+    return Learnt(steps, verdict, divided, reached)
+
+
+def _divided(triples: Rows, ids: Sequence[str], recipe: RankerRecipe) -> tuple[Rows, Rows, Split]:
+    """Triples to learn from and to measure by; no query of these is anywhere in those."""
+    queries = np.unique(triples[:, 0])
+    drawn = split(
+        [ids[row] for row in queries], test=recipe.test, validation=recipe.validation, seed=recipe.seed
+    )
+    out, tested = (
+        np.array([row for row in queries if drawn.part_of[ids[row]] in parts], np.intp)
+        for parts in (("test", "validation"), ("test",))
+    )
+    learnt = triples[~np.isin(triples, out).any(axis=1)]
+    seen = frozenset(np.unique(learnt).tolist())
+    parts = Split({ids[row]: "train" if row in seen else "test" for row in np.unique(triples).tolist()})
+    return learnt, triples[np.isin(triples[:, 0], tested)], parts
+
+
+def scores(vectors: Floats, triples: Rows, metric: str) -> Floats:
+    """Of the better and the worse picture of each triple: (t, 2)."""
+    return np.concatenate(
+        [similarity(vectors[[query]], vectors[[better, worse]], metric) for query, better, worse in triples]
+    )
+
+
+def _require_enough(queries: int, where: str) -> None:
+    if queries < _FEWEST:
+        raise UsageError(
+            f"{where} has pairs for {queries} queries; expected {_FEWEST} or more, so that some can be "
+            "held out"
+        )

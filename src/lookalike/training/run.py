@@ -1,0 +1,255 @@
+"""One training and its folder: begun, stopped, taken up again, and finished.
+
+While it lasts, `OUT/.training` holds the decoded pictures and the checkpoints. A checkpoint is every
+number of the model and of its optimizer, in one file that is written whole under another name and renamed:
+a run that is killed goes on from its last epoch as if nothing had been.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from lookalike.errors import ModelError, UsageError
+from lookalike.extractors.names import CARD
+from lookalike.splits import FILE as SPLIT
+from lookalike.splits import split
+from lookalike.training import near
+from lookalike.training.result import Epoch, History, Trained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from lookalike.extractors.cards import Card
+    from lookalike.results import Progress, Skip
+    from lookalike.splits import Split
+    from lookalike.training.collection import Pixels
+    from lookalike.training.recipes import Recipe
+
+    OnProgress: TypeAlias = Callable[[Progress | Epoch], object]
+
+WORK = ".training"
+HISTORY = "history.csv"
+_BEGUN = "begun.json"
+
+
+class Stage(NamedTuple):
+    """A part of a training.
+
+    name: for people.
+    epochs: how many, at most.
+    compile: says which layers learn, and calls the model's own `compile`.
+    patience: epochs without a better one after which it ends; 0 for never.
+    """
+
+    name: str
+    epochs: int
+    compile: Callable[[], None]
+    patience: int = 0
+
+
+@dataclass
+class Run:
+    """A training in its folder; a context manager.
+
+    folder: of the model.
+    recipe: by which it is trained.
+    about: what else decides the result and must be the same when it goes on: the base, the data's digest.
+    progress: told of pictures read and of every epoch.
+    resume: whether one that was stopped goes on.
+    overwrite: whether a model that is there already may be replaced.
+
+    Raises:
+        UsageError: the folder holds something else, or a training that can't be gone on with.
+    """
+
+    folder: Path
+    recipe: Recipe
+    progress: OnProgress | None = None
+    resume: bool = False
+    overwrite: bool = False
+    stopped: bool = False
+    epochs: list[Epoch] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    _began: float = field(default_factory=time.monotonic)
+
+    def __enter__(self) -> Self:
+        self.folder = self.folder.expanduser().absolute()
+        self._require_place()
+        try:
+            self.work.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ModelError(f"{self.folder} can't be written: {error.strerror}") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.pixels.exists():
+            self.pixels.unlink()
+        # What can be gone on with stays; an error of the user's leaves nothing.
+        if not self.checkpoint.exists() or (kind is None and not self.stopped):
+            shutil.rmtree(self.work, ignore_errors=True)
+        if kind is not None and not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    @property
+    def work(self) -> Path:
+        """Where what is needed only while it lasts is kept."""
+        return self.folder / WORK
+
+    @property
+    def pixels(self) -> Path:
+        """The file of decoded pictures."""
+        return self.work / "pixels"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The state after the last epoch."""
+        return self.work / "last.npz"
+
+    @property
+    def best(self) -> Path:
+        """The state that was best so far."""
+        return self.work / "best.npz"
+
+    def begin(self, about: Mapping[str, Any]) -> None:
+        """Make sure that what goes on is what was begun, or note what is begun now.
+
+        Args:
+            about: all that decides the result beside the recipe: the base, the digest of the data.
+
+        Raises:
+            UsageError: something else was begun.
+        """
+        now = json.loads(json.dumps({"recipe": self.recipe.as_dict(), **about}))
+        file = self.work / _BEGUN
+        if self.resume and self.checkpoint.exists():
+            before = json.loads(file.read_text(encoding="utf-8"))
+            changed = _differences(before, now)
+            if changed:
+                raise UsageError(
+                    f"the training in {self.folder} was begun with other settings: {', '.join(changed)}; "
+                    "give the same ones to go on, or begin anew with --overwrite"
+                )
+        else:
+            for old in (self.checkpoint, self.best):
+                old.unlink(missing_ok=True)
+            file.write_text(json.dumps(now), encoding="utf-8")
+
+    def divide(self, pixels: Pixels) -> Split:
+        """Draw the split of pictures, and keep it beside the model; next to identical ones stay together."""
+        labels = pixels.labels if any(label is not None for label in pixels.labels) else None
+        free = [row for row, id_ in enumerate(pixels.ids) if pixels.fixed.get(id_) != "test"]
+        ids = [pixels.ids[row] for row in free]
+        drawn = split(
+            ids,
+            None if labels is None else [labels[row] for row in free],
+            groups=near.groups(pixels.array, free),
+            test=0.0 if pixels.fixed else self.recipe.test,
+            validation=self.recipe.validation,
+            seed=self.recipe.seed,
+        )
+        tested = {
+            id_: part for id_, part in pixels.fixed.items() if part == "test" and id_ in set(pixels.ids)
+        }
+        return type(drawn)({**drawn.part_of, **tested})
+
+    def tell(self, epoch: Epoch) -> None:
+        """Keep the history as a table, and tell of its newest epoch."""
+        History(tuple(self.epochs)).save(self.folder / HISTORY)
+        if self.progress is not None:
+            self.progress(epoch)
+
+    def record(
+        self, pixels: Pixels | None, split: Split, measures: Mapping[str, float], **more: Any
+    ) -> dict[str, Any]:
+        """What a card says of the training: plain JSON."""
+        return {
+            **self.recipe.as_dict(),
+            **more,
+            "pictures": split.counts(),
+            "digest": None if pixels is None else pixels.digest,
+            "measures": {name: float(value) for name, value in measures.items()},
+            "history": History(tuple(self.epochs)).as_dict(),
+            "seconds": round(self.seconds, 2),
+            "stopped": self.stopped,
+            "versions": versions(),
+            "notes": list(self.notes),
+        }
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self._began
+
+    def finished(
+        self, card: Card, split: Split, measures: Mapping[str, float], skipped: Sequence[Skip] = ()
+    ) -> Trained:
+        """Keep the split beside the model, and put together what was reached."""
+        split.save(self.folder / SPLIT)
+        return Trained(
+            model=str(self.folder),
+            recipe=self.recipe,
+            card=card,
+            split=split,
+            measures=measures,
+            history=History(tuple(self.epochs)),
+            skipped=skipped,
+            notes=tuple(self.notes),
+            seconds=self.seconds,
+            stopped=self.stopped,
+        )
+
+    def _require_place(self) -> None:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UsageError(f"{self.folder} is a file; expected a folder for the model, new or empty")
+        model, begun = (self.folder / CARD).exists(), self.checkpoint.exists()
+        own = model or self.work.exists()
+        if not own and self.folder.is_dir() and any(self.folder.iterdir()):
+            raise UsageError(
+                f"{self.folder} holds other files; expected a new or an empty folder for the model"
+            )
+        if self.overwrite or (self.resume and (begun or not model)):
+            return
+        if self.resume:
+            raise UsageError(f"the training of {self.folder} is finished; there is nothing to resume")
+        if begun:
+            raise UsageError(
+                f"{self.folder} holds a training that was stopped: go on with --resume, or begin anew with "
+                "--overwrite"
+            )
+        if model:
+            raise UsageError(f"{self.folder} holds a model already: choose another folder, or --overwrite it")
+
+
+def versions() -> dict[str, str]:
+    """The versions of what took part."""
+    import platform
+    from importlib import metadata
+
+    known = {"python": platform.python_version()}
+    for name in ("lookalike", "numpy", "openvino", "keras", "tensorflow-cpu", "tensorflow"):
+        try:
+            known[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return known
+
+
+def rows_of(pixels: Pixels, split: Split, part: str) -> list[int]:
+    """The rows of the pictures of a part."""
+    return [row for row, id_ in enumerate(pixels.ids) if split.part_of[id_] == part]
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What was otherwise, in words."""
+    old, new = ({**state.get("recipe", {}), **state} for state in (before, now))
+    keys = [key for key in {**old, **new} if key != "recipe" and old.get(key) != new.get(key)]
+    return [f"{key} was {old.get(key)!r:.40}, is {new.get(key)!r:.40}" for key in keys]
