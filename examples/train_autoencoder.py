@@ -39,7 +39,8 @@ for name, model in (("ae", args.out), ("default", "efficientnet-lite0")):
             print(f"{hit.rank:4}  {hit.distance:.3f}  {hit.id}")
         print(f"P@5 of all pictures by their folders: {evaluate(gallery, 'folder')['P@5']:.3f}")
         if model == args.out:
-            drawn = [args.query, *(hit.path for hit in hits)]
+            query = Path(args.folder, args.query)
+            drawn = [query if query.exists() else args.query, *(hit.path for hit in hits)]
 
 reconstruct(drawn, args.out).plot("Given, and drawn from 16 numbers").save("autoencoder.png")
 print("\nautoencoder.png")

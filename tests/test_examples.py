@@ -18,6 +18,7 @@ from itertools import groupby
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
 from PIL import Image, ImageColor
@@ -199,6 +200,48 @@ def test_visual_words(shelf):
     assert machine[0][1].startswith("vehicles/construction/")
     assert {id_: score for score, id_ in machine}.get(crane, 1) < 1.01
     assert drawn(shelf.parent / "visual-words.png")[1] == 4
+
+
+def test_train_autoencoder(shelf):
+    """Trained, it answers beside the default model, and draws what it was asked; again it is not trained."""
+    said = run(shelf.parent, "train_autoencoder.py", shelf.name, POLO, "--epochs", "2")
+    assert "epoch 2/2 (autoencoder)" in said
+    found = answers(said)
+    assert [len(hits) for hits in found.values()] == [3, 3]
+    assert [re.search(r": ([\d,]+) numbers", name)[1] for name in found] == ["16", "1,280"]
+    assert "16 numbers, euclidean" in said
+    drawn_to = shelf.parent / "autoencoder.png"
+    first = drawn_to.stat().st_mtime_ns
+    again = run(shelf.parent, "train_autoencoder.py", shelf.name, POLO)
+    assert again.startswith("ae-model is there already")
+    assert drawn_to.stat().st_mtime_ns > first
+
+
+def test_train_ranker(shelf):
+    """Trained in seconds and converted, the gallery is measured on pictures that the ranker never saw."""
+    said = run(shelf.parent, "train_ranker.py", shelf.name, POLO)
+    count = len(list(shelf.rglob("*.png")))
+    assert said.startswith(f"{count} added")
+    assert len(re.findall(rf"^{count} added", said, re.MULTILINE)) == 2
+    measures = re.findall(r"^(\S+@\d+) +([\d.]+) +([\d.]+)$", said, re.MULTILINE)
+    assert [name for name, _, _ in measures] == ["P@1", "P@5", "P@10", "recall@10", "mAP@100", "nDCG@10"]
+    assert list(answers(said)) == ["before", "after"]
+
+
+def test_train_cifar(cifar_folder):
+    """Two stages on CIFAR's batches, ten hits with their labels by the scores, and by the vector below."""
+    random = np.random.default_rng(0)
+    batches = {
+        name: (random.integers(0, 256, (30, 32, 32, 3), np.uint8), [n % 3 for n in range(30)])
+        for name in ("data_batch_1", "data_batch_2", "test_batch")
+    }
+    folder = cifar_folder(batches)
+    base = ("--base", "keras:VGG16?weights=none&size=32", "--set", "size=32", "unfreeze=block5_conv1")
+    said = run(folder.parent, "train_cifar.py", folder.name, "test/00011", *base, "--pictures", "60")
+    assert "epoch 6/6 (top)" in said
+    assert [len(hits) for hits in answers(said).values()] == [10, 10]
+    assert re.findall(r"(\d+) numbers, (\d+) pictures", said) == [("3", "30"), ("512", "30")]
+    assert (folder.parent / "cifar-scores.png").exists()
 
 
 def test_the_notebook_is_kept_without_outputs():

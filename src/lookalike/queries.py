@@ -95,7 +95,8 @@ def _from_text(query: str, store: Store | None, root: str, limits: images.ImageL
         return Resolved(query, content=download(query, max_bytes=limits.max_bytes).content)
     if known:
         return Resolved(query, id=query)
-    raise NotFound(f"no file, and no picture in the gallery, is called {query!r}")
+    what = "no file" if store is None else "no file, and no picture in the gallery,"
+    raise NotFound(f"{what} is called {query!r}")
 
 
 def _from_id(id_: str, store: Store | None) -> Resolved:

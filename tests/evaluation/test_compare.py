@@ -155,7 +155,7 @@ def test_nothing_to_compare(folder, tmp_path):
     for place, words, message in (
         (tmp_path / "nowhere", {"labels": "folder"}, "does not exist"),
         (folder / "a" / "0.png", {"labels": "folder"}, "is not a folder"),
-        (alone, {"labels": "folder"}, "holds 1 pictures; a comparison needs at least two"),
+        (alone, {"labels": "folder"}, "holds 1 pictures; expected at least two"),
         (folder, {}, "nothing to compare by"),
         (folder, {"labels": "folder", "k": 0}, "k is 0"),
         (folder, {"models": [], "labels": "folder"}, "no method to compare"),

@@ -55,13 +55,13 @@ class Folder:
         path = os.path.abspath(os.path.expanduser(folder))  # noqa: PTH100, PTH111  # as `Gallery.open` does
         if not os.path.isdir(path):  # noqa: PTH112
             what = "is not a folder" if os.path.lexists(path) else "does not exist"
-            raise UsageError(f"{path} {what}; expected a folder of pictures to compare methods on")
+            raise UsageError(f"{path} {what}; expected a folder of pictures")
         galleries = tuple(places.names(path))
         ignored = ignoring(Path(path), ())
         walk = Packed(path, "", ignored) if is_packed(path) else Walk(path, "", ignored=ignored)
         files = {found.id: found for found in walk if not found.fault}
         if len(files) < 2 and not galleries:
-            raise UsageError(f"{path} holds {len(files)} pictures; a comparison needs at least two")
+            raise UsageError(f"{path} holds {len(files)} pictures; expected at least two")
         return cls(path, files, galleries, walk if isinstance(walk, Packed) else None)
 
     def methods(self, models: Sequence[MethodLike] | None, galleries: Sequence[str]) -> list[Method]:
@@ -129,7 +129,7 @@ class Folder:
         ids = sorted(known)
         for name in self.galleries:
             with suppress(StoreError), self.open(name) as gallery:
-                if labels in gallery.store.fields():
+                if isinstance(labels, str) and labels in gallery.store.fields():
                     return read(labels, Pictures(self.path, ids, gallery))
         if self.packed is not None and isinstance(labels, str):
             values = {id_: str(of[labels]) for id_, of in self.packed.fields() if labels in of}

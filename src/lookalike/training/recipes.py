@@ -116,13 +116,13 @@ class AutoencoderRecipe(Recipe):
     size: int = 256  # pixels on a side of what goes in and of what comes out
     latent: int = 16  # numbers a picture is squeezed into
     inner: int = 64  # pixels on a side that the network works at: pooled in front, drawn larger behind
-    widths: tuple[int, ...] = (24, 48, 96, 192)  # channels, each at half the side of the one before
-    epochs: int = 300  # at most
+    widths: tuple[int, ...] = (16, 32, 64, 128)  # channels, each at half the side of the one before
+    epochs: int = 260  # at most
     patience: int = 60  # epochs without a better validation, or loss, after which it ends
     batch: int = 16  # pictures a step
-    rate: float = 2e-3  # of Adam at its start; it falls to 0 by a cosine
+    rate: float = 3e-3  # of Adam at its start; it falls to 0 by a cosine
     validation: float = 0.0  # share that chooses the best state; the last is the best on what was learnt
-    varied: float = 0.5  # share of pictures that are changed by chance, the others are learnt as they are
+    varied: float = 0.4  # share of pictures that are changed by chance, the others are learnt as they are
     augmentation: Augmentation = Augmentation(rotation=0.0, zoom=0.12, shift=0.06, colour=0.0)
 
     def __post_init__(self) -> None:
@@ -141,6 +141,7 @@ class ClassifierRecipe(Recipe):
 
     kind: ClassVar[str] = "classifier"
 
+    best: bool = False  # the rate falls to 0: the last state searches better than that of the lowest loss
     size: int | None = None  # pixels on a side; None for the base's own
     raw: bool = False  # pixels go in as they are, 0 to 255, and not as the base was trained with
     fewest: int | None = None  # leave out classes with fewer pictures; None: below 3 is an error
@@ -169,7 +170,6 @@ class ClassifierRecipe(Recipe):
         return cls(
             limit=2000,
             validation=0.3,
-            best=False,
             size=140,
             raw=True,
             dense=512,
@@ -219,7 +219,8 @@ def require(condition: bool, message: str) -> None:  # noqa: FBT001 - reads as t
 
 def _value(name: str, text: str, kind: Any) -> Any:
     """A value of the first kind that the text can be read as."""
-    for one in get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,):
+    kinds = get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,)
+    for one in sorted(kinds, key=lambda one: one is not type(None)):  # "none" is a text, too
         with suppress(ValueError, KeyError):
             return _read(text, one)
     raise UsageError(f"{name} can't be {text!r}; expected {_in_words(kind)}")

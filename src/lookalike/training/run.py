@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from lookalike.errors import ModelError, UsageError
 from lookalike.extractors.names import CARD
 from lookalike.splits import FILE as SPLIT
-from lookalike.splits import split
+from lookalike.splits import Split, split
 from lookalike.training import near
 from lookalike.training.result import Epoch, History, Trained
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from lookalike.extractors.cards import Card
     from lookalike.results import Progress, Skip
-    from lookalike.splits import Split
     from lookalike.training.collection import Pixels
     from lookalike.training.recipes import Recipe
 
@@ -144,22 +143,22 @@ class Run:
             file.write_text(json.dumps(now), encoding="utf-8")
 
     def divide(self, pixels: Pixels) -> Split:
-        """Draw the split of pictures, and keep it beside the model; next to identical ones stay together."""
-        labels = pixels.labels if any(label is not None for label in pixels.labels) else None
-        free = [row for row, id_ in enumerate(pixels.ids) if pixels.fixed.get(id_) != "test"]
-        ids = [pixels.ids[row] for row in free]
+        """Draw the split of pictures; next to identical ones stay together.
+
+        Pictures without labels are divided folder by folder: what is trained on the same ones with their
+        folders as labels has the same test part.
+        """
+        tested = {id_: part for id_ in pixels.ids if (part := pixels.fixed.get(id_)) == "test"}
+        free = [row for row, id_ in enumerate(pixels.ids) if id_ not in tested]
         drawn = split(
-            ids,
-            None if labels is None else [labels[row] for row in free],
+            [pixels.ids[row] for row in free],
+            [pixels.labels[row] or pixels.ids[row].rpartition("/")[0] for row in free],
             groups=near.groups(pixels.array, free),
             test=0.0 if pixels.fixed else self.recipe.test,
             validation=self.recipe.validation,
             seed=self.recipe.seed,
         )
-        tested = {
-            id_: part for id_, part in pixels.fixed.items() if part == "test" and id_ in set(pixels.ids)
-        }
-        return type(drawn)({**drawn.part_of, **tested})
+        return Split({**drawn.part_of, **tested})
 
     def tell(self, epoch: Epoch) -> None:
         """Keep the history as a table, and tell of its newest epoch."""
