@@ -27,7 +27,8 @@ def main() -> None:
         ["neighbors.py", "--wide"],
         ["fetch.py"],
         ["methods.py"],  # twenty minutes
-        *([["keras_networks.py"]] if keras else []),
+        ["ranker.py", "--only", "closed", "hostile", "times"],
+        *([["keras_networks.py"], ["classifier.py"], ["autoencoder.py"]] if keras else []),  # an hour
     ]
     for command in commands:
         print(f"\n{' '.join(command)}", flush=True)

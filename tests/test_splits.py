@@ -82,3 +82,11 @@ def test_a_file_that_is_no_split(tmp_path, content):
         path.write_text(content)
     with pytest.raises(UsageError, match="split"):
         Split.read(path)
+
+
+def test_any_id_is_read_back_as_it_was(tmp_path):
+    """Line breaks of either kind, quotes, commas, and bytes that are no UTF-8 come back."""
+    ids = ["a\rb.png", "a\nb.png", 'a"b, c.png', "caf\udce9.png", ""]
+    made = Split(dict.fromkeys(ids, "test"))
+    made.save(tmp_path / "split.csv")
+    assert Split.read(tmp_path / "split.csv") == made

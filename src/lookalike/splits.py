@@ -51,7 +51,10 @@ class Split:
         with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(_HEAD)
-            table.writerows(sorted(self.part_of.items()))
+            every = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+            for id_, part in sorted(self.part_of.items()):
+                # Not every Python quotes a name for that, and none reads it back unless it is quoted.
+                (every if "\r" in id_ else table).writerow((id_, part))
 
     @classmethod
     def read(cls, path: Path) -> Split:

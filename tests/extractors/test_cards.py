@@ -140,3 +140,13 @@ def test_imagenet_is_looked_up():
     assert len(classes.ids) == 1000
     assert list(classes.ids) == sorted(classes.ids)
     assert classes.names[classes.ids.index("n02123045")].startswith("tabby")
+
+
+def test_names_that_are_no_text(tmp_path):
+    """Classes and names from folders whose names are no UTF-8 are kept, as everything else is."""
+    classes = Classes(("caf\udce9", "é"), ("caf\udce9", "é"))
+    for file in ("net.xml", "net.bin"):
+        (tmp_path / file).write_bytes(b"")
+    cards.write(replace(CARD, name="caf\udce9", classes=classes), tmp_path / "net.json")
+    found = cards.read(tmp_path / "net.json")
+    assert (found.name, found.classes) == ("caf\udce9", classes)

@@ -3,7 +3,7 @@
 import pytest
 
 from lookalike.errors import UsageError
-from lookalike.extractors import Name
+from lookalike.extractors import Name, trained
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,10 @@ def test_what_is_no_name_is_refused(text):
     """A missing model, an unknown pooling and options that are not pairs are errors that say so."""
     with pytest.raises(UsageError):
         Name.parse(text)
+
+
+@pytest.mark.parametrize("text", ["a" * 300, "~nobody-of-that-name/model", "a\0b"])
+def test_what_can_be_no_file_is_still_a_name(text):
+    """A name too long for a file, or of a user who is not there, is no error of the system."""
+    assert Name.parse(text).model.endswith(text)
+    assert trained.folder_of(text) is None

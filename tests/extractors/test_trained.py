@@ -116,3 +116,19 @@ def test_layers_with_a_metric_of_their_own(network, tmp_path, picture):
     cut = extractors.load(f"{place}@{layer}")
     assert (cut.metric, cut.normalized) == ("euclidean", False)
     assert extractors.load(f"{file}@{layer}").normalized
+
+
+def test_what_fails_its_check_replaces_nothing(tmp_path):
+    """A model that is found wrong before it is in place leaves the one that is there, whole."""
+    place = tmp_path / "model"
+    extending.extended("efficientnet-lite0", [], place)
+    before = {file.name: file.read_bytes() for file in place.iterdir()}
+    model, card, _ = extractors.load("efficientnet-lite0@block4c+avg").uncompiled()
+
+    def refuse(scratch):
+        assert trained.card_of(scratch).name == "wrong"
+        raise ModelError("gives other numbers")
+
+    with pytest.raises(ModelError, match="other numbers"):
+        trained.write(place, model, replace(card, name="wrong", files={}), check=refuse)
+    assert {file.name: file.read_bytes() for file in place.iterdir()} == before

@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from lookalike import Gallery, Progress, Report
 from lookalike.cli import run
 from lookalike.converted import fitting, further
 from lookalike.copying import bring
-from lookalike.errors import ModelError, ModelMismatch, NotFound, UsageError
+from lookalike.errors import ModelError, ModelMismatch, NotFound, UnknownModel, UsageError
 from lookalike.extractors import extending, load, trained
 from lookalike.steps import Flatten, Linear, Normalise, Power
 from lookalike.stores import open_store
@@ -207,6 +208,21 @@ def test_a_network_that_was_trained_further_is_another(gallery, root, make_netwo
     with pytest.raises(ModelMismatch, match="nothing is known of how ToyExtractor makes its vectors"):
         gallery.convert("toy", name="tuned")
     assert [entry.name for entry in (root / ".lookalike").iterdir()] == ["default"]
+
+
+def test_a_model_that_was_moved(gallery, root, ranker, tmp_path):
+    """Its gallery misses it by its path and says what to do: converted to where it is now, it answers."""
+    gallery.convert(ranker, name="ranked")
+    moved = Path(ranker).rename(tmp_path / "elsewhere")
+    picture = np.full((8, 8, 3), (200, 0, 0), np.uint8)
+    with beside(root) as ranked:
+        with pytest.raises(UnknownModel, match=r"no model at .*if it was moved, `lookalike convert"):
+            ranked.search(picture)
+        assert ranked.convert(str(moved), name="again").added == 5
+        stored = ranked.vectors(["red.png"])
+    with beside(root, "again") as again:
+        assert np.array_equal(again.vectors(["red.png"]), stored)
+        assert len(again.search(picture)) == 5
 
 
 def test_a_gallery_of_another_model_is_left_alone(gallery, root, network, ranker, tmp_path):

@@ -215,6 +215,13 @@ def test_eight_pictures_to_learn_from_are_the_fewest(tmp_path):
     assert [skip.path for skip in made.skipped] == ["broken.png"]
 
 
+def test_no_epochs(tmp_path):
+    """A network that has learnt nothing is a model all the same."""
+    made = train_autoencoder(pictures(tmp_path / "few", 12), recipe(epochs=0), out=tmp_path / "model")
+    assert made.history.epochs == ()
+    assert extractors.load(made.model).dim == 4
+
+
 @pytest.mark.parametrize(
     ("size", "pool", "inner", "smallest"),
     [(256, 4, 64, 4), (64, 1, 64, 4), (32, 1, 32, 2), (192, 3, 64, 4), (240, 3, 80, 5)],

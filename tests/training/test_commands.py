@@ -8,7 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
+
+from lookalike.cli.training import training_options
 
 PROGRAM = Path(sys.executable).with_name("lookalike")
 SHAPES = ("circle", "cross", "stripes")
@@ -119,6 +123,21 @@ def test_what_cant_be_meant(lookalike, shapes, tmp_path, words, said):
     assert said in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "model").exists()
+
+
+def test_ctrl_c_while_nothing_learns(tmp_path):
+    """Stopped while it reads or writes: that epochs are kept is said if there are any, and how to go on."""
+
+    @click.command
+    @training_options
+    def stop(**_):
+        raise KeyboardInterrupt
+
+    words = ["photos", "--out", str(tmp_path / "model")]
+    assert "--resume" not in CliRunner().invoke(stop, words).output
+    (tmp_path / "model" / ".training").mkdir(parents=True)
+    (tmp_path / "model" / ".training" / "last.npz").touch()
+    assert "go on with --resume" in CliRunner().invoke(stop, words).output
 
 
 def test_ctrl_c(shapes, tmp_path):

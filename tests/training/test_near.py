@@ -34,3 +34,23 @@ def test_plain_pictures():
     """Plain pictures of one colour are alike, of two colours are not."""
     red, blue = (np.full((16, 16, 3), colour, np.uint8) for colour in ((200, 0, 0), (0, 0, 200)))
     assert near.groups(np.stack([red, blue, red]), range(3)) == [[0, 2]]
+
+
+class Counting:
+    """Pictures that count how often one of them is read."""
+
+    def __init__(self, pixels):
+        self.pixels, self.shape, self.reads = pixels, pixels.shape, 0
+
+    def __getitem__(self, rows):
+        self.reads += len(rows)
+        return self.pixels[rows]
+
+
+def test_pictures_alike_at_first_sight_are_read_twice_at_most():
+    """Scans that share a layout are described in fine once each, and not once for every pair."""
+    random = np.random.default_rng(0)
+    page = np.linspace(0, 255, 32)[None, :, None, None] + random.normal(0, 40, (40, 32, 32, 1))
+    pixels = Counting(np.repeat(np.clip(page, 0, 255), 3, axis=3).astype(np.uint8))
+    assert near.groups(pixels, range(40)) == []
+    assert pixels.reads == 2 * 40

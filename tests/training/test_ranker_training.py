@@ -12,8 +12,9 @@ import lookalike
 from lookalike import Gallery, steps
 from lookalike.errors import UsageError
 from lookalike.evaluation.folder import Folder
+from lookalike.extractors import extending
 from lookalike.splits import Split
-from lookalike.training import RankerRecipe, train_ranker
+from lookalike.training import RankerRecipe, collection, train_ranker
 from lookalike.training.ranker import labelled, pairs, stored
 from lookalike.training.ranker.labelled import Labelled
 from lookalike.training.ranker.stored import Stored
@@ -155,6 +156,18 @@ def test_cifar_has_labels_and_a_test_part_of_its_own(cifar_folder, tmp_path):
     assert made.card.training["labels"] == "the field label"
 
 
+def test_a_limit_takes_what_other_trainings_take(cifar_folder, indexed):
+    """So many pictures by a seed are the same ones as for a classifier, of CIFAR-10 so many of each part."""
+    white = np.full((40, 32, 32, 3), 255, np.uint8)
+    labels = np.arange(40) % 4
+    batches = cifar_folder(
+        {"data_batch_1": (white[:30], labels[:30]), "test_batch": (white[30:], labels[30:])}
+    )
+    for folder in (batches, indexed):
+        found = Labelled.find(Folder.look(folder), "folder", RankerRecipe(limit=8, seed=5))
+        assert found.ids == collection.collect(folder, "folder", limit=8, seed=5).ids
+
+
 def test_near_identical_pictures_are_found_by_their_vectors():
     """Copies with little noise are grouped, across blocks of rows and by way of others; strangers are not."""
     random = np.random.default_rng(0)
@@ -258,3 +271,30 @@ def test_a_table_of_labels_is_no_table_of_pairs(tmp_path):
     """Only the three columns make pairs of a table."""
     assert pairs.table_of(write(tmp_path / "labels.csv", [("path", "label")])) is None
     assert pairs.table_of("folder:2") is None
+
+
+@pytest.fixture(scope="module")
+def learnt_before(indexed, tmp_path_factory):
+    """The base as a model that was trained on the shapes, and has never seen every fourth of them."""
+    place = tmp_path_factory.mktemp("base") / "base"
+    extending.extended(BASE, [], place)
+    ids = sorted(Folder.look(indexed).found)
+    never = ids[::4]
+    Split({id_: "test" if id_ in never else "train" for id_ in ids}).save(place / "split.csv")
+    return str(place), never
+
+
+def test_what_a_base_has_learnt_from_is_not_measured_by(indexed, learnt_before, tmp_path):
+    """Behind a model that was trained here the part never seen is that model's own."""
+    base, never = learnt_before
+    made = train_ranker(indexed, base=base, out=tmp_path / "out")
+    assert made.split.ids("test") == never
+    assert any("the base has never seen" in note for note in made.notes)
+
+
+def test_pairs_of_a_base_that_was_trained(indexed, learnt_before, table, tmp_path):
+    """Of pairs, too, only queries that the base has never seen are measured by."""
+    base, never = learnt_before
+    made = train_ranker(indexed, labels=table, base=base, out=tmp_path / "out")
+    assert set(made.split.ids("test")) <= set(never)
+    assert "test_right" in made.measures

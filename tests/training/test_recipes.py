@@ -49,9 +49,26 @@ def test_parts_are_set_by_a_dot():
         ({"limit": "1"}, "limit is 1"),
         ({"test": "0.9"}, "below 1"),
         ({"batch": "0"}, "batch is 0"),
+        ({"seed": "-1"}, "seed is -1; expected a number from 0"),
+        ({"size": "0"}, "size is 0"),
+        ({"rate": "nan"}, "rate is nan"),
+        ({"dense": "-1"}, "dense is -1"),
+        ({"fewest": "0"}, "fewest is 0"),
+        ({"dropout": "5"}, "dropout is 5.0; expected a share"),
+        ({"smoothing": "1"}, "smoothing is 1"),
+        ({"augmentation.zoom": "-3"}, "zoom is -3.0; expected a share"),
     ],
 )
 def test_what_cant_be_set(settings, said):
     """An unknown field, or a value that can't be meant, is told with what there is."""
     with pytest.raises(UsageError, match=said):
         ClassifierRecipe().changed(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("size", 8192), ("latent", 10**9), ("varied", 2.0), ("rate", 0.0)]
+)
+def test_networks_that_cant_be(name, value):
+    """A network that fits into no memory is refused before anything is made."""
+    with pytest.raises(UsageError, match=f"{name} is "):
+        AutoencoderRecipe(**{name: value})

@@ -27,7 +27,7 @@ __all__ = ["commands", "main", "run"]
 
 DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130
 
-_LASTING = {"index", "fetch", "import", "remove", "reindex", "convert", "train"}
+_LASTING = {"index", "fetch", "import", "remove", "reindex", "convert"}
 """The commands whose work goes on where it was stopped; the others leave nothing half-made."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from functools import wraps
 from pathlib import Path
@@ -81,6 +82,13 @@ class Wishes:
             "progress": teller,
         }
 
+    def say_what_is_kept(self) -> None:
+        """Tell of epochs that were finished before it was stopped while nothing learnt."""
+        from lookalike.training.run import is_begun
+
+        if is_begun(self._out.expanduser()):
+            note(f"the epochs that were finished are kept in {self._out}: go on with --resume")
+
     def show(self, made: Trained, pictures: str) -> None:
         """Print what was reached, and draw how."""
         if self.as_json:
@@ -117,7 +125,11 @@ def training_options(command: Command) -> Command:
     @wraps(command)
     def with_wishes(*args: Any, **options: Any) -> Any:
         wishes = Wishes(options)
-        return command(*args, wishes=wishes, **options)
+        try:
+            return command(*args, wishes=wishes, **options)
+        except KeyboardInterrupt:
+            wishes.say_what_is_kept()
+            raise
 
     for option in (
         json_option,
@@ -134,9 +146,7 @@ def training_options(command: Command) -> Command:
         ),
         click.option("--epochs", type=click.IntRange(min=0), metavar="N", help="How many epochs, at most."),
         click.option("--seed", type=int, metavar="N", help="Of the split and of all that is chance; 0."),
-        click.option(
-            "--limit", type=click.IntRange(min=2), metavar="N", help="Learn from N pictures by chance."
-        ),
+        click.option("--limit", type=click.IntRange(min=2), metavar="N", help="Take N pictures by chance."),
         click.option(
             "--out",
             type=click.Path(path_type=Path),
@@ -302,7 +312,8 @@ def _print(made: Trained, pictures: str) -> None:
     if len(made.skipped) > _SHOWN_SKIPS:
         note(f"  and {len(made.skipped) - _SHOWN_SKIPS:,} more, which --json lists")
     if sys.stderr.isatty():
-        note(f"use it: lookalike index {pictures} --model {made.model} --name {Path(made.model).name}")
+        folder, model, name = map(shlex.quote, (pictures, made.model, Path(made.model).name))
+        note(f"use it: lookalike index {folder} --model {model} --name {name}")
 
 
 _PARTS = ("pictures learnt from", "to choose by", "never seen")

@@ -12,6 +12,7 @@ import math
 import os
 import zipfile
 import zlib
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
@@ -165,9 +166,16 @@ def write(card: Card, path: Path, *, endings: Iterable[str] = (".xml", ".bin")) 
         content["classes"] = asdict(card.classes)
     # Whoever reads it meanwhile finds all of it, or none.
     scratch = path.with_suffix(f".{os.getpid()}.writing")
-    scratch.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    scratch.write_bytes(_encoded(content))
     scratch.replace(path)
     return card
+
+
+def _encoded(content: Mapping[str, Any]) -> bytes:
+    """JSON in UTF-8; escaped where a name, of a class or a folder, comes from a file whose name is none."""
+    with suppress(UnicodeEncodeError):
+        return f"{json.dumps(content, indent=1, ensure_ascii=False)}\n".encode()
+    return f"{json.dumps(content, indent=1)}\n".encode()
 
 
 def read(path: Path, *, unchanged: Collection[str] = ()) -> Card:

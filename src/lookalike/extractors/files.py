@@ -42,7 +42,8 @@ def load(name: Name, precision: Precision | None = None, *, normalize: bool | No
     if not path.is_file():
         raise UnknownModel(
             f"there is no model at {path}; expected a file that ends in {', '.join(ENDINGS)}, or the folder "
-            "of a trained model"
+            "of a trained model; if it was moved, `lookalike convert --from NAME --model PATH --name NEW` "
+            "takes its gallery along, and opens no picture"
         )
     if path.suffix.lower() in {".keras", ".h5"}:
         from lookalike.extractors.keras import open_file

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, TypeAlias, cast
 from urllib.parse import quote, unquote
 
@@ -81,7 +80,7 @@ def _path(text: str) -> str | None:
     # The path of a folder may have any character, so the longest that holds a trained model is meant.
     ends = [*(place.start() for place in re.finditer("[@+?]", text)), len(text)]
     for end in reversed(ends):
-        if end and Path(text[:end], CARD).expanduser().is_file():
+        if end and os.path.isfile(_absolute(f"{text[:end]}/{CARD}")):  # noqa: PTH113 - no error if too long
             return text[:end]
     # One that is not there any more is missed by its path, and not looked for among the known models.
     return text[: ends[0]] if text.startswith(("/", "~")) else None

@@ -18,6 +18,8 @@ from lookalike.extractors.names import CARD, Name
 from lookalike.extractors.network import OpenVinoExtractor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lookalike.extractors.cards import Card
     from lookalike.types import Precision
 
@@ -52,7 +54,14 @@ def card_of(folder: Path) -> Card:
     return cards.read(folder / CARD)
 
 
-def write(folder: Path, model: Any, card: Card, *, decoder: Any = None) -> Card:
+def write(
+    folder: Path,
+    model: Any,
+    card: Card,
+    *,
+    decoder: Any = None,
+    check: Callable[[Path], object] = lambda _: None,
+) -> Card:
     """Write a model into a folder, which is made; one that is there already is replaced.
 
     Args:
@@ -60,6 +69,7 @@ def write(folder: Path, model: Any, card: Card, *, decoder: Any = None) -> Card:
         model: an `openvino.Model`, one picture in.
         card: what belongs to it.
         decoder: another `openvino.Model`, vectors in and pictures out.
+        check: called with the folder that the model is in first; what it raises leaves the old one in place.
 
     Returns:
         The card as it was written.
@@ -76,6 +86,7 @@ def write(folder: Path, model: Any, card: Card, *, decoder: Any = None) -> Card:
             if decoder is not None:
                 runtime.openvino().serialize(decoder, path.with_suffix(cards.DECODER[0]))
             written = cards.write(card, path.with_suffix(".json"), endings=endings)
+            check(Path(scratch))
             for old in folder.glob("model.*"):
                 if not Path(scratch, old.name).exists():
                     old.unlink()
@@ -90,7 +101,7 @@ def write(folder: Path, model: Any, card: Card, *, decoder: Any = None) -> Card:
 
 def folder_of(name: str) -> Path | None:
     """The folder of the trained model that a name stands for; None if it is another kind of model."""
-    with suppress(UsageError):
+    with suppress(UsageError, OSError):  # a name may be too long for any file
         folder = Path(Name.parse(name).model)
         return folder if (folder / CARD).is_file() else None
     return None

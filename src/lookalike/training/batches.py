@@ -124,6 +124,6 @@ def prepared(pixels: Any, card: Card) -> Any:
         card: of the network.
     """
     if card.channels == "BGR":
-        pixels = keras.ops.flip(pixels, axis=-1)
+        pixels = pixels[..., ::-1]
     mean, scale = (np.broadcast_to(np.array(each, np.float32), 3) for each in (card.mean, card.scale))
     return (pixels - mean) / scale

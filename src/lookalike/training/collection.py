@@ -106,14 +106,23 @@ def collect(
     """
     root = os.path.abspath(os.path.expanduser(pictures))  # noqa: PTH100, PTH111  # as `Gallery.open` does
     found = _of_cifar(root) if cifar.is_cifar(root) else _of_folder(root, labels)
-    if limit is None:
-        return found
+    return found if limit is None else found.chosen(drawn(found.ids, found.fixed, limit, seed))
+
+
+def drawn(ids: Sequence[str], fixed: Mapping[str, Part], limit: int, seed: int) -> list[int]:
+    """The rows of so many pictures by chance, of each part that the data set names so many.
+
+    Args:
+        ids: of n pictures, sorted.
+        fixed: the parts that are named, by id.
+        limit: how many.
+        seed: of the draw.
+    """
     parts: dict[str, list[int]] = {}
-    for row, id_ in enumerate(found.ids):
-        parts.setdefault(found.fixed.get(id_, ""), []).append(row)
+    for row, id_ in enumerate(ids):
+        parts.setdefault(fixed.get(id_, ""), []).append(row)
     random = np.random.default_rng(seed)
-    drawn = [random.permutation(rows)[:limit] for rows in parts.values()]
-    return found.chosen(np.sort(np.concatenate(drawn)).tolist())
+    return sorted(row for rows in parts.values() for row in random.permutation(rows)[:limit].tolist())
 
 
 def _of_folder(root: str, labels: LabelsLike | None) -> Collection:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -15,7 +14,7 @@ from lookalike.extractors.names import Name
 from lookalike.training.batches import prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -81,6 +80,7 @@ def write(
     pictures: NDArray[np.uint8],
     *,
     decoder: Any = None,
+    check: Callable[[Path], object] = lambda _: None,
 ) -> Card:
     """Export a network, make sure that it gives what Keras gives, and write it with its card.
 
@@ -90,18 +90,23 @@ def write(
         card: as `described` gives it.
         pictures: ndarray of shape (n, height, width, 3), uint8: some of them are compared.
         decoder: an `openvino.Model` that makes pictures of vectors.
+        check: of what else is written, called with the folder that it is in first.
 
     Returns:
         The card as it was written.
 
     Raises:
-        ModelError: it can't be exported, gives other numbers, or can't be written.
+        ModelError: it can't be exported, gives other numbers, or can't be written; a model that was there
+            before is then as it was.
     """
     model = graph.convert(network, graph.layers_of(network), card.size)
-    written = trained.write(folder, model, card, decoder=decoder)
-    for layer in dict.fromkeys(filter(None, (card.features, card.scores))):
-        compare(folder, network, layer, card, pictures[:_COMPARED])
-    return written
+
+    def compared(place: Path) -> None:
+        for layer in dict.fromkeys(filter(None, (card.features, card.scores))):
+            compare(place, network, layer, card, pictures[:_COMPARED])
+        check(place)
+
+    return trained.write(folder, model, card, decoder=decoder, check=compared)
 
 
 def compare(folder: Path, network: Any, layer: str, card: Card, pictures: NDArray[np.uint8]) -> None:
@@ -110,15 +115,15 @@ def compare(folder: Path, network: Any, layer: str, card: Card, pictures: NDArra
     Raises:
         ModelError: it does not.
     """
-    path, name = str(PurePath(folder)), replace(Name(str(folder)), layer=layer)
+    name = replace(Name(str(folder)), layer=layer)
     extractor = trained.load(folder, name, "f32", normalize=False)
     found = extractor.extract(list(pictures)).vectors
     wanted = outputs(network, layer, card, pictures, range(len(pictures))).reshape(found.shape)
     far = float(np.abs(found - wanted).max()) / max(1.0, float(np.abs(wanted).max()))
     if not far <= _CLOSE:
         raise ModelError(
-            f"the model exported to {path} gives other numbers than Keras in layer {layer!r}: {far:.2g} off, "
-            f"expected at most {_CLOSE:g}"
+            f"the exported model gives other numbers than Keras in layer {layer!r}: {far:.2g} off, expected "
+            f"at most {_CLOSE:g}"
         )
 
 

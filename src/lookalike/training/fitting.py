@@ -78,9 +78,9 @@ def fit(
         run.stopped = True
         keeper.leave(stopped=True)
         of = sum(stage.epochs for stage in stages)
+        state = "the best state until then" if run.recipe.best else "its state then"
         run.notes.append(
-            f"stopped after epoch {run.epochs[-1].number} of {of}; the best state until then is the model, "
-            "and --resume goes on"
+            f"stopped after epoch {run.epochs[-1].number} of {of}; {state} is the model, and --resume goes on"
         )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _COARSE, _COARSE_SIDE = 0.97, 8  # cosine of 8x8 colours, each picture less its mean
 _FINE, _FINE_SIDE = 0.95, 32  # of 32x32 greys, for those alone
 _BLOCK = 2048  # rows compared with as many others at a time
-_READ = 64  # pictures made small at a time
+_READ = 1 << 23  # numbers of pictures made small at a time; of large pictures it is one
 
 _FLAT = 0.02
 """What a picture's mean counts beside all of its differences: only where there are next to none."""
@@ -36,15 +36,17 @@ def groups(pixels: Pixels, among: Sequence[int]) -> list[list[int]]:
         Groups of two or more, each a list of places in `among`.
     """
     rows, count = np.asarray(among, np.intp), len(among)
-    parts = [_described(pixels[rows[block]], _COARSE_SIDE) for block in _blocks(count, _READ)]
+    at_once = max(1, _READ // max(1, int(np.prod(pixels.shape[1:]))))
+    parts = [_described(pixels[rows[block]], _COARSE_SIDE) for block in _blocks(count, at_once)]
     coarse = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
+    greys = _Greys(pixels, rows)
     leader = np.arange(count)
     for ours in _blocks(count, _BLOCK):
         for theirs in _blocks(ours.stop, _BLOCK):
             close = coarse[ours] @ coarse[theirs].T >= _COARSE
             for one, other in np.argwhere(close) + np.array([ours.start, theirs.start]):
                 above, below = _leader(leader, one), _leader(leader, other)
-                if one > other and above != below and _same(pixels, rows[[one, other]]):
+                if one > other and above != below and greys.same(one, other):
                     leader[above] = below
     found: dict[int, list[int]] = {}
     for place in range(count):
@@ -52,10 +54,29 @@ def groups(pixels: Pixels, among: Sequence[int]) -> list[list[int]]:
     return [places for places in found.values() if len(places) > 1]
 
 
-def _same(pixels: Pixels, pair: NDArray[np.intp]) -> bool:
-    greys = pixels[pair].mean(axis=3, keepdims=True, dtype=np.float32)
-    first, second = _described(greys, _FINE_SIDE)
-    return bool(first @ second >= _FINE)
+class _Greys:
+    """The fine description of pictures, each made once: scans and icons are alike by the thousand.
+
+    Args:
+        pixels: ndarray of shape (n, height, width, 3), uint8.
+        rows: those that places stand for.
+    """
+
+    def __init__(self, pixels: Pixels, rows: NDArray[np.intp]) -> None:
+        self._pixels = pixels
+        self._rows = rows
+        self._made: dict[int, Floats] = {}
+
+    def same(self, one: int, other: int) -> bool:
+        """Whether the pictures of two places are next to identical."""
+        return bool(self._of(one) @ self._of(other) >= _FINE)
+
+    def _of(self, place: int) -> Floats:
+        if place not in self._made:
+            picture = self._pixels[self._rows[[place]]]
+            greys = picture.mean(axis=3, keepdims=True, dtype=np.float32)
+            self._made[place] = _described(greys, _FINE_SIDE)[0]
+        return self._made[place]
 
 
 def _described(pictures: NDArray[np.generic], side: int) -> Floats:

@@ -21,12 +21,28 @@ from typing import (
 )
 
 from lookalike.errors import UsageError
+from lookalike.extractors.cards import LARGEST_SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
 RankerWay: TypeAlias = Literal["closed", "pairwise", "auto"]
+
+_SEEDS = 1 << 31  # what TensorFlow takes
+_LONGEST = 1 << 16  # numbers of a vector: a network with more fits into no memory
+
+
+def require(condition: bool, message: str) -> None:  # noqa: FBT001 - reads as the sentence it is
+    """Raise `UsageError` with the message unless the condition holds."""
+    if not condition:
+        raise UsageError(f"a recipe that can't be followed: {message}")
+
+
+def require_share(given: object, name: str) -> None:
+    """Raise `UsageError` unless a field is from 0 to 1."""
+    value = getattr(given, name)
+    require(0 <= value <= 1, f"{name} is {value}; expected a share from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +55,10 @@ class Augmentation:
     shift: float = 0.08  # across and down, a share of the side, at most
     colour: float = 0.15  # brightness and contrast, a share of their range, at most
 
+    def __post_init__(self) -> None:
+        for name in ("rotation", "zoom", "shift", "colour"):
+            require_share(self, name)
+
 
 NO_AUGMENTATION = Augmentation(flip=False, rotation=0.0, zoom=0.0, shift=0.0, colour=0.0)
 
@@ -50,12 +70,13 @@ class Recipe:
     kind: ClassVar[str]
 
     seed: int = 0  # of the split, the order of pictures, first weights and augmentation
-    limit: int | None = None  # learn from so many pictures, drawn by the seed; None from all
+    limit: int | None = None  # take so many pictures, drawn by the seed, some for each part; None for all
     test: float = 0.2  # share of each label that is never seen, to measure by
     validation: float = 0.2  # share of each label that chooses the best state
     best: bool = True  # keep the state that was best on the validation part; otherwise the last one
 
     def __post_init__(self) -> None:
+        require(0 <= self.seed < _SEEDS, f"seed is {self.seed}; expected a number from 0 to {_SEEDS - 1}")
         require(self.limit is None or self.limit >= 2, f"limit is {self.limit}; expected 2 or more")
         require(
             self.test >= 0 and self.validation >= 0 and self.test + self.validation < 1,
@@ -65,6 +86,14 @@ class Recipe:
         for name in ("epochs", "head_epochs", "batch", "patience"):
             value = getattr(self, name, 1)
             require(value >= (name == "batch"), f"{name} is {value}; expected a count")
+        for name in ("rate", "head_rate", "temperature"):
+            value = getattr(self, name, 1.0)
+            require(value > 0, f"{name} is {value}; expected a number above 0")
+        size = getattr(self, "size", None)
+        require(
+            size is None or 1 <= size <= LARGEST_SIDE,
+            f"size is {size}; expected 1 to {LARGEST_SIDE} pixels on a side",
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """It as JSON has it."""
@@ -127,12 +156,12 @@ class AutoencoderRecipe(Recipe):
 
     def __post_init__(self) -> None:
         Recipe.__post_init__(self)
-        counts = {"latent": self.latent, "size": self.size, "inner": self.inner}
+        require(self.latent <= _LONGEST, f"latent is {self.latent}; expected {_LONGEST} at most")
+        counts = {"latent": self.latent, "inner": self.inner}
         for name, count in (*counts.items(), *(("a width", width) for width in self.widths)):
             require(count >= 1, f"{name} is {count}; expected a number of at least 1")
         require(bool(self.widths), "widths are none; expected at least one")
-        require(self.rate > 0, f"rate is {self.rate}; expected a number above 0")
-        require(0 <= self.varied <= 1, f"varied is {self.varied}; expected a share from 0 to 1")
+        require_share(self, "varied")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +188,15 @@ class ClassifierRecipe(Recipe):
     batch: int = 32  # pictures a step
     patience: int = 5  # epochs without a better validation after which a stage ends; 0 for never
     augmentation: Augmentation = Augmentation()
+
+    def __post_init__(self) -> None:
+        Recipe.__post_init__(self)
+        require(self.dense >= 0, f"dense is {self.dense}; expected a count, or 0 for none")
+        require(self.fewest is None or self.fewest >= 1, f"fewest is {self.fewest}; expected 1 or more")
+        require_share(self, "momentum")
+        for name in ("dropout", "smoothing"):
+            require_share(self, name)
+            require(getattr(self, name) < 1, f"{name} is 1; that leaves nothing to learn")
 
     @classmethod
     def cifar(cls) -> Self:
@@ -209,12 +247,6 @@ class DeepRankerRecipe(Recipe):
     patience: int = 3  # epochs without a better validation after which it ends
     temperature: float = 10.0  # factor on differences of scores
     augmentation: Augmentation = Augmentation()
-
-
-def require(condition: bool, message: str) -> None:  # noqa: FBT001 - reads as the sentence it is
-    """Raise `UsageError` with the message unless the condition holds."""
-    if not condition:
-        raise UsageError(f"a recipe that can't be followed: {message}")
 
 
 def _value(name: str, text: str, kind: Any) -> Any:

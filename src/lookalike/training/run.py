@@ -7,10 +7,14 @@ a run that is killed goes on from its last epoch as if nothing had been.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from lookalike.errors import ModelError, UsageError
@@ -22,7 +26,6 @@ from lookalike.training.result import Epoch, History, Trained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 WORK = ".training"
 HISTORY = "history.csv"
 _BEGUN = "begun.json"
+_LAST = "last.npz"
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 
 class Stage(NamedTuple):
@@ -79,9 +84,9 @@ class Run:
     _began: float = field(default_factory=time.monotonic)
 
     def __enter__(self) -> Self:
-        self.folder = self.folder.expanduser().absolute()
-        self._require_place()
+        self.folder = Path(os.path.abspath(os.path.expanduser(self.folder)))  # noqa: PTH100, PTH111 - as `Name`
         try:
+            self._require_place()
             self.work.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ModelError(f"{self.folder} can't be written: {error.strerror}") from error
@@ -90,13 +95,17 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.pixels.exists():
-            self.pixels.unlink()
+        with suppress(OSError):
+            self.pixels.unlink(missing_ok=True)
         # What can be gone on with stays; an error of the user's leaves nothing.
         if not self.checkpoint.exists() or (kind is None and not self.stopped):
             shutil.rmtree(self.work, ignore_errors=True)
-        if kind is not None and not any(self.folder.iterdir()):
-            self.folder.rmdir()
+        if kind is not None:
+            with suppress(OSError):  # unless there is something in it
+                self.folder.rmdir()
+        if isinstance(error, OSError) and error.errno in _FULL:
+            on = "; what was learnt until then is kept, --resume goes on" if self.checkpoint.exists() else ""
+            raise ModelError(f"{self.folder} can't be written: {error.strerror}; make room{on}") from error
 
     @property
     def work(self) -> Path:
@@ -111,7 +120,7 @@ class Run:
     @property
     def checkpoint(self) -> Path:
         """The state after the last epoch."""
-        return self.work / "last.npz"
+        return self.work / _LAST
 
     @property
     def best(self) -> Path:
@@ -126,12 +135,16 @@ class Run:
 
         Raises:
             UsageError: something else was begun.
+            ModelError: the note of what was begun is damaged.
         """
         now = json.loads(json.dumps({"recipe": self.recipe.as_dict(), **about}))
         file = self.work / _BEGUN
         if self.resume and self.checkpoint.exists():
-            before = json.loads(file.read_text(encoding="utf-8"))
-            changed = _differences(before, now)
+            try:
+                before = json.loads(file.read_text(encoding="utf-8"))
+                changed = _differences(before, now)
+            except (OSError, ValueError, AttributeError) as error:
+                raise ModelError(f"{file} is damaged: {error}; begin anew with --overwrite") from error
             if changed:
                 raise UsageError(
                     f"the training in {self.folder} was begun with other settings: {', '.join(changed)}; "
@@ -147,14 +160,22 @@ class Run:
 
         Pictures without labels are divided folder by folder: what is trained on the same ones with their
         folders as labels has the same test part.
+
+        Raises:
+            UsageError: there is nothing to learn from.
         """
         tested = {id_: part for id_ in pixels.ids if (part := pixels.fixed.get(id_)) == "test"}
+        if tested and len(tested) == len(pixels.ids):
+            raise UsageError(
+                f"all of the {len(tested):,} pictures that can be read are test pictures by what the data "
+                "set says; expected others to learn from"
+            )
         free = [row for row, id_ in enumerate(pixels.ids) if id_ not in tested]
         drawn = split(
             [pixels.ids[row] for row in free],
             [pixels.labels[row] or pixels.ids[row].rpartition("/")[0] for row in free],
             groups=near.groups(pixels.array, free),
-            test=0.0 if pixels.fixed else self.recipe.test,
+            test=0.0 if tested else self.recipe.test,
             validation=self.recipe.validation,
             seed=self.recipe.seed,
         )
@@ -226,6 +247,11 @@ class Run:
             )
         if model:
             raise UsageError(f"{self.folder} holds a model already: choose another folder, or --overwrite it")
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether a folder holds a training that can be gone on with."""
+    return (folder / WORK / _LAST).exists()
 
 
 def versions() -> dict[str, str]:

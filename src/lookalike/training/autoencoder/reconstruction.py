@@ -138,18 +138,15 @@ def reconstruct(pictures: Query | Sequence[Query], model: str | os.PathLike[str]
     decoder = Decoder(model)
     extractor = trained.load(decoder.folder, Name(str(decoder.folder)), "f32", normalize=False)
     several = pictures if isinstance(pictures, list | tuple) else [pictures]
-    named = [_picture(one) for one in several]
-    given = [
-        np.asarray(extractor.prepare(images.decode(content, size=extractor.size).image), np.uint8)
-        for _, content in named
-    ]
-    vectors = extractor.extract(given).vectors
-    drawn = decoder.pictures(vectors)
-    items = (
-        Reconstruction(name, before, after, vector, *errors(before, after))
-        for (name, _), before, after, vector in zip(named, given, drawn, vectors, strict=True)
-    )
-    return Reconstructions(str(decoder.folder), tuple(items))
+
+    def one(picture: Query) -> Reconstruction:
+        name, content = _picture(picture)
+        before = np.asarray(extractor.prepare(images.decode(content, size=extractor.size).image), np.uint8)
+        vectors = extractor.extract([before]).vectors
+        after = decoder.pictures(vectors)[0]
+        return Reconstruction(name, before, after, vectors[0], *errors(before, after))
+
+    return Reconstructions(str(decoder.folder), tuple(map(one, several)))
 
 
 def errors(given: NDArray[np.generic], drawn: NDArray[np.generic]) -> tuple[float, float]:

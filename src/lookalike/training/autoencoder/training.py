@@ -111,10 +111,15 @@ def write(folder: Path, networks: Networks, card: Card, pictures: NDArray[np.uin
     """
     described = export.described(card, networks.encoder)
     decoder = network.converted(networks.decoder)
-    written = export.write(folder, networks.encoder, described, pictures, decoder=decoder)
     vectors = np.asarray(networks.encoder(pictures[:_COMPARED].astype(np.float32) / network.WHITE))
-    compare_decoder(folder, networks.decoder, vectors)
-    return written
+    return export.write(
+        folder,
+        networks.encoder,
+        described,
+        pictures,
+        decoder=decoder,
+        check=lambda place: compare_decoder(place, networks.decoder, vectors),
+    )
 
 
 def compare_decoder(folder: Path, decoder: Any, vectors: Floats) -> None:
@@ -132,8 +137,8 @@ def compare_decoder(folder: Path, decoder: Any, vectors: Floats) -> None:
     far = float(np.abs(Decoder(folder).pixels(vectors) - wanted).max()) / network.WHITE
     if not far <= _CLOSE:
         raise ModelError(
-            f"the decoder exported to {folder} draws other pictures than Keras: {far:.2g} off, expected at "
-            f"most {_CLOSE:g} of the range of a colour"
+            f"the exported decoder draws other pictures than Keras: {far:.2g} off, expected at most "
+            f"{_CLOSE:g} of the range of a colour"
         )
 
 
@@ -167,7 +172,7 @@ def _stage(networks: Networks, recipe: AutoencoderRecipe, steps: int) -> Stage:
     import keras
 
     rate = keras.optimizers.schedules.CosineDecay(
-        0.0, recipe.epochs * steps, warmup_target=recipe.rate, warmup_steps=min(100, steps)
+        0.0, max(1, recipe.epochs * steps), warmup_target=recipe.rate, warmup_steps=min(100, steps)
     )
     return Stage(
         "autoencoder",

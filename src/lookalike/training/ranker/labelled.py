@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ from lookalike.evaluation.asking import similarity
 from lookalike.evaluation.labels import Pictures, read
 from lookalike.splits import Split, split
 from lookalike.steps import apply as applied
+from lookalike.training import collection
 from lookalike.training.ranker import check, stored
 from lookalike.training.ranker.check import Choice, Gain, Verdict
 from lookalike.training.ranker.learnt import Learnt, named
@@ -22,6 +23,7 @@ from lookalike.training.ranker.ways import Closed, Pairwise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from numpy.typing import NDArray
 
@@ -49,7 +51,7 @@ class Labelled:
 
     ids: sorted.
     labels: of each at least one.
-    fixed: the parts that the data set itself names, by id.
+    fixed: the parts that are settled before any is drawn, by the data set or by the base, by id.
     what: where the labels come from.
     """
 
@@ -66,13 +68,14 @@ class Labelled:
             UsageError: the labels can't be read, or say too little.
         """
         known = _known(place, labels)
-        there = [row for row, of in enumerate(known.sets) if of]
-        if recipe.limit is not None:
-            there = sorted(np.random.default_rng(recipe.seed).permutation(there)[: recipe.limit].tolist())
-        ids = [known.ids[row] for row in there]
         fixed: dict[str, Part] = {}
         if place.packed is not None:
             fixed = {id_: "test" for id_, of in place.packed.fields() if of.get("part") == "test"}
+        there = [row for row, of in enumerate(known.sets) if of]
+        if recipe.limit is not None:
+            ids = [known.ids[row] for row in there]
+            there = [there[row] for row in collection.drawn(ids, fixed, recipe.limit, recipe.seed)]
+        ids = [known.ids[row] for row in there]
         found = cls(ids, [known.sets[row] for row in there], fixed, known.what)
         found.require_enough()
         return found
@@ -92,6 +95,11 @@ class Labelled:
                 f"by {self.what} there are {len(counts):,} labels, of which {shared} have more than one "
                 "picture; expected two labels or more with several pictures each"
             )
+
+    def keeping(self, unseen: AbstractSet[str]) -> Labelled:
+        """They, some of which the base never saw; if there are any, they are the part never seen."""
+        own: dict[str, Part] = {id_: "test" for id_ in self.ids if id_ in unseen}
+        return replace(self, fixed=own or self.fixed)
 
     def among(self, ids: Sequence[str]) -> Labelled:
         """The pictures of these ids."""

@@ -17,11 +17,13 @@ from lookalike.training.ranker.ways import OfPairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from lookalike.evaluation.folder import Folder
+    from lookalike.splits import Part
     from lookalike.steps import Step
     from lookalike.training.ranker.pairs import Triple
     from lookalike.training.ranker.stored import Stored
@@ -55,7 +57,14 @@ def pictures_of(triples: Sequence[Triple]) -> list[str]:
     return sorted({id_ for triple in triples for id_ in triple})
 
 
-def learn(given: Sequence[Triple], vectors: Stored, metric: str, recipe: RankerRecipe) -> Learnt:
+def learn(
+    given: Sequence[Triple],
+    vectors: Stored,
+    metric: str,
+    recipe: RankerRecipe,
+    *,
+    unseen: AbstractSet[str] = frozenset(),
+) -> Learnt:
     """Learn from the training part, check by what of it is held out, and measure on the test part.
 
     Args:
@@ -63,13 +72,14 @@ def learn(given: Sequence[Triple], vectors: Stored, metric: str, recipe: RankerR
         vectors: of their pictures.
         metric: by which they are compared without a map.
         recipe: how.
+        unseen: pictures that the base never saw; if there are any, only those among them are measured by.
 
     Raises:
         UsageError: of too few queries all pictures could be read.
     """
     triples = pairs.as_rows(given, vectors.ids)
     _require_enough(len(np.unique(triples[:, 0])), "what could be read")
-    learnt, tested, divided = _divided(triples, vectors.ids, recipe)
+    learnt, tested, divided = _divided(triples, vectors.ids, recipe, unseen)
     _require_enough(len(np.unique(learnt[:, 0])), "what is left to learn from")
     first, centred = stored.centred(vectors.vectors, np.arange(len(vectors.ids)))
     way = OfPairs(
@@ -89,14 +99,20 @@ def learn(given: Sequence[Triple], vectors: Stored, metric: str, recipe: RankerR
     return Learnt(steps, verdict, divided, reached)
 
 
-def _divided(triples: Rows, ids: Sequence[str], recipe: RankerRecipe) -> tuple[Rows, Rows, Split]:
+def _divided(
+    triples: Rows, ids: Sequence[str], recipe: RankerRecipe, unseen: AbstractSet[str]
+) -> tuple[Rows, Rows, Split]:
     """Triples to learn from and to measure by; no query of these is anywhere in those."""
     queries = np.unique(triples[:, 0])
     drawn = split(
-        [ids[row] for row in queries], test=recipe.test, validation=recipe.validation, seed=recipe.seed
+        [ids[row] for row in queries if ids[row] not in unseen],
+        test=0.0 if unseen else recipe.test,
+        validation=recipe.validation,
+        seed=recipe.seed,
     )
+    part_of: dict[str, Part] = {**dict.fromkeys(unseen, "test"), **drawn.part_of}
     out, tested = (
-        np.array([row for row in queries if drawn.part_of[ids[row]] in parts], np.intp)
+        np.array([row for row in queries if part_of[ids[row]] in parts], np.intp)
         for parts in (("test", "validation"), ("test",))
     )
     learnt = triples[~np.isin(triples, out).any(axis=1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lookalike.errors import UsageError
+from lookalike.evaluation import held_out
 from lookalike.evaluation.labels import ids_of
 from lookalike.gallery import Gallery
 from lookalike.results import Skip
@@ -104,6 +107,18 @@ def _read(gallery: Gallery, ids: Sequence[str], name: str | None) -> Stored:
     there = [id_ for id_ in ids if id_ in known]
     lost = [Skip(id_, reasons.get(id_, "it is not in the gallery")) for id_ in ids if id_ not in known]
     return Stored(there, gallery.vectors(there), name, tuple(lost))
+
+
+def never_seen(base: str, place: Folder) -> frozenset[str]:
+    """The pictures of a folder that a base which was trained here, and what that was made of, never saw.
+
+    Args:
+        base: the name of the model; one that comes with lookalike has no split, and gives none.
+        place: the folder.
+    """
+    with suppress(UsageError):  # it has no split, or one of other pictures
+        return held_out.pictures([base], "test", place.path, frozenset(place.found))
+    return frozenset()
 
 
 def centred(vectors: Floats, kinds: NDArray[np.intp]) -> tuple[tuple[Step, ...], Floats]:

@@ -39,7 +39,8 @@ def train_ranker(
     The vectors come from a gallery that the folder has, if one of the base knows every file; otherwise the
     pictures are described first. What is learnt is steps behind the base's own, so a gallery of the base
     can be converted without a picture being opened. Where a check on pictures and labels held out finds no
-    map that is better and safe, no steps are added, and the result's notes say so.
+    map that is better and safe, no steps are added, and the result's notes say so. The part never seen is
+    the base's own if that was trained on these pictures.
 
     Args:
         pictures: a folder, or CIFAR-10's batches.
@@ -80,11 +81,14 @@ def train_ranker(
                 "expected a model of OpenVINO, such as efficientnet-lite0 or keras:VGG16@fc1"
             )
         ids = paired.pictures_of(triples) if given is None else given.ids
+        unseen = stored.never_seen(extractor.name, place).intersection(ids)
+        if unseen:
+            run.notes.append("measured on pictures that the base has never seen, those of its own test part")
         vectors = stored.vectors_of(place, extractor, ids, progress=progress)
         if given is None:
-            learnt = paired.learn(triples, vectors, extractor.metric, recipe)
+            learnt = paired.learn(triples, vectors, extractor.metric, recipe, unseen=unseen)
         else:
-            learnt = labelled.learn(given, vectors, extractor.metric, recipe)
+            learnt = labelled.learn(given.keeping(unseen), vectors, extractor.metric, recipe)
         run.notes += learnt.notes()
         if vectors.gallery is not None:
             run.notes.append(f"the vectors were read from the gallery {vectors.gallery} of the folder")
