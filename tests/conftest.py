@@ -12,6 +12,9 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+# As the program sets it before it loads TensorFlow: here, a test may have loaded that before.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
 
 EXTRAS = ("keras", "matplotlib", "onnx", "pandas", "pillow_heif", "pyarrow", "sklearn", "tensorflow")
 

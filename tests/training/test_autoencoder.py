@@ -78,7 +78,7 @@ def test_the_card_says_how_vectors_are_compared(whole):
 
 def test_a_gallery_is_searched_by_it(whole, shapes, tmp_path):
     """A picture that is asked with finds itself at distance 0, by the euclidean distance."""
-    with lookalike.Gallery.open(shapes, name="drawn", model=str(whole)) as gallery:
+    with lookalike.Gallery.open(shapes, gallery=f"{whole}-gallery", model=str(whole)) as gallery:
         gallery.add()
         hits = gallery.search(shapes / "cross" / "03.png", k=3, include_self=True)
     assert hits.metric == "euclidean"

@@ -156,6 +156,25 @@ def test_a_model_is_not_replaced_unasked(tiny, whole, shapes):
         tiny.train(shapes, shapes / "circle" / "00.png")
 
 
+def test_one_at_a_time(tiny, shapes, tmp_path):
+    """A second training of the same model is refused while the first one lasts, and harms nothing."""
+    process = started(shapes, tmp_path / "model", "--epochs", "500")
+    until_epoch(process, 1)
+    with pytest.raises(UsageError, match="being trained by another process"):
+        tiny.train(shapes, tmp_path / "model", overwrite=True)
+    until_epoch(process, 3)
+    process.kill()
+    process.communicate()
+    assert (tmp_path / "model" / ".training" / "last.npz").exists()
+
+
+def test_to_go_on_and_to_begin_anew(tiny, shapes, tmp_path):
+    """Both can't be meant at once."""
+    with pytest.raises(UsageError, match="not both"):
+        tiny.train(shapes, tmp_path / "model", resume=True, overwrite=True)
+    assert not (tmp_path / "model").exists()
+
+
 def test_running_away(tiny, shapes, tmp_path):
     """A training whose numbers grow without bound ends with a reason, and leaves nothing."""
     with pytest.raises(ModelError, match=r"ran away.*lower the rate"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -184,5 +184,6 @@ def _compiled(model: Any, precision: Precision) -> Any:
     }
     folder = runtime.compiled_folder()
     if folder is not None:
-        config["CACHE_DIR"] = str(folder)
+        with suppress(RuntimeError):  # two processes that write one file of the cache: one of them may fail
+            return runtime.core().compile_model(model, "CPU", config | {"CACHE_DIR": str(folder)})
     return runtime.core().compile_model(model, "CPU", config)

@@ -263,7 +263,8 @@ def _with_enough(found: Collection, fewest: int | None) -> Collection:
     if few and fewest is None:
         raise UsageError(
             f"classes with too few pictures, {len(few):,} of {len(counts):,}: {_listed(few)}; a class needs "
-            f"{least} or more: add some, or leave out such classes with fewest={least}"
+            f"{least} or more: add some, or leave out such classes by fewest={least} "
+            f"(--set fewest={least}); a limit may be too small for so many classes"
         )
     kept = [row for row, label in enumerate(found.labels) if label not in few]
     left = len(counts) - len(few)

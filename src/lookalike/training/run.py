@@ -8,6 +8,7 @@ a run that is killed goes on from its last epoch as if nothing had been.
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from lookalike.errors import ModelError, UsageError
 from lookalike.extractors.names import CARD
@@ -82,19 +83,30 @@ class Run:
     epochs: list[Epoch] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
+    _lock: IO[str] = field(init=False, repr=False)
 
     def __enter__(self) -> Self:
         self.folder = Path(os.path.abspath(os.path.expanduser(self.folder)))  # noqa: PTH100, PTH111 - as `Name`
         try:
             self._require_place()
             self.work.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.work / "lock").open("w")
         except OSError as error:
             raise ModelError(f"{self.folder} can't be written: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise UsageError(
+                f"the model in {self.folder} is being trained by another process; wait for it, or choose "
+                "another folder"
+            ) from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._lock.close()
         with suppress(OSError):
             self.pixels.unlink(missing_ok=True)
         # What can be gone on with stays; an error of the user's leaves nothing.
@@ -183,7 +195,7 @@ class Run:
 
     def tell(self, epoch: Epoch) -> None:
         """Keep the history as a table, and tell of its newest epoch."""
-        History(tuple(self.epochs)).save(self.folder / HISTORY)
+        History(tuple(self.epochs)).save(self.work / HISTORY)
         if self.progress is not None:
             self.progress(epoch)
 
@@ -212,15 +224,20 @@ class Run:
     def finished(
         self, card: Card, split: Split, measures: Mapping[str, float], skipped: Sequence[Skip] = ()
     ) -> Trained:
-        """Keep the split beside the model, and put together what was reached."""
+        """Keep split and history beside the model, and put together what was reached."""
         split.save(self.folder / SPLIT)
+        history = History(tuple(self.epochs))
+        if history.epochs:
+            history.save(self.folder / HISTORY)
+        else:
+            (self.folder / HISTORY).unlink(missing_ok=True)  # of the model that was replaced
         return Trained(
             model=str(self.folder),
             recipe=self.recipe,
             card=card,
             split=split,
             measures=measures,
-            history=History(tuple(self.epochs)),
+            history=history,
             skipped=skipped,
             notes=tuple(self.notes),
             seconds=self.seconds,
@@ -228,6 +245,8 @@ class Run:
         )
 
     def _require_place(self) -> None:
+        if self.resume and self.overwrite:
+            raise UsageError("a training goes on with --resume, or begins anew with --overwrite, not both")
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError(f"{self.folder} is a file; expected a folder for the model, new or empty")
         model, begun = (self.folder / CARD).exists(), self.checkpoint.exists()
