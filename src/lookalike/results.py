@@ -344,5 +344,18 @@ class Progress:
     def __str__(self) -> str:
         """One line for people."""
         of = "" if self.total is None else f" of {self.total:,}"
-        left = "" if self.left is None else f", {self.left:.0f} s left"
+        left = "" if self.left is None else f", {clock(self.left)} left"
         return f"{self.done:,}{of} pictures, {self.rate:.0f} a second{left}"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a person says them: `8 s`, `3:05`, `2:10:00`.
+
+    >>> clock(185.2)
+    '3:05'
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02}:{rest:02}"
+    return f"{minutes}:{rest:02}" if minutes else f"{rest} s"

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from lookalike.cli.output import Bar, _clock, escape, print_hits, print_report, print_table, tags_in_words
-from lookalike.results import Hit, Hits, Progress, Report, Skip
+from lookalike.cli.output import Bar, escape, print_hits, print_report, print_table, tags_in_words
+from lookalike.results import Hit, Hits, Progress, Report, Skip, clock
 from lookalike.types import Tag
 
 
@@ -101,4 +101,4 @@ def test_bar_shows_rate_and_time_left(monkeypatch):
 @pytest.mark.parametrize(("seconds", "said"), [(7.6, "8 s"), (185, "3:05"), (7800, "2:10:00")])
 def test_clock(seconds, said):
     """Time left is said as people say it."""
-    assert _clock(seconds) == said
+    assert clock(seconds) == said

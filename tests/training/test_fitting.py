@@ -62,8 +62,11 @@ def test_every_command_takes_it(whole, shapes):
     with lookalike.Gallery.open(shapes, gallery=f"{made.model}-gallery", model=made.model) as gallery:
         report = gallery.add()
         assert (report.added, gallery.model) == (48, made.model)
-        assert gallery.search("id:circle/03.png", 3)[0].id != "circle/03.png"
-        assert {hit.id.split("/")[0] for hit in gallery.find("circle", 5)} <= {"circle", "cross", "stripes"}
+        assert len(gallery.search("id:circle/03.png", 3)) == 3
+        found = gallery.find("circle", 5)
+        assert [hit.id.split("/")[0] for hit in found] == ["circle"] * 5
+        assert all(hit.scores["classes"] > 0 for hit in found)
+        assert {tag.name for tag in gallery.describe("id:circle/03.png")} == {"circle", "cross", "stripes"}
     assert extractors.load(f"{made.model}@classes").classes.names == ("circle", "cross", "stripes")
 
 

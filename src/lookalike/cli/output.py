@@ -197,19 +197,12 @@ class Bar:
 
 
 def _detail(progress: Progress) -> str:
+    from lookalike.results import clock
+
     left = progress.left
-    time_left = "" if left is None else f" · {_clock(left)} left"
+    time_left = "" if left is None else f" · {clock(left)} left"
     skipped = f" · {progress.skipped:,} skipped" if progress.skipped else ""
     return f"{progress.rate:,.0f}/s{time_left}{skipped}"
-
-
-def _clock(seconds: float) -> str:
-    """Seconds as a person says them: `8 s`, `3:05`, `2:10:00`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}:{minutes:02}:{rest:02}"
-    return f"{minutes}:{rest:02}" if minutes else f"{rest} s"
 
 
 def _progress_bar() -> RichProgress:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lookalike import distances, measures
 from lookalike import steps as vector_steps
 from lookalike.errors import UsageError
 from lookalike.extractors.keras import backend
@@ -19,6 +17,7 @@ from lookalike.training import collection, export, heads
 from lookalike.training.bases import POOL, open_base
 from lookalike.training.batches import Batches, augmented, prepared
 from lookalike.training.fitting import fit, seeded
+from lookalike.training.ranker import labelled
 from lookalike.training.recipes import ClassifierRecipe
 from lookalike.training.run import Run, Stage, rows_of
 from lookalike.types import Classes
@@ -172,7 +171,8 @@ class _Network:
     def scores(self, features: Floats) -> Floats:
         """Of the classes, (n, classes), by penultimate numbers (n, dim)."""
         read = self._head[1:] if self.task.recipe.dense else self._head
-        return export.as_floats(heads.through(read, features))
+        scores: Floats = np.asarray(heads.through(read, features), np.float32)
+        return scores
 
 
 def _stages(network: _Network) -> list[Stage]:
@@ -204,20 +204,17 @@ def _compile(network: _Network, optimizer: Any) -> None:
 def _measures(network: _Network, after: Mapping[Part, Floats]) -> dict[str, float]:
     """The accuracy on each part, and how well the part never seen is searched, by the base and now."""
     task = network.task
-    cosine = partial(distances.estimates, metric="cosine")
     found: dict[str, float] = {}
     for part, features in after.items():
         right = network.scores(features).argmax(axis=1) == task.numbers[task.looked_at(part)]
         found[f"{part}_accuracy"] = float(right.mean())
-    numbers = task.numbers[task.looked_at("test")].tolist()
-    asking = np.flatnonzero(measures.frequent(numbers, at_least=2))
-    if len(asking):
-        for prefix, made in (("base_test", network.before), ("test", after)):
-            vectors = vector_steps.apply(heads.recommended(made["train"]), made["test"])
-            ranked = measures.join(measures.leave_one_out(vectors, numbers, cosine, queries=asking))
-            precision = measures.precision_at(ranked.relevant, 5)
-            mean_ap = measures.average_precision_at(ranked.relevant, ranked.total, 100, found=ranked.found)
-            found |= {f"{prefix}_p5": float(precision.mean()), f"{prefix}_map100": float(mean_ap.mean())}
+    if "test" in after:
+        before, now = (
+            vector_steps.apply(heads.recommended(made["train"]), made["test"])
+            for made in (network.before, after)
+        )
+        names = [frozenset([task.names[number]]) for number in task.numbers[task.looked_at("test")]]
+        found |= labelled.tested((before, "cosine"), (now, "cosine"), names)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -125,8 +125,3 @@ def compare(folder: Path, network: Any, layer: str, card: Card, pictures: NDArra
             f"the exported model gives other numbers than Keras in layer {layer!r}: {far:.2g} off, expected "
             f"at most {_CLOSE:g}"
         )
-
-
-def as_floats(tensor: Any) -> Floats:
-    """A tensor of Keras as an ndarray of float32."""
-    return cast("Floats", np.asarray(tensor, np.float32))

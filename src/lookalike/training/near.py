@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -40,18 +40,34 @@ def groups(pixels: Pixels, among: Sequence[int]) -> list[list[int]]:
     parts = [_described(pixels[rows[block]], _COARSE_SIDE) for block in _blocks(count, at_once)]
     coarse = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
     greys = _Greys(pixels, rows)
-    leader = np.arange(count)
-    for ours in _blocks(count, _BLOCK):
+    return linked(coarse, _COARSE, greys.same)
+
+
+def linked(
+    unit: Floats, least: float, same: Callable[[int, int], bool] = lambda _one, _other: True
+) -> list[list[int]]:
+    """Rows of vectors that point the same way, directly or by way of others.
+
+    Args:
+        unit: ndarray of shape (n, dim), of unit length.
+        least: the cosine from which on two may be linked.
+        same: whether two such are; asked only where it decides.
+
+    Returns:
+        Groups of two or more.
+    """
+    leader = np.arange(len(unit))
+    for ours in _blocks(len(unit), _BLOCK):
         for theirs in _blocks(ours.stop, _BLOCK):
-            close = coarse[ours] @ coarse[theirs].T >= _COARSE
-            for one, other in np.argwhere(close) + np.array([ours.start, theirs.start]):
+            close = np.argwhere(unit[ours] @ unit[theirs].T >= least) + np.array([ours.start, theirs.start])
+            for one, other in close[close[:, 0] > close[:, 1]].tolist():
                 above, below = _leader(leader, one), _leader(leader, other)
-                if one > other and above != below and greys.same(one, other):
+                if above != below and same(one, other):
                     leader[above] = below
     found: dict[int, list[int]] = {}
-    for place in range(count):
-        found.setdefault(_leader(leader, place), []).append(place)
-    return [places for places in found.values() if len(places) > 1]
+    for row in range(len(unit)):
+        found.setdefault(_leader(leader, row), []).append(row)
+    return [rows for rows in found.values() if len(rows) > 1]
 
 
 class _Greys:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lookalike import pages, plots
+from lookalike.results import clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +47,7 @@ class Epoch:
         """One line for people."""
         figures = "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in self.measures.items())
         best = "  best so far" if self.best else ""
-        left = f", {_clock(self.left)} left" if self.number < self.of else ""
+        left = f", {clock(self.left)} left" if self.number < self.of else ""
         return f"epoch {self.number}/{self.of} ({self.stage})  {figures}  {self.seconds:.1f} s{left}{best}"
 
 
@@ -139,11 +140,3 @@ class Trained:
         rows = [(name, f"{value:.4g}") for name, value in self.measures.items()]
         table = pages.Table(["measure", "value"], rows, range(1, 2))
         return pages.fragment_table(table, [self.model, *self.notes])
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

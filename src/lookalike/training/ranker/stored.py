@@ -18,9 +18,10 @@ from lookalike.gallery import Gallery
 from lookalike.results import Skip
 from lookalike.steps import Centre, Normalise
 from lookalike.steps import apply as applied
+from lookalike.training.near import linked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,7 +37,6 @@ _NEAR = 0.95
 """Cosine, less the mean of all, from which pictures are next to identical: mirrored stamps, both cases of a
 letter, coins of two years."""
 
-_BLOCK = 2048
 _TINY = 1e-12
 _ROUNDED = 1e-3  # of numbers kept as float16
 
@@ -155,26 +155,4 @@ def near(vectors: Floats) -> list[list[int]]:
     Returns:
         Groups of two or more.
     """
-    unit = Normalise().apply(vectors - vectors.mean(0))
-    leader = np.arange(len(unit))
-    for start in range(0, len(unit), _BLOCK):
-        ours = unit[start : start + _BLOCK]
-        for below in range(0, start + 1, _BLOCK):
-            close = np.argwhere(ours @ unit[below : below + _BLOCK].T >= _NEAR) + np.array([start, below])
-            for one, other in close[close[:, 0] > close[:, 1]].tolist():
-                leader[_leader(leader, one)] = _leader(leader, other)
-    return list(_grouped(leader))
-
-
-def _grouped(leader: NDArray[np.intp]) -> Iterator[list[int]]:
-    groups: dict[int, list[int]] = {}
-    for row in range(len(leader)):
-        groups.setdefault(_leader(leader, row), []).append(row)
-    return (rows for rows in groups.values() if len(rows) > 1)
-
-
-def _leader(leader: NDArray[np.intp], row: int) -> int:
-    while leader[row] != row:
-        leader[row] = leader[leader[row]]
-        row = int(leader[row])
-    return row
+    return linked(Normalise().apply(vectors - vectors.mean(0)), _NEAR)
