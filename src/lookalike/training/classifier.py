@@ -137,9 +137,11 @@ class _Task:
 
     def features(self, network: Any, layer: str) -> dict[Part, Floats]:
         """What a network makes at a layer of the pictures looked at, (n, dim) for each part that has any."""
-        rows = {part: self.looked_at(part) for part in PARTS}
-        array, card = self.pixels.array, self.base.card
-        return {part: export.outputs(network, layer, card, array, of) for part, of in rows.items() if of}
+        rows = {part: self.looked_at(part) for part in PARTS if self._rows[part]}
+        every = [row for of in rows.values() for row in of]
+        made = export.outputs(network, layer, self.base.card, self.pixels.array, every)
+        ends = np.cumsum([len(of) for of in rows.values()])
+        return dict(zip(rows, np.split(made, ends[:-1]), strict=True))
 
 
 class _Network:
