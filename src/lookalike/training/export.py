@@ -64,9 +64,10 @@ def outputs(network: Any, layer: str, card: Card, pictures: NDArray[np.uint8], r
     layers = graph.layers_of(network)
     cut = backend.keras().Model(network.inputs[0], layers.outputs[layers.names.index(layer)])
     # `predict` would take XLA, a model called plainly no graph: either is slower on a CPU, the first tenfold.
-    run = tf.function(lambda pixels: cut(pixels, training=False), reduce_retracing=True)
-    batches = (list(rows[start : start + _BATCH]) for start in range(0, len(rows), _BATCH))
-    made = [np.asarray(run(prepared(pictures[batch].astype(np.float32), card))) for batch in batches]
+    batch = tf.TensorSpec((None, *pictures.shape[1:]), "float32")
+    run = tf.function(lambda pixels: cut(pixels, training=False)).get_concrete_function(batch)
+    parts = (list(rows[start : start + _BATCH]) for start in range(0, len(rows), _BATCH))
+    made = [np.asarray(run(tf.constant(prepared(pictures[part].astype(np.float32), card)))) for part in parts]
     return np.concatenate(made)
 
 
