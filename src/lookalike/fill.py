@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike.downloads import download
-from lookalike.errors import DownloadError, UsageError
+from lookalike import listed, remote
+from lookalike.describing import Describer
+from lookalike.errors import UsageError
 from lookalike.given import path_given
-from lookalike.ingest import Counts, Pipeline
+from lookalike.ingest import Counts, Job, Pipeline, Workers
 from lookalike.loading import Memory
 from lookalike.packed import Packs, is_packed
 from lookalike.plan import Plan, Wishes, Work, plan
+from lookalike.remote import RemoteWalk
 from lookalike.results import Report, Skip
-from lookalike.walk import Walk, id_of, ignoring, path_of, prefix_of, under
+from lookalike.walk import Walk, id_of, ignoring, is_address, path_of, prefix_of, under
 
 if TYPE_CHECKING:
+    from lookalike.describing import Part
     from lookalike.given import Given, Sorted
     from lookalike.images import ImageLimits
     from lookalike.images.given import Picture
-    from lookalike.packed import Packed
+    from lookalike.model import Model
+    from lookalike.plan import AnyWalk
     from lookalike.results import Progress
     from lookalike.types import Extractor, Record, Store, Value
 
@@ -37,6 +41,8 @@ class Fill:
     store: the caller holds the right to write to it.
     report: filled in as it goes.
     failed: what could not be read, and the store does not remember.
+    workers: who describes pictures, if not the threads of this process; and the model they are to build.
+    column: which one of a table names its pictures.
     """
 
     store: Store
@@ -46,6 +52,8 @@ class Fill:
     report: Report
     progress: Callable[[Progress], object] | None = None
     failed: list[Skip] = field(default_factory=list)
+    workers: tuple[Workers, Model] | None = None
+    column: str | None = None
     packs: Packs = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,6 +75,8 @@ class Fill:
         planned = plan(self.store, walks, wishes)
         try:
             self._plan_files(given.files, planned)
+            for table in given.tables:
+                self._plan_table(table, planned, restore=wishes.restore)
             # Before the long part: a run that is stopped is to know its folders the next time.
             if planned.folders != self.store.folders():
                 self.store.set_folders(planned.folders)
@@ -107,9 +117,9 @@ class Fill:
             if fields:
                 self.store.update(fields)
 
-    def _walk(
-        self, folder: str, exclude: tuple[str, ...], known: frozenset[str], *, hidden: bool
-    ) -> Walk | Packed:
+    def _walk(self, folder: str, exclude: tuple[str, ...], known: frozenset[str], *, hidden: bool) -> AnyWalk:
+        if is_address(folder):
+            return RemoteWalk(folder, hidden=hidden, exclude=exclude)
         prefix, ignored = prefix_of(folder, self.root), ignoring(Path(folder), exclude)
         if is_packed(folder):
             return self.packs.walk(folder, prefix, ignored)
@@ -139,20 +149,45 @@ class Fill:
             for id_, record in zip(ids, self.store.get(ids), strict=True):
                 self._plan_file(id_, record, planned)
 
+    def _plan_table(self, table: str, planned: Plan, *, restore: bool) -> None:
+        """What a table names and the gallery has not is read; addresses it has are not asked for again."""
+        out = frozenset[str]() if restore else frozenset(self.store.removed())
+        places = (place or None for place in listed.places(table, self.column))
+        without = 0
+        while batch := list(islice(places, _BATCH)):
+            wanted = dict.fromkeys(place for place in batch if place is not None and place not in out)
+            without += batch.count(None)
+            ids = [place for place in wanted if is_address(place)]
+            for id_, record in zip(ids, self.store.get(ids), strict=True):
+                if record is None:
+                    planned.push(Work(id_, 0, 0, "file" if remote.is_remote(id_) else "url", known=False))
+                planned.unchanged += record is not None
+            self._plan_files(
+                [p for p in wanted if not is_address(p) and id_of(p, self.root) not in out], planned
+            )
+        if without:
+            self.report.notes.append(f"{without:,} rows of {table} name no picture")
+
     def _plan_file(self, id_: str, record: Record | None, planned: Plan) -> None:
         try:
-            status = os.stat(path_of(id_, self.root))  # noqa: PTH116
+            size, mtime_ns = self._stat(id_)
         except OSError as error:
             reason = error.strerror or str(error)
             planned.reported.append(Skip(id_, reason))
             planned.missing += record is not None
             return
         if record is None:
-            planned.push(Work(id_, status.st_size, status.st_mtime_ns, "file"))
-        elif (record.size, record.mtime_ns) == (status.st_size, status.st_mtime_ns):
+            planned.push(Work(id_, size, mtime_ns, "file", known=False))
+        elif (record.size, record.mtime_ns) == (size, mtime_ns):
             planned.unchanged += 1
         else:
-            planned.push(Work(id_, status.st_size, status.st_mtime_ns, record.source))
+            planned.push(Work(id_, size, mtime_ns, record.source, known=True))
+
+    def _stat(self, id_: str) -> tuple[int, int]:
+        if is_address(id_):
+            return remote.stat(id_)
+        status = os.stat(path_of(id_, self.root))  # noqa: PTH116
+        return status.st_size, status.st_mtime_ns
 
     def _run(self, planned: Plan, rest: Iterable[Given], *, prune: bool) -> None:
         total = planned.count + len(rest) if isinstance(rest, Sized) else None
@@ -160,10 +195,22 @@ class Fill:
         if total == 0:
             return
         pipeline = self._pipeline(total=total, gone=self._gone(planned), prune=prune)
-        pipeline.run(chain(map(self._unpacked, planned.works()), self._works(rest, planned)))
+        works = chain(map(self._unpacked, planned.works()), self._works(rest, planned))
+        pipeline.run(works, self._elsewhere(pipeline.here))
         self._count(pipeline.counts)
-        if pipeline.counts.described:
-            self._note_precision()
+        if self.workers is not None:
+            self.report.notes.append(f"the workers took {pipeline.waited:.1f} s to begin")
+        for precision in pipeline.precisions:
+            self._note_precision(precision)
+
+    def _elsewhere(self, here: Describer) -> Callable[[Iterable[Work | Memory]], Generator[Part]] | None:
+        """How the workers describe, if there are any."""
+        if self.workers is None:
+            return None
+        workers, model = self.workers
+        store = self.store.address if self.store.limits.writers != 1 else None
+        job = Job(store, self.store.header, model, self.root, self.limits)
+        return lambda works: workers.describe(works, job, here)
 
     def _unpacked(self, work: Work) -> Work | Memory:
         """The picture of a work that is one of many in a file; other works as they are."""
@@ -180,10 +227,10 @@ class Fill:
             elif isinstance(item, tuple):
                 yield Memory(_checked_id(item), item[1])
             else:
-                yield self._downloaded(str(item))
+                yield Work(str(item), 0, 0, "url")
 
     def _works_of_file(self, path: str, planned: Plan) -> Iterator[Work]:
-        if os.path.isdir(path):  # noqa: PTH112
+        if remote.is_folder(path) if is_address(path) else os.path.isdir(path):  # noqa: PTH112
             raise UsageError(f"{path} is a folder; give folders in a list, not one by one from a generator")
         one = Plan()
         self._plan_files([path], one)
@@ -192,12 +239,6 @@ class Fill:
         planned.reported += one.reported
         yield from one.works()
         one.close()
-
-    def _downloaded(self, address: str) -> Memory:
-        try:
-            return Memory(address, download(address, max_bytes=self.limits.max_bytes).content, "url")
-        except DownloadError as error:
-            return Memory(address, b"", "url", fault=str(error))
 
     def _pipeline(
         self,
@@ -210,9 +251,7 @@ class Fill:
     ) -> Pipeline:
         return Pipeline(
             store=self.store,
-            extractor=self.extractor,
-            root=self.root,
-            limits=self.limits,
+            here=Describer(self.store, self.extractor, self.root, self.limits),
             before=before or self.store,
             gone=gone,
             prune=prune,
@@ -234,6 +273,7 @@ class Fill:
             return (
                 record is not None
                 and record.source == "file"
+                and not is_address(id_)
                 and not any(under(id_, prefix) for prefix in planned.unseen)
                 and os.path.isdir(os.path.dirname(path))  # noqa: PTH112, PTH120
                 and not os.path.lexists(path)
@@ -278,11 +318,11 @@ class Fill:
                 "are kept, --prune removes them"
             )
 
-    def _note_precision(self) -> None:
-        mine, theirs = self.extractor().precision, self.store.header.precision
-        if mine != theirs:
+    def _note_precision(self, precision: str) -> None:
+        if precision != self.store.header.precision:
             self.report.notes.append(
-                f"new pictures were described in {mine}, the gallery is in {theirs}: they can be compared, "
+                f"new pictures were described in {precision}, the gallery is in "
+                f"{self.store.header.precision}: they can be compared, "
                 "but not to the last digit"
             )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Sequence, Sized
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from lookalike.errors import UsageError
-from lookalike.walk import path_of, prefix_of, under
+from lookalike import listed, remote
+from lookalike.errors import DownloadError, NotFound, UsageError
+from lookalike.walk import is_address, path_of, prefix_of, under
 
 if TYPE_CHECKING:
     from lookalike.images.given import Picture
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
 
 
 class Sorted(NamedTuple):
-    """What was given, sorted: folders and files as absolute paths, and the rest, which are no files."""
+    """What was given, sorted: folders and files as absolute paths or addresses, and the rest, no files.
+
+    tables: files that name pictures.
+    """
 
     folders: list[str]
     files: list[str]
     rest: Iterable[Given]
+    tables: Sequence[str] = ()
 
 
 def sort(pictures: Given | Iterable[Given] | None, root: str, store: Store | None) -> Sorted:
@@ -32,15 +37,24 @@ def sort(pictures: Given | Iterable[Given] | None, root: str, store: Store | Non
 
     Raises:
         UsageError: a path that is not there, and from below which the gallery has no pictures.
+        DownloadError: an address that can't be reached, of which the same is true.
     """
     if pictures is None:
-        return Sorted(_existing(_known_folders(root, store), root, store), [], [])
+        here, there = _known_folders(root, store)
+        return Sorted([*_existing(here, root, store), *there], [], [])
     if isinstance(pictures, str | os.PathLike) or _is_pair(pictures) or not isinstance(pictures, Iterable):
         pictures = [pictures]  # type: ignore[list-item]
     if not isinstance(pictures, Sized):
         # A generator may give more than fits in memory: it is taken one by one, later.
         return Sorted([], [], pictures)
-    given: list[tuple[Given, str | None]] = [(item, path_given(item)) for item in pictures]  # type: ignore[arg-type, misc]
+    far = _Far(store)
+    given: list[tuple[Given, str | None]] = [
+        (item, path_given(item))  # type: ignore[arg-type, misc]
+        for item in pictures
+        if not far.takes(item)
+    ]
+    tables = [path for _, path in given if path is not None and _names_pictures(path)]
+    given = [(item, path) for item, path in given if path not in tables]
     paths = dict.fromkeys(_seen_from(path, root) for _, path in given if path is not None)
     folders = _outermost(path for path in paths if not os.path.isfile(path))  # noqa: PTH113
     if any(_inside(root, folder) and root != folder for folder in folders):
@@ -50,7 +64,13 @@ def sort(pictures: Given | Iterable[Given] | None, root: str, store: Store | Non
         for path in paths
         if os.path.isfile(path) and not any(_inside(path, folder) for folder in folders)  # noqa: PTH113
     ]
-    return Sorted(_existing(folders, root, store), files, [item for item, path in given if path is None])
+    rest = [item for item, path in given if path is None]
+    return Sorted([*_existing(folders, root, store), *far.folders], [*files, *far.outside()], rest, tables)
+
+
+def _names_pictures(path: str) -> bool:
+    """Whether this is a table with the addresses of pictures."""
+    return listed.is_table(path) and os.path.isfile(path)  # noqa: PTH113
 
 
 def _is_pair(given: object) -> bool:
@@ -77,12 +97,53 @@ def _outermost(folders: Iterable[str]) -> list[str]:
     return kept
 
 
-def _known_folders(root: str, store: Store | None) -> list[str]:
-    """The folders that were indexed before, without what lies below them; else the root."""
-    known = [] if store is None else store.folders()
-    paths = [path_of(folder.prefix, root).rstrip("/") or "/" for folder in known]
+def _known_folders(root: str, store: Store | None) -> tuple[list[str], list[str]]:
+    """The folders that were indexed before, without what lies below them, else the root; and remote ones."""
+    prefixes = [] if store is None else [folder.prefix for folder in store.folders()]
+    far = [remote.folder_of(prefix) for prefix in prefixes if is_address(prefix)]
+    paths = [path_of(prefix, root).rstrip("/") or "/" for prefix in prefixes if not is_address(prefix)]
     above = any(_inside(root, path) and root != path for path in paths)
-    return [*_outermost(paths), *([root] if above else [])] or [root]
+    folders = [*_outermost(paths), *([root] if above else [])]
+    return folders if prefixes else [root], far
+
+
+class _Far:
+    """The remote folders and files among what was given."""
+
+    def __init__(self, store: Store | None) -> None:
+        self.folders: list[str] = []
+        self._files: list[str] = []
+        self._store = store
+
+    def takes(self, item: object) -> bool:
+        """Keep an address, and say whether it was one."""
+        if not isinstance(item, str) or not remote.is_remote(item):
+            return False
+        address = remote.folder_of(item)
+        if not self._is_folder(address):
+            self._files.append(address)
+        elif not any(under(remote.prefix_of(address), remote.prefix_of(f)) for f in self.folders):
+            prefix = remote.prefix_of(address)
+            self.folders = [*(f for f in self.folders if not under(remote.prefix_of(f), prefix)), address]
+        return True
+
+    def outside(self) -> list[str]:
+        """The files that lie in none of the folders."""
+        prefixes = [remote.prefix_of(folder) for folder in self.folders]
+        return [file for file in dict.fromkeys(self._files) if not any(under(file, p) for p in prefixes)]
+
+    def _is_folder(self, address: str) -> bool:
+        try:
+            return remote.is_folder(address)
+        except (NotFound, DownloadError) as error:
+            prefix = remote.prefix_of(address)
+            if self._store is not None and any(folder.prefix == prefix for folder in self._store.folders()):
+                return True  # the walk will say that it can't be seen
+            if self._store is not None and self._store.get([address])[0] is not None:
+                return False
+            if isinstance(error, NotFound):
+                raise UsageError(f"{error}; expected a folder or a file there") from None
+            raise
 
 
 def _existing(folders: list[str], root: str, store: Store | None) -> list[str]:
@@ -97,11 +158,13 @@ def _existing(folders: list[str], root: str, store: Store | None) -> list[str]:
 
 
 def path_given(given: Given) -> str | None:
-    """The absolute path that was given; None for an address or a pair."""
+    """The absolute path that was given, or a remote file's address; None for a web address or a pair."""
     if isinstance(given, tuple) or (
         isinstance(given, str) and given.lower().startswith(("http://", "https://"))
     ):
         return None
+    if isinstance(given, str) and remote.is_remote(given):
+        return given
     if not isinstance(given, str | os.PathLike):
         raise UsageError(
             f"{type(given).__name__} can't be added; expected a path, an address or an (id, picture) pair"

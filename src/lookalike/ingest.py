@@ -1,43 +1,60 @@
-"""The pipeline from files to rows: read ahead on threads, run the network, write in batches.
+"""The pipeline from pictures to rows: described by this process's threads or by workers, written here.
 
-Loader threads read, digest and decode chunks of files in a bounded window; `extractor.parallel`
-threads run the network; the calling thread alone writes, one transaction a batch. So memory does
-not depend on how many pictures there are, and what a batch committed stays whatever happens next.
+The calling thread alone writes, one transaction a batch. So memory does not depend on how many
+pictures there are, and what a batch committed stays whatever happens next.
 """
 
 from __future__ import annotations
 
-import os
 import time
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from lookalike.loading import Loader, Memory, chunks
+from lookalike.describing import Describer, Part
+from lookalike.loading import Loaded, Memory
+from lookalike.plan import Work
 from lookalike.results import Progress, Skip
-from lookalike.types import Skipped, State
+from lookalike.types import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
+    from lookalike.describing import Row
     from lookalike.images import ImageLimits
-    from lookalike.loading import Loaded
-    from lookalike.plan import Work
-    from lookalike.types import Extraction, Extractor, Floats, Record, Store
+    from lookalike.model import Model
+    from lookalike.types import Header, Record, Skipped, Store
 
 _COMMIT_ROWS = 256
 _COMMIT_BYTES = 32 << 20
 _COMMIT_SECONDS = 2.0
-_KEPT_SCORES = 20
 
 
-class _Row(NamedTuple):
-    """A picture described, to be written."""
+class Job(NamedTuple):
+    """What workers elsewhere must know to describe the pictures of a gallery; it can be pickled.
 
-    record: Record
-    vector: Floats
+    store: its address, where workers are to write; None where this process alone may.
+    header: of the gallery.
+    model: its model, to be built where it is needed.
+    root: of the gallery, an absolute path, which the workers see, too.
+    limits: on what is opened.
+    """
+
+    store: str | None
+    header: Header
+    model: Model
+    root: str
+    limits: ImageLimits
+
+
+class Workers(Protocol):
+    """Who describes pictures elsewhere than on the threads of this process."""
+
+    def describe(
+        self, works: Iterable[Work | Memory], job: Job, here: Describer
+    ) -> Generator[Part, None, None]:
+        """Deal with every work; pictures that are no files may be left to this process, `here`."""
+        ...
 
 
 @dataclass(slots=True)
@@ -60,12 +77,10 @@ class Counts:
 
 @dataclass
 class Pipeline:
-    """Reads, describes and writes pictures.
+    """Describes and writes pictures.
 
     store: where to write; the caller holds the right to.
-    extractor: gives the model when the first picture needs it.
-    root: of the gallery, an absolute path.
-    limits: on what is opened.
+    here: describes them by the threads of this process.
     before: where to look for what was known of a picture: the store, or the one it replaces.
     gone: tells of an id with the digest of a new file whether its own file is gone for good, so
         that the new one is that picture moved.
@@ -74,12 +89,12 @@ class Pipeline:
     total: how many works there will be, if known.
     failed: gathers what could not be read and is not for the store to remember.
     progress: called after every commit.
+    precisions: gathers those of the arithmetic that described something.
+    waited: seconds until the first of them was dealt with.
     """
 
     store: Store
-    extractor: Callable[[], Extractor]
-    root: str
-    limits: ImageLimits
+    here: Describer
     before: Store
     gone: Callable[[str], bool] = lambda _: False
     prune: bool = False
@@ -88,86 +103,78 @@ class Pipeline:
     failed: list[Skip] = field(default_factory=list)
     progress: Callable[[Progress], object] | None = None
     counts: Counts = field(default_factory=Counts)
-    _rows: list[_Row] = field(default_factory=list)
+    precisions: set[str] = field(default_factory=set)
+    waited: float = 0.0
+    _rows: list[Row] = field(default_factory=list)
     _skips: list[Skipped] = field(default_factory=list)
     _same: list[Loaded] = field(default_factory=list)
     _again: list[Work | Memory] = field(default_factory=list)
     _renamed: dict[bytes, str] = field(default_factory=dict)
-    _in_flight: set[bytes] = field(default_factory=set)
     _told: int = 0
-    _started: float = field(default_factory=time.monotonic)
+    _started: float | None = None
     _committed: float = field(default_factory=time.monotonic)
 
-    def run(self, works: Iterable[Work | Memory]) -> None:
-        """Deal with every work; whatever ends it early, what was described is written first."""
-        with ExitStack() as ending:
-            ending.callback(self._commit)
-            loaders = ThreadPoolExecutor(_cores(), "lookalike-load")
-            ending.callback(loaders.shutdown, cancel_futures=True)
-            self._run(chunks(works), loaders, ending)
-            while self._again:
-                works, self._again = self._again, []
-                self._run(chunks(works), loaders, ending)
-
-    def _run(
-        self, parts: Iterator[list[Work | Memory]], loaders: ThreadPoolExecutor, ending: ExitStack
+    def run(
+        self,
+        works: Iterable[Work | Memory],
+        describe: Callable[[Iterable[Work | Memory]], Generator[Part, None, None]] | None = None,
     ) -> None:
-        ahead = 2 * _cores() + 2
-        loading: deque[Future[list[Loaded | Skipped]]] = deque()
-        running: deque[tuple[list[Loaded], Future[Extraction]]] = deque()
-        network: ThreadPoolExecutor | None = None
-        load = Loader(self.store, self.extractor, self.root, self.limits).load
-        while True:
-            while len(loading) < ahead and (chunk := next(parts, None)) is not None:
-                loading.append(loaders.submit(load, chunk))
-            if not loading:
-                break
-            fresh = self._sort(loading.popleft().result())
-            if fresh:
-                if network is None:
-                    network = ThreadPoolExecutor(self.extractor().parallel, "lookalike-network")
-                    ending.callback(network.shutdown, cancel_futures=True)
-                prepared = [loaded.prepared for loaded in fresh if loaded.prepared is not None]
-                running.append((fresh, network.submit(self.extractor().extract, prepared)))
-            while len(running) > ahead:
-                self._gather(*running.popleft())
-        while running:
-            self._gather(*running.popleft())
+        """Deal with every work; whatever ends it early, what was described is written first.
+
+        Args:
+            works: what to describe.
+            describe: gives the parts instead of `here.describe`.
+        """
+        try:
+            self._take_all((describe or self.here.describe)(works))
+            while self._again:
+                again, self._again = self._again, []
+                self._take_all(self.here.describe(again))
+        finally:
+            self._commit()
+
+    def _take_all(self, parts: Generator[Part, None, None]) -> None:
+        asked = time.monotonic()
+        with closing(parts):
+            for part in parts:
+                if self._started is None:
+                    # How long it took to get ready says nothing of how long the rest will take.
+                    self._started = time.monotonic()
+                    self.waited = self._started - asked
+                self._take(part if part.sifted else self._sifted(part))
         self._commit()
 
-    def _sort(self, loaded: list[Loaded | Skipped]) -> list[Loaded]:
-        """Put aside what is skipped or has a known digest; the rest is for the network."""
-        fresh = []
-        for item in loaded:
-            if isinstance(item, Skipped):
-                self._skips.append(item)
-            elif item.prepared is None or item.record.digest in self._in_flight:
-                self._same.append(item)
-            else:
-                self._in_flight.add(item.record.digest)
-                fresh.append(item)
-        if len(self._same) + len(self._skips) >= _COMMIT_ROWS:
-            self._commit()
-        return fresh
-
-    def _gather(self, items: list[Loaded], extraction: Future[Extraction]) -> None:
-        done = extraction.result()
-        for row, item in enumerate(items):
-            scores = () if done.scores is None else self._best_classes(done.scores[row])
-            self._rows.append(_Row(replace(item.record, scores=scores), done.vectors[row]))
+    def _take(self, part: Part) -> None:
+        self._rows += part.rows
+        self._same += part.same
+        self._skips += part.skipped
+        self._count_written(part)
         size = sum(row.vector.nbytes for row in self._rows)
-        late = time.monotonic() - self._committed > _COMMIT_SECONDS
-        if len(self._rows) >= _COMMIT_ROWS or size >= _COMMIT_BYTES or late:
+        late = bool(part.rows) and time.monotonic() - self._committed > _COMMIT_SECONDS
+        others = len(self._same) + len(self._skips)
+        if len(self._rows) >= _COMMIT_ROWS or size >= _COMMIT_BYTES or others >= _COMMIT_ROWS or late:
             self._commit()
 
-    def _best_classes(self, scores: Floats) -> list[tuple[str, float]]:
-        import numpy as np
+    def _count_written(self, part: Part) -> None:
+        if part.precision:
+            self.precisions.add(part.precision)
+        self.counts.added += part.added
+        self.counts.updated += part.updated
+        self.counts.described += part.added + part.updated
 
-        classes = self.extractor().classes
-        if classes is None:
-            return []
-        best = np.argsort(-scores, kind="stable")[:_KEPT_SCORES]
-        return [(classes.ids[i], float(scores[i])) for i in best.tolist() if scores[i] > 0]
+    def _sifted(self, part: Part) -> Part:
+        """The part of someone who did not know what the gallery holds."""
+        known = self.store.by_digest([row.record.digest for row in part.rows])
+        rows, same = [], list(part.same)
+        for row in part.rows:
+            record = row.record
+            if record.digest in known or record.digest in self.here.claimed:
+                work = Work(record.id, record.size, record.mtime_ns, record.source, row.known)
+                same.append(Loaded(work, record))
+            else:
+                self.here.claimed.add(record.digest)
+                rows.append(row)
+        return part._replace(rows=rows, same=same)
 
     def _commit(self) -> None:
         """Write what has gathered, then what has the same bytes as something written."""
@@ -177,19 +184,23 @@ class Pipeline:
             self._write(rows)
         if skips:
             self._skip(skips)
-        self._in_flight.difference_update(row.record.digest for row in rows)
-        waiting = [item for item in self._same if item.record.digest in self._in_flight]
-        same = [item for item in self._same if item.record.digest not in self._in_flight]
+        claimed = self.here.claimed
+        claimed.difference_update(row.record.digest for row in rows)
+        waiting = [item for item in self._same if item.record.digest in claimed]
+        same = [item for item in self._same if item.record.digest not in claimed]
         self._same = waiting
         for start in range(0, len(same), _COMMIT_ROWS):
             self._reuse(same[start : start + _COMMIT_ROWS])
         self._committed = time.monotonic()
+        self._tell()
+
+    def _tell(self) -> None:
         if self.progress is not None and self.counts.done != self._told:
             self._told = self.counts.done
-            seconds = self._committed - self._started
+            seconds = self._committed - (self._started or self._committed)
             self.progress(Progress(self.counts.done, self.total, self.counts.skipped, seconds))
 
-    def _skip(self, skips: list[Skipped]) -> None:
+    def _skip(self, skips: Sequence[Skipped]) -> None:
         """Remember what could not be read; a picture known from before is kept, unless told to prune."""
         known = [record is not None for record in self.store.get([skip.id for skip in skips])]
         kept = {skip.id for skip, there in zip(skips, known, strict=True) if there and not self.prune}
@@ -199,50 +210,28 @@ class Pipeline:
         self.failed += (Skip(skip.id, skip.reason) for skip in skips if skip.id in told)
         self.store.skip([skip for skip in skips if skip.id not in told])
 
-    def _write(self, rows: list[_Row]) -> None:
-        import numpy as np
-
-        records, known = self._keeping_metadata([row.record for row in rows])
-        refused = self.store.write(records, np.stack([row.vector for row in rows]))
-        out = {skip.id for skip in refused}
-        if refused:
-            self._skip(refused)
-        self.counts.described += len(rows) - len(out)
-        self.counts.updated += len(known - out)
-        self.counts.added += len(rows) - len(known | out)
-
-    def _keeping_metadata(self, records: list[Record]) -> tuple[list[Record], set[str]]:
-        """Records that replace others keep the user's own fields of those; the ids of these others."""
-        before = self.before.get([record.id for record in records])
-        known = {old.id for old in before if old is not None}
-        kept = [
-            record if old is None else self._keeping(record, old)
-            for record, old in zip(records, before, strict=True)
-        ]
-        return kept, known
+    def _write(self, rows: Sequence[Row]) -> None:
+        written = write(self.store, rows, self.before, self._keeping if self.anew else keeping)
+        if written.skipped:
+            self._skip(written.skipped)
+        self._count_written(written)
 
     def _keeping(self, record: Record, old: Record) -> Record:
-        own = {name: value for name, value in old.metadata.items() if name != "taken"}
-        both = {**own, **record.metadata}
-        if not self.anew or record.thumbnail is None:
-            return replace(record, metadata=both)
-        # Its thumbnail was all there was to look at: the rest stays as it was.
+        """A picture of which its thumbnail was all there was to look at: the rest stays as it was."""
+        kept = keeping(record, old)
+        if record.thumbnail is None:
+            return kept
         self._renamed[record.digest] = record.id
-        return replace(
-            record,
-            metadata=both,
-            digest=old.digest,
-            width=old.width,
-            height=old.height,
-            thumbnail=old.thumbnail,
-        )
+        return replace(kept, digest=old.digest, width=old.width, height=old.height, thumbnail=old.thumbnail)
 
     def _reuse(self, items: list[Loaded]) -> None:
         """Give pictures whose bytes are known the vector of those; tell moves from copies."""
+        if self.store.limits.writers != 1:
+            self.store.refresh()  # others may have written what these are the same as
         known = self.store.by_digest([item.record.digest for item in items])
         moved: set[str] = set()
         copies: list[_Copy] = []
-        same: list[Record] = []
+        same: list[Loaded] = []
         for item in items:
             renamed = self._renamed.get(item.record.digest)
             ids = [renamed] if renamed is not None else known.get(item.record.digest, [])
@@ -250,7 +239,7 @@ class Pipeline:
                 # The picture with these bytes was replaced in the meantime.
                 self._again.append(item.again())
             elif item.record.id in ids and self._same_source(item):
-                same.append(item.record)
+                same.append(item)
             else:
                 origin = next((id_ for id_ in ids if id_ not in moved and self.gone(id_)), None)
                 moved |= set() if origin is None else {origin}
@@ -261,27 +250,80 @@ class Pipeline:
             self._copy(copies)
 
     def _same_source(self, item: Loaded) -> bool:
-        record = self.store.get([item.record.id])[0] if isinstance(item.work, Memory) else None
+        record = self.store.get([item.record.id])[0] if item.record.thumbnail is not None else None
         return record is None or record.source == item.record.source
 
-    def _touch(self, records: list[Record]) -> None:
+    def _touch(self, items: list[Loaded]) -> None:
+        """Note new sizes and mtimes of pictures whose bytes did not change."""
+        records = [item.record for item in items]
+        before = self.store.get([record.id for record in records])
+        for item, old in zip(items, before, strict=True):
+            if item.work.known is None or old is None or _stamp(old) != _stamp(item.record):
+                self.counts.unchanged += 1
+            elif item.work.known:
+                # It was read because it had changed: a worker that died wrote it before.
+                self.counts.updated += 1
+            else:
+                self.counts.added += 1
         self.store.touch([State(r.id, "picture", r.source, r.size, r.mtime_ns) for r in records])
         fields = {record.id: record.metadata for record in records if record.metadata}
         if fields:
             self.store.update(fields)
-        self.counts.unchanged += len(records)
 
     def _copy(self, copies: list[_Copy]) -> None:
         origins = self.store.get([copy.origin for copy in copies])
         vectors = self.store.vectors([copy.origin for copy in copies])
         records = [copy.record(old) for copy, old in zip(copies, origins, strict=True) if old is not None]
-        records, known = self._keeping_metadata(records)
+        before = self.before.get([record.id for record in records])
+        keep = self._keeping if self.anew else keeping
+        records = [keep(new, old) if old else new for new, old in zip(records, before, strict=True)]
+        known = {old.id for old in before if old is not None}
         self.store.write(records, vectors)
         self.store.delete([copy.origin for copy in copies if copy.moved])
         moved = {copy.item.record.id for copy in copies if copy.moved}
         self.counts.moved += len(moved)
         self.counts.updated += len(known - moved)
         self.counts.added += len(copies) - len(moved | known)
+
+
+def write(
+    store: Store,
+    rows: Sequence[Row],
+    before: Store | None = None,
+    keep: Callable[[Record, Record], Record] | None = None,
+) -> Part:
+    """Write pictures that were described; how many there were, and those refused.
+
+    Args:
+        store: where to; the caller holds the right to.
+        rows: the pictures.
+        before: where to look for what was known of them; default the store.
+        keep: joins a new record and the one it replaces; default `keeping`.
+    """
+    import numpy as np
+
+    known = (before or store).get([row.record.id for row in rows])
+    records = [
+        row.record if old is None else (keep or keeping)(row.record, old)
+        for row, old in zip(rows, known, strict=True)
+    ]
+    refused = store.write(records, np.stack([row.vector for row in rows]))
+    out = {skip.id for skip in refused}
+    updated = sum(
+        row.record.id not in out and (old is not None if row.known is None else row.known)
+        for row, old in zip(rows, known, strict=True)
+    )
+    return Part(skipped=refused, added=len(rows) - len(out) - updated, updated=updated)
+
+
+def keeping(record: Record, old: Record) -> Record:
+    """A record that replaces another keeps the user's own fields of that."""
+    own = {name: value for name, value in old.metadata.items() if name != "taken"}
+    return replace(record, metadata={**own, **record.metadata})
+
+
+def _stamp(record: Record) -> tuple[int, int]:
+    return record.size, record.mtime_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +348,3 @@ class _Copy:
             thumbnail=mine.thumbnail,
             metadata=both,
         )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

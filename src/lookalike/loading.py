@@ -1,4 +1,4 @@
-"""What the loader threads do: read a chunk of files, recognise known bytes, decode the rest."""
+"""What the loader threads do: read a chunk of pictures, recognise known bytes, decode the rest."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from lookalike import images
-from lookalike.errors import ImageError, Unreadable
+from lookalike.errors import DownloadError, ImageError, Unreadable
 from lookalike.types import Record, Skipped
-from lookalike.walk import path_of
+from lookalike.walk import is_address, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from concurrent.futures import ThreadPoolExecutor
 
     import numpy as np
     from numpy.typing import NDArray
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 CHUNK = 8
 """Files a loader takes at once, and pictures a call of the network gets."""
 
+READERS = 16
+"""Pictures at addresses that are read at once: each waits for an answer, and takes no processor."""
+
 _CHUNK_BYTES = 16 << 20
 _SMALL = 1 << 16  # bytes of a picture that may be held until it is written
 _THUMBNAIL = (images.THUMBNAIL_SIDE, images.THUMBNAIL_SIDE)
@@ -35,6 +39,7 @@ class Memory(NamedTuple):
 
     size, mtime_ns: of the file that it is one of many in, if it came out of such a file.
     metadata: what is known of it from there.
+    known: never looked up before it is written.
     """
 
     id: str
@@ -44,6 +49,7 @@ class Memory(NamedTuple):
     size: int = 0
     mtime_ns: int = 0
     metadata: Mapping[str, Value] = MappingProxyType({})
+    known: None = None
 
 
 class Loaded(NamedTuple):
@@ -65,22 +71,25 @@ class Loaded(NamedTuple):
 class Loader:
     """Reads pictures; every method may run on several threads at once.
 
-    store: tells which bytes are known.
+    store: tells which bytes are known; None where that is not looked for.
     extractor: gives the model when the first picture needs it.
     root: of the gallery, an absolute path.
     limits: on what is opened.
+    readers: threads for what is read from elsewhere than a disk.
     """
 
-    store: Store
+    store: Store | None
     extractor: Callable[[], Extractor]
     root: str
     limits: ImageLimits
+    readers: ThreadPoolExecutor
 
     def load(self, chunk: list[Work | Memory]) -> list[Loaded | Skipped]:
         """Read a chunk; what has a digest the store knows need not be decoded."""
-        read = [self._read(work) for work in chunk]
+        far = sum(is_address(work.id) for work in chunk) > 1
+        read = list((self.readers.map if far else map)(self._read, chunk))
         digests = [d.digest for d in read if isinstance(d, _Read)]
-        known = self.store.by_digest(digests)
+        known = self.store.by_digest(digests) if self.store is not None else {}
         return [d if isinstance(d, Skipped) else self._decode(d, known=d.digest in known) for d in read]
 
     def _read(self, work: Work | Memory) -> _Read | Skipped:
@@ -88,21 +97,34 @@ class Loader:
             if isinstance(work, Memory):
                 content = _encoded(work)
                 # The picture itself may be large, and is hardly needed any more.
-                kept = content if len(content) <= _SMALL else b""
-                return _Read(work._replace(picture=kept), content, images.digest(content))
-            content = images.read_file(path_of(work.id, self.root), self.limits)
+                work = work._replace(picture=content if len(content) <= _SMALL else b"")
+            else:
+                content = self._content(work)
             return _Read(work, content, images.digest(content))
-        except Unreadable as error:
+        except (Unreadable, DownloadError) as error:
             # Without size and mtime it is tried again next time.
             return Skipped(work.id, 0, 0, str(error))
         except ImageError as error:
             return Skipped(work.id, work.size, work.mtime_ns, str(error))
 
+    def _content(self, work: Work) -> bytes:
+        if work.source == "url":
+            from lookalike.downloads import download
+
+            return download(work.id, max_bytes=self.limits.max_bytes).content
+        if is_address(work.id):
+            from lookalike import remote
+
+            looked_up = work.size or work.mtime_ns
+            return remote.read(work.id, self.limits, size=work.size if looked_up else None)
+        return images.read_file(path_of(work.id, self.root), self.limits)
+
     def _decode(self, read: _Read, *, known: bool) -> Loaded | Skipped:
         work, content = read.work, read.content
         given = work.metadata if isinstance(work, Memory) else {}
+        keeps_thumbnail = work.source in {"array", "url"}
         record = Record(work.id, work.source, work.size, work.mtime_ns, read.digest, 0, 0, given)
-        if known and not isinstance(work, Memory):
+        if known and not keeps_thumbnail:
             return Loaded(work, record)
         try:
             if known:
@@ -118,7 +140,7 @@ class Loader:
             width=decoded.width,
             height=decoded.height,
             metadata={**given, **({"taken": decoded.taken} if decoded.taken else {})},
-            thumbnail=images.thumbnail(decoded.image) if isinstance(work, Memory) else None,
+            thumbnail=images.thumbnail(decoded.image) if keeps_thumbnail else None,
         )
         return Loaded(work, record, prepared)
 

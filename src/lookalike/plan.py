@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from lookalike.packed import Packed
+    from lookalike.remote import RemoteWalk
     from lookalike.types import Source, Store
 
-    AnyWalk: TypeAlias = Walk | Packed
+    AnyWalk: TypeAlias = Walk | Packed | RemoteWalk
 
 Listed = TypeVar("Listed", Found, State)
 
@@ -32,12 +33,16 @@ _SPOOL_IN_MEMORY = 8 << 20
 
 
 class Work(NamedTuple):
-    """A picture to read: its id, how it came in, and size and mtime_ns of its file."""
+    """A picture to read: its id, how it came in, and size and mtime_ns of its file.
+
+    known: whether the gallery has a picture of this id; None if that was not looked up.
+    """
 
     id: str
     size: int
     mtime_ns: int
     source: Source = "walk"
+    known: bool | None = None
 
 
 @dataclass
@@ -213,7 +218,8 @@ class _Part:
         if walk.prefix:
             states = (state for state in states if under(state.id, walk.prefix))
         else:
-            states = (state for state in states if state[0][:1] != "/")
+            # As `under` says, without a call for each of what may be a million.
+            states = (state for state in states if state[0][:1] != "/" and "://" not in state[0])
         everything = self.chosen is None
         for found, state in merge(walk, states):
             if everything and found and state and _unchanged(found, state):
@@ -249,10 +255,10 @@ class _Part:
         if found.fault:
             self._fault(found, state)
         elif state is None:
-            self.result.push(Work(found.id, found.size, found.mtime_ns, found.source))
+            self._read(found, known=False)
         elif state.status == "removed":
             if self.wishes.restore:
-                self.result.push(Work(found.id, found.size, found.mtime_ns, found.source))
+                self._read(found, known=False)
         elif state.source in {"array", "url"} and not (state.source == found.source and state.size):
             self.result.reported.append(Skip(found.id, "a picture that is not a file has this id"))
         else:
@@ -266,7 +272,10 @@ class _Part:
             if picture and state.source == "file":
                 self.result.walked.append(state._replace(source="walk"))
         else:
-            self.result.push(Work(found.id, found.size, found.mtime_ns, found.source))
+            self._read(found, known=picture)
+
+    def _read(self, found: Found, *, known: bool) -> None:
+        self.result.push(Work(found.id, found.size, found.mtime_ns, found.source, known))
 
     def _fault(self, found: Found, state: State | None) -> None:
         skipped = Skipped(found.id, found.size, found.mtime_ns, found.fault)

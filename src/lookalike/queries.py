@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from lookalike import images
+from lookalike import images, remote
 from lookalike.errors import ImageError, NotFound, UsageError
 from lookalike.images import encoded, is_picture
 from lookalike.walk import id_of
@@ -93,6 +93,8 @@ def _from_text(query: str, store: Store | None, root: str, limits: images.ImageL
         from lookalike.downloads import download
 
         return Resolved(query, content=download(query, max_bytes=limits.max_bytes).content)
+    if remote.is_remote(query) and not known:
+        return Resolved(query, content=remote.read(query, limits))
     if known:
         return Resolved(query, id=query)
     what = "no file" if store is None else "no file, and no picture in the gallery,"

@@ -71,19 +71,34 @@ def to_path(id_: str) -> str:
 
 
 def id_of(path: str, root: str) -> str:
-    """The id of an absolute path in a gallery of this root."""
+    """The id of an absolute path in a gallery of this root; an address is its own."""
+    if is_address(path):
+        return path
     inside = root.rstrip("/") + "/"
     return to_id(path.removeprefix(inside))
 
 
+def is_address(id_: str) -> bool:
+    """Whether this is an address, as `s3://bucket/a.jpg`: a path has no two slashes in a row."""
+    return "://" in id_
+
+
 def path_of(id_: str, root: str) -> str:
-    """The absolute path of an id in a gallery of this root."""
+    """The absolute path of an id in a gallery of this root; an address is its own."""
+    if is_address(id_):
+        return id_
     return os.path.join(root, to_path(id_))  # noqa: PTH118  # a hundred thousand times a run
 
 
 def under(id_: str, prefix: str) -> bool:
-    """Whether an id lies in the folder of this prefix: `""` is the root, others end in `/`."""
-    return id_.startswith(prefix) if prefix else not id_.startswith("/")
+    """Whether an id lies in the folder of this prefix: `""` is the root, others end in `/`.
+
+    The prefix of a folder in an archive has the archive's own address behind it, as its ids have.
+    """
+    if not prefix:
+        return not id_.startswith("/") and not is_address(id_)
+    head, chained, tail = prefix.partition("::") if is_address(prefix) else (prefix, "", "")
+    return id_.startswith(head) and id_.endswith(chained + tail)
 
 
 def prefix_of(folder: str, root: str) -> str:
@@ -95,7 +110,11 @@ def ignoring(top: Path, patterns: tuple[str, ...]) -> Callable[[str], bool] | No
     """A test of paths relative to top against patterns and top's ignore file; None if there are none."""
     file = top / IGNORE_FILE
     lines = [*file.read_text(errors="replace").splitlines()] if file.is_file() else []
-    lines += patterns
+    return matching([*lines, *patterns], str(file))
+
+
+def matching(lines: list[str], file: str) -> Callable[[str], bool] | None:
+    """A test of relative paths against patterns, of which some may be from a file; None if there are none."""
     if not lines:
         return None
     from pathspec import GitIgnoreSpec

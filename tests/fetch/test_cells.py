@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from lookalike.fetch.cells import addresses, text
+from lookalike.fetch.cells import text
+from lookalike.tables.addresses import addresses
 
 ONE, TWO = "http://a.org/1.jpg", "https://b.org/2.jpg"
 

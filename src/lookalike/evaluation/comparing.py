@@ -20,6 +20,7 @@ from lookalike.evaluation.labels import ids_of
 from lookalike.evaluation.quality import check, evaluate
 from lookalike.gallery import Gallery
 from lookalike.packed import Packs
+from lookalike.remote import is_remote
 from lookalike.results import Progress
 from lookalike.walk import path_of
 
@@ -237,7 +238,7 @@ def _some(gallery: Gallery) -> Iterator[Given]:
     ids, packs = ids_of(gallery), Packs(gallery.root)
     for id_ in ids[:: max(1, len(ids) // _SAMPLE)][:_SAMPLE]:
         path = path_of(id_, gallery.root)
-        if os.path.isfile(path):  # noqa: PTH113
+        if is_remote(id_) or os.path.isfile(path):  # noqa: PTH113
             yield path
         elif (memory := packs.picture(id_)) is not None:
             yield id_, memory.picture

@@ -182,6 +182,8 @@ def _compiled(model: Any, precision: Precision) -> Any:
         "NUM_STREAMS": streams(),
         "ENABLE_CPU_PINNING": False,  # two processes would be pinned to the same cores
     }
+    if runtime.shared():
+        config["INFERENCE_NUM_THREADS"] = runtime.cores()  # else as many as it thinks best
     folder = runtime.compiled_folder()
     if folder is not None:
         with suppress(RuntimeError):  # two processes that write one file of the cache: one of them may fail

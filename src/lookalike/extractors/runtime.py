@@ -10,6 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lookalike.errors import UsageError
+
 if TYPE_CHECKING:
     from lookalike.types import Precision
 
@@ -19,6 +21,8 @@ _TELEMETRY = "openvino_telemetry"
 # It imports its converter of foreign models with itself, half of the time, and does without if it must.
 _CONVERTER = "openvino.tools.ovc"
 
+CORES = "LOOKALIKE_CORES"
+"""The environment variable that says how many processors to use, where several processes share them."""
 
 _importing = threading.Lock()
 
@@ -67,8 +71,18 @@ def best_precision() -> Precision:
 
 
 def cores() -> int:
-    """The processors this process may run on."""
+    """The processors this process may run on: `LOOKALIKE_CORES`, or all that the system gives it."""
+    if shared():
+        return int(os.environ[CORES])
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def shared() -> bool:
+    """Whether `LOOKALIKE_CORES` says how many processors are for this process."""
+    told = os.environ.get(CORES, "")
+    if told and (not told.isdecimal() or int(told) < 1):
+        raise UsageError(f"{CORES} is {told!r}; expected a whole number, 1 or more")
+    return bool(told)
 
 
 def cache_folder() -> Path:

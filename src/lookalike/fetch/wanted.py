@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lookalike.errors import UsageError
-from lookalike.fetch.cells import addresses, text
+from lookalike.fetch.cells import text
 from lookalike.fetch.names import digest, stem, with_digest
 from lookalike.fetch.report import Failure
+from lookalike.tables.addresses import addresses, existing_column, image_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,19 +21,6 @@ OWN_COLUMNS = ("path", "id", "url")
 """The columns of `metadata.csv` that every picture has."""
 
 _FIELDS_OF_GALLERIES = ("folder", "name", "width", "height")
-_IMAGE_COLUMNS = (
-    "image",
-    "images",
-    "image_url",
-    "image_urls",
-    "img",
-    "picture",
-    "photo",
-    "url",
-    "urls",
-    "link",
-)
-
 _LONGEST_ID = 1_000  # characters
 
 
@@ -83,7 +71,7 @@ def read_wanted(
     Raises:
         UsageError: a column that is not there, or that can't be kept under its name.
     """
-    image = _image_column(table.columns, image)
+    image = image_column(table.columns, image)
     ids = _id_column(table.columns, id_column)
     kept = _kept(table.columns, keep)
     wanted = Wanted(tuple(kept.values()))
@@ -142,21 +130,9 @@ def _keep_apart(pictures: list[Picture]) -> None:
             picture.stem = with_digest(picture.id, picture.stem)
 
 
-def _image_column(columns: Sequence[str], told: str | None) -> str:
-    if told is not None:
-        return _existing(columns, told)
-    lower = {name.lower(): name for name in reversed(columns)}
-    found = next((lower[name] for name in _IMAGE_COLUMNS if name in lower), None)
-    if found is not None:
-        return found
-    if len(columns) == 1:
-        return columns[0]
-    raise UsageError(f"which column has the addresses? Tell it with --image; {_listed(columns)}")
-
-
 def _id_column(columns: Sequence[str], told: str | None) -> str | None:
     if told is not None:
-        return _existing(columns, told)
+        return existing_column(columns, told)
     return next((name for name in columns if name.lower() == "id"), None)
 
 
@@ -172,15 +148,5 @@ def _kept(columns: Sequence[str], keep: Sequence[str]) -> dict[str, str]:
                     f"the column {column!r} can't be kept as {name!r}, which has a meaning of its own here; "
                     f"call the field something else: --keep {column}=item_{name}"
                 )
-            kept[_existing(columns, column)] = name
+            kept[existing_column(columns, column)] = name
     return kept
-
-
-def _existing(columns: Sequence[str], name: str) -> str:
-    if name not in columns:
-        raise UsageError(f"the table has no column {name!r}; {_listed(columns)}")
-    return name
-
-
-def _listed(columns: Sequence[str]) -> str:
-    return f"it has: {', '.join(columns) or 'none'}"

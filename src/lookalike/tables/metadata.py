@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from lookalike.types import Value
 
-PATH_COLUMNS = ("path", "file", "filename", "file_name", "image", "id")
+PATH_COLUMNS = ("path", "file", "filename", "file_name", "image", "id", "url")
 """The columns that may hold the path, in the order they are looked for."""
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _BATCH = 4096  # rows of Parquet held at a time
 _SEPARATORS = ",;\t"
-_WEB = ("http://", "https://")
 _BROKEN = (OSError, EOFError, ValueError, RecursionError, zlib.error, csv.Error)
 
 
@@ -47,22 +46,18 @@ def open_table(file: Path) -> Table:
         UsageError: another ending, or a file that can't be read as what it is called.
         MissingExtra: Parquet without the extra `tables`.
     """
-    openers = {
-        ".csv": _open_csv,
-        ".tsv": _open_csv,
-        ".txt": _open_csv,
-        ".jsonl": _open_json_lines,
-        ".ndjson": _open_json_lines,
-        ".json": _open_json,
-        ".parquet": _open_parquet,
-    }
     ending = _ending(file)
-    if ending not in openers:
-        raise UsageError(f"{file}: can't tell the format; expected a name in {', '.join(openers)}")
+    if ending not in _OPENERS:
+        raise UsageError(f"{file}: can't tell the format; expected a name in {', '.join(_OPENERS)}")
     try:
-        return openers[ending](file)
+        return _OPENERS[ending](file)
     except _BROKEN as error:
         raise _unreadable(file, error) from error
+
+
+def is_table(file: Path) -> bool:
+    """Whether a file's name ends as that of a table does."""
+    return _ending(file) in _OPENERS
 
 
 def _ending(file: Path) -> str:
@@ -88,7 +83,7 @@ def _open_csv(file: Path) -> Table:
     separator = _separator(file, first)
     with _text(file) as lines:
         head = next(csv.reader(lines, delimiter=separator, strict=True), [])
-    has_header = not any(cell.strip().lower().startswith(_WEB) for cell in head)
+    has_header = not any(_is_place(cell) for cell in head)
     columns = tuple(head) if has_header else tuple(str(n + 1) for n in range(len(head)))
 
     def rows(wanted: Sequence[str]) -> Iterator[tuple[object, ...]]:
@@ -105,11 +100,16 @@ def _open_csv(file: Path) -> Table:
     return Table(columns, rows)
 
 
+def _is_place(cell: str) -> bool:
+    """Whether a cell is an address or a path, and so no column's name."""
+    return "://" in cell or cell.startswith("/")
+
+
 def _separator(file: Path, first: str) -> str:
     """A tab for `.tsv` and `.txt`; else what the first line has most of: programs write `;`, too."""
     if _ending(file) in {".tsv", ".txt"}:
         return "\t"
-    header = "" if first.lower().startswith(_WEB) else first
+    header = "" if _is_place(first) else first
     return max(_SEPARATORS, key=header.count)
 
 
@@ -172,3 +172,14 @@ def _open_parquet(file: Path) -> Table:
             raise _unreadable(file, error) from error
 
     return Table(columns, rows)
+
+
+_OPENERS = {
+    ".csv": _open_csv,
+    ".tsv": _open_csv,
+    ".txt": _open_csv,
+    ".jsonl": _open_json_lines,
+    ".ndjson": _open_json_lines,
+    ".json": _open_json,
+    ".parquet": _open_parquet,
+}

@@ -17,8 +17,8 @@ from lookalike import cifar, images
 from lookalike.errors import ImageError, ModelError, UsageError
 from lookalike.evaluation.folder import Folder
 from lookalike.extractors.network import resized, wants_all_pixels
+from lookalike.remote import read_picture
 from lookalike.results import Progress, Skip
-from lookalike.walk import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -226,7 +226,7 @@ def _pictures(collection: Collection, card: Card) -> Iterator[tuple[str, NDArray
     def one(id_: str) -> NDArray[np.uint8] | str:
         size = None if wants_all_pixels(card) else card.size
         try:
-            content = images.read_file(path_of(id_, collection.root), limits)
+            content = read_picture(id_, collection.root, limits)
             return resized(images.decode(content, size=size, limits=limits).image, card)
         except ImageError as error:
             return str(error)

@@ -1,0 +1,140 @@
+"""From pictures to vectors: read ahead on threads, run the network. Nothing is written here.
+
+Loader threads read, digest and decode chunks of pictures in a bounded window; `extractor.parallel`
+threads run the network. So memory does not depend on how many pictures there are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from lookalike.extractors.runtime import cores
+from lookalike.loading import READERS, Loader, chunks
+from lookalike.types import Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Sequence
+
+    from lookalike.images import ImageLimits
+    from lookalike.loading import Loaded, Memory
+    from lookalike.plan import Work
+    from lookalike.types import Extraction, Extractor, Floats, Record, Store
+
+_KEPT_SCORES = 20
+
+
+class Row(NamedTuple):
+    """A picture described, to be written.
+
+    vector: ndarray of shape (dim,), float32.
+    known: whether the gallery had a picture of this id when the work was planned; None if not looked up.
+    """
+
+    record: Record
+    vector: Floats
+    known: bool | None = None
+
+
+class Part(NamedTuple):
+    """What became of some works.
+
+    rows: pictures described.
+    same: pictures whose bytes are known, or are being described under another id.
+    skipped: what could not be read.
+    added, updated: how many were described and are written already.
+    precision: of the arithmetic, where something was described.
+    sifted: whether known bytes were looked for; else there may be such among the rows.
+    """
+
+    rows: Sequence[Row] = ()
+    same: Sequence[Loaded] = ()
+    skipped: Sequence[Skipped] = ()
+    added: int = 0
+    updated: int = 0
+    precision: str = ""
+    sifted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Describer:
+    """Describes pictures with the threads of this process.
+
+    store: tells which bytes are known; None where that is not looked for.
+    extractor: gives the model when the first picture needs it.
+    root: of the gallery, an absolute path.
+    limits: on what is opened.
+    claimed: digests of what is described and not yet written; whoever writes takes them out.
+    """
+
+    store: Store | None
+    extractor: Callable[[], Extractor]
+    root: str
+    limits: ImageLimits
+    claimed: set[bytes] = field(default_factory=set)
+
+    def describe(self, works: Iterable[Work | Memory]) -> Generator[Part, None, None]:
+        """Deal with every work, about in order, as far ahead of who takes the parts as the window is wide."""
+        ahead = 2 * cores() + 2
+        parts = chunks(works)
+        loading: deque[Future[list[Loaded | Skipped]]] = deque()
+        running: deque[tuple[list[Loaded], Future[Extraction]]] = deque()
+        network: ThreadPoolExecutor | None = None
+        with ExitStack() as ending:
+            readers = ThreadPoolExecutor(READERS, "lookalike-read")
+            ending.callback(readers.shutdown, cancel_futures=True)
+            loaders = ThreadPoolExecutor(cores(), "lookalike-load")
+            ending.callback(loaders.shutdown, cancel_futures=True)
+            loader = Loader(self.store, self.extractor, self.root, self.limits, readers)
+            while True:
+                while len(loading) < ahead and (chunk := next(parts, None)) is not None:
+                    loading.append(loaders.submit(loader.load, chunk))
+                if not loading:
+                    break
+                fresh, part = self._sort(loading.popleft().result())
+                if part.same or part.skipped:
+                    yield part
+                if fresh:
+                    if network is None:
+                        network = ThreadPoolExecutor(self.extractor().parallel, "lookalike-network")
+                        ending.callback(network.shutdown, cancel_futures=True)
+                    prepared = [loaded.prepared for loaded in fresh if loaded.prepared is not None]
+                    running.append((fresh, network.submit(self.extractor().extract, prepared)))
+                while len(running) > ahead:
+                    yield self._gather(*running.popleft())
+            while running:
+                yield self._gather(*running.popleft())
+
+    def _sort(self, loaded: list[Loaded | Skipped]) -> tuple[list[Loaded], Part]:
+        """What is for the network, and the rest: what is skipped or has a known digest."""
+        fresh: list[Loaded] = []
+        same: list[Loaded] = []
+        for item in loaded:
+            if isinstance(item, Skipped):
+                continue
+            if item.prepared is None or item.record.digest in self.claimed:
+                same.append(item._replace(prepared=None))
+            else:
+                self.claimed.add(item.record.digest)
+                fresh.append(item)
+        return fresh, Part(same=same, skipped=[item for item in loaded if isinstance(item, Skipped)])
+
+    def _gather(self, items: list[Loaded], extraction: Future[Extraction]) -> Part:
+        done = extraction.result()
+        rows = []
+        for place, item in enumerate(items):
+            scores = () if done.scores is None else self._best_classes(done.scores[place])
+            rows.append(Row(replace(item.record, scores=scores), done.vectors[place], item.work.known))
+        return Part(rows, precision=self.extractor().precision, sifted=self.store is not None)
+
+    def _best_classes(self, scores: Floats) -> list[tuple[str, float]]:
+        import numpy as np
+
+        classes = self.extractor().classes
+        if classes is None:
+            return []
+        best = np.argsort(-scores, kind="stable")[:_KEPT_SCORES]
+        return [(classes.ids[i], float(scores[i])) for i in best.tolist() if scores[i] > 0]

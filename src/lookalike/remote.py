@@ -1,0 +1,332 @@
+"""Pictures in remote folders, at any address that fsspec reads, walked as folders on a disk are.
+
+An id is the address as fsspec takes it: `s3://bucket/photos/a.jpg`. Who may read there is between fsspec
+and its environment (`AWS_PROFILE`, `FSSPEC_FTP_USERNAME` …): neither ids nor messages hold a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import lru_cache
+from hashlib import blake2b
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from lookalike import images
+from lookalike.errors import DownloadError, LookalikeError, MissingExtra, NotFound, Unreadable, UsageError
+from lookalike.images.formats import HEAD
+from lookalike.images.limits import require_bytes
+from lookalike.walk import GALLERIES, IGNORE_FILE, Found, is_address, matching, path_of, to_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from lookalike.images import ImageLimits
+    from lookalike.types import Source
+
+_WEB = ("http://", "https://")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)")
+_SECRET = re.compile(r"://[^/@\s]*:[^/@\s]*@")
+_QUERY = re.compile(r"\?[^\s'\"]*")
+_LARGE = 1 << 20  # bytes of a file of which only the beginning is read first: it may be no picture
+
+_PACKAGES = {
+    "abfs": "adlfs",
+    "az": "adlfs",
+    "gcs": "gcsfs",
+    "gs": "gcsfs",
+    "s3": "s3fs",
+    "s3a": "s3fs",
+    "sftp": "paramiko",
+    "smb": "smbprotocol",
+    "ssh": "paramiko",
+}
+"""What fsspec needs besides itself, for the commonest schemes."""
+
+_TIMES = (
+    "mtime",
+    "LastModified",
+    "last_modified",
+    "updated",
+    "modified",
+    "modificationTime",
+    "modify",
+    "created",
+)
+_VERSIONS = ("ETag", "etag", "md5Hash", "sha", "sha256", "checksum", "CRC", "date_time")
+
+
+class Place(NamedTuple):
+    """Where an address leads: a file system of fsspec, and a path in it."""
+
+    files: Any
+    path: str
+
+
+def is_remote(given: object) -> bool:
+    """Whether this is the address of a remote folder or file; a picture on the web is not meant."""
+    return isinstance(given, str) and bool(_SCHEME.match(given)) and not given.lower().startswith(_WEB)
+
+
+def read_picture(id_: str, root: str, limits: ImageLimits) -> bytes:
+    """The bytes of a picture that a walk found, or that was named as a file, wherever it is.
+
+    Raises:
+        ImageError: as `lookalike.images.read_file` says.
+    """
+    return read(id_, limits) if is_address(id_) else images.read_file(path_of(id_, root), limits)
+
+
+def read(address: str, limits: ImageLimits, *, size: int | None = None) -> bytes:
+    """The bytes of a picture at an address.
+
+    Args:
+        address: of a file.
+        limits: on what is read.
+        size: of the file, if known: a large one that does not begin as a picture is not read to its end.
+
+    Raises:
+        Unreadable: it is gone, refused, or out of reach.
+        ImageError: not a picture, or larger than the limit.
+        UsageError, MissingExtra: as `is_folder` says.
+    """
+    require_bytes(size or 0, limits)
+    try:
+        files, path = _place(address)
+        if size == 0:
+            images.recognise(b"")  # of which there is no first byte to ask for
+        if size is not None and size > _LARGE:
+            images.recognise(files.cat_file(path, start=0, end=HEAD))
+        content: bytes = files.cat_file(path, start=0, end=limits.max_bytes + 1)
+    except LookalikeError:
+        raise
+    except Exception as error:  # noqa: BLE001  # what a file system raises is its own affair
+        raise Unreadable(f"can't be read: {_reason(error)}") from None
+    require_bytes(len(content), limits)
+    images.recognise(content[:HEAD])
+    return content
+
+
+def stat(address: str) -> tuple[int, int]:
+    """Size and mtime_ns of a file. Raises `OSError` where it can't be had."""
+    try:
+        files, path = _place(address)
+        details = files.info(path)
+    except LookalikeError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        raise OSError(_reason(error)) from None
+    if details.get("type") == "directory":
+        raise IsADirectoryError("a folder, not a file")
+    return _size(details), _mtime_ns(details)
+
+
+def is_folder(address: str) -> bool:
+    """Whether an address leads to a folder, not to a file.
+
+    Raises:
+        NotFound: there is nothing.
+        DownloadError: it can't be reached.
+        UsageError, MissingExtra: it is no address of a kind that is known, or can be used.
+    """
+    try:
+        files, path = _place(address)
+        files.invalidate_cache()
+        return bool(files.info(path).get("type") == "directory")
+    except FileNotFoundError:
+        raise NotFound(f"{address} does not exist") from None
+    except LookalikeError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        raise DownloadError(f"{address} can't be reached: {_reason(error)}") from None
+
+
+def prefix_of(folder: str) -> str:
+    """What the ids of a folder's files begin with, from its address; an archive's own address ends them."""
+    head, chained, tail = folder.partition("::")
+    return (head if head.endswith("/") else head + "/") + chained + tail
+
+
+def folder_of(prefix: str) -> str:
+    """The address of a folder, from what the ids below it begin with."""
+    head, chained, tail = prefix.partition("::")
+    return (head if head.endswith("://") else head.rstrip("/")) + chained + tail
+
+
+class RemoteWalk:
+    """One walk over a remote folder; its interface is that of `lookalike.walk.Walk`.
+
+    Args:
+        top: the folder's address.
+        hidden: whether names that begin with a dot are walked too.
+        exclude: patterns as in `.gitignore`; those of an ignore file in the folder count, too.
+    """
+
+    source: ClassVar[Source] = "walk"
+
+    def __init__(self, top: str, *, hidden: bool = False, exclude: tuple[str, ...] = ()) -> None:
+        self.top = top
+        self.prefix = prefix_of(top)
+        self._head, chained, tail = self.prefix.partition("::")
+        self._tail = chained + tail
+        self.unlisted: dict[str, str] = {}
+        self.devices: dict[str, int] = {}
+        self.files: Counter[str] = Counter()
+        self._hidden = hidden
+        self._exclude = exclude
+        self._ignored: Callable[[str], bool] | None = None
+
+    def again(self) -> RemoteWalk:
+        """A fresh walk of the same folder."""
+        return RemoteWalk(self.top, hidden=self._hidden, exclude=self._exclude)
+
+    def __iter__(self) -> Iterator[Found]:
+        """Yield every file, in the order of ids."""
+        _archive.cache_clear()
+        try:
+            files, path = _place(self.top)
+            files.invalidate_cache()
+            lines = [*_ignore_file(files, path), *self._exclude]
+            self._ignored = matching(lines, f"{self.top}/{IGNORE_FILE}")
+        except LookalikeError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            self.unlisted[self.prefix] = _reason(error)
+            return
+        pending = [self._list(files, path, self._head)]
+        while pending:
+            for key, details in pending[-1]:
+                if key[-1] != "/":
+                    yield self._found(key, details)
+                else:
+                    pending.append(self._list(files, details["name"].rstrip("/"), key))
+                    break
+            else:
+                pending.pop()
+
+    def _list(self, files: Any, path: str, prefix: str) -> Iterator[tuple[str, Any]]:
+        """The wanted entries of a folder in the order of their ids; a folder sorts as its files do."""
+        try:
+            listed = files.ls(path, detail=True)
+            files.invalidate_cache(path)  # a listing is held in memory else, and shown again next time
+        except Exception as error:  # noqa: BLE001
+            self.unlisted[prefix + self._tail] = _reason(error)
+            return iter(())
+        if prefix == self._head:
+            self.devices[self.prefix] = 0
+        entries = []
+        for details in listed:
+            name = details["name"].rstrip("/").rpartition("/")[2]
+            # Where there are no folders, an empty object may stand for one.
+            itself = details["name"].rstrip("/") == path.rstrip("/")
+            folder = details.get("type") == "directory"
+            if name and not itself and self._wanted(prefix + name, name, folder=folder):
+                entries.append((prefix + name + ("/" if folder else self._tail), details))
+        self.files[self.prefix] += sum(key[-1] != "/" for key, _ in entries)
+        entries.sort(key=itemgetter(0))
+        return iter(entries)
+
+    def _wanted(self, key: str, name: str, *, folder: bool) -> bool:
+        if name[0] == "." and (not self._hidden or name in {GALLERIES, IGNORE_FILE}):
+            return False
+        return self._ignored is None or not self._ignored(key[len(self._head) :] + "/" * folder)
+
+    def _found(self, key: str, details: Mapping[str, Any]) -> Found:
+        size, mtime_ns = _size(details), _mtime_ns(details)
+        try:
+            key.encode()
+        except UnicodeEncodeError:
+            return Found(to_id(key), key, size, mtime_ns, "its name is not valid Unicode")
+        return Found(key, key, size, mtime_ns)
+
+
+def _place(address: str) -> Place:
+    """Open the file system that an address is of.
+
+    Raises:
+        UsageError: there is no such scheme, or a password in the address.
+        MissingExtra: a package is not installed.
+    """
+    if _SECRET.search(address) and not address.startswith("github://"):
+        scheme = address.partition("://")[0]
+        raise UsageError(
+            f"an address {scheme}://… with a password in it would be kept in the gallery; tell it by the "
+            f"environment instead, as FSSPEC_{scheme.upper()}_USERNAME and FSSPEC_{scheme.upper()}_PASSWORD"
+        )
+    head, chained, tail = address.partition("::")
+    if not chained:
+        return Place(*_open(address))
+    files = _archive(head.partition("://")[0] + "://::" + tail)
+    return Place(files, files._strip_protocol(head))  # noqa: SLF001  # the way all of fsspec goes
+
+
+@lru_cache(maxsize=4)
+def _archive(address: str) -> Any:
+    """An archive, such as `zip://::s3://bucket/a.zip`: fsspec would open it for every file."""
+    return _open(address)[0]
+
+
+def _open(address: str) -> tuple[Any, str]:
+    scheme = address.partition("://")[0]
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError as error:
+        message = f"{scheme}://… needs an extra package: pip install 'lookalike[remote]'"
+        raise MissingExtra(message) from error
+    try:
+        files, path = url_to_fs(address)
+    except ImportError as error:
+        package = _PACKAGES.get(scheme)
+        advice = f"pip install {package}" if package else str(error)
+        raise MissingExtra(f"{scheme}://… needs another package: {advice}") from error
+    except ValueError as error:
+        raise UsageError(
+            f"{address} can't be meant: {_reason(error)}; expected s3://…, gs://… and so on"
+        ) from error
+    return files, path
+
+
+def _ignore_file(files: Any, path: str) -> list[str]:
+    """The lines of a folder's ignore file, if there is one."""
+    with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        content: bytes = files.cat_file(f"{path.rstrip('/')}/{IGNORE_FILE}")
+        return content.decode(errors="replace").splitlines()
+    return []
+
+
+def _size(details: Mapping[str, Any]) -> int:
+    return int(details.get("size") or 0)
+
+
+def _mtime_ns(details: Mapping[str, Any]) -> int:
+    """When a file was changed; where that is not told, a number that changes with what is; else 0."""
+    for name in _TIMES:
+        if (told := details.get(name)) is not None and (moment := _nanoseconds(told)) is not None:
+            return moment
+    versions = [str(details[name]) for name in _VERSIONS if details.get(name)]
+    digest = blake2b("\n".join(versions).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1 if versions else 0
+
+
+def _nanoseconds(told: object) -> int | None:
+    """A moment in the words of a file system: a date, seconds, or text."""
+    if isinstance(told, str):
+        try:
+            told = datetime.fromisoformat(told)
+        except ValueError:
+            return None
+    if isinstance(told, datetime):
+        moment = told if told.tzinfo else told.replace(tzinfo=UTC)
+        whole = moment.replace(microsecond=0).timestamp()
+        return int(whole) * 10**9 + moment.microsecond * 1000
+    return int(told * 10**9) if isinstance(told, int | float) else None
+
+
+def _reason(error: BaseException) -> str:
+    """What a file system says went wrong, without what an address may hold of secrets."""
+    text = str(getattr(error, "strerror", None) or error).strip()
+    line = text.splitlines()[0] if text else ""
+    return _QUERY.sub("?…", _SECRET.sub("://…@", line))[:300] or type(error).__name__
