@@ -1,6 +1,8 @@
 # make demo                                 index real pictures, search them, show the result
 # make demo DIR=~/Pictures QUERY=beach.jpg  the same on your own
+# make demo-elasticsearch                   the same pictures on a server that it starts and stops; needs Java and Maven
 # make test                                 every check and every test
+# make test-faults                          kill nodes of a cluster at random moments, five times each fault
 #
 # Every target sets up .venv by itself; it needs python3 (3.11 or later) with venv, and nothing else.
 
@@ -11,7 +13,7 @@ WHOLE := .venv/.whole
 SOURCES := src tests scripts benches examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench clean
+.PHONY: help demo demo-elasticsearch test test-faults lint docs bench clean
 
 help:
 	@sed -n 's/^# //p' $(MAKEFILE_LIST)
@@ -23,19 +25,25 @@ $(READY): pyproject.toml constraints.txt
 	@echo 'setting up .venv (once; about 1.1 GB)'
 	@$(PYTHON) -m venv .venv || \
 		{ echo 'python3 has no venv; on Debian: apt install python3-venv' >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,heif,metrics,plot,tables]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,elasticsearch,heif,metrics,plot,tables]'
 	@touch $@
 
 $(WHOLE): $(READY)
-	@echo 'adding Keras and TensorFlow, which the tests need (once; about 1.7 GB)'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	@echo 'adding Keras, TensorFlow and Ray, which the tests need (once; about 2 GB)'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev,ray]'
 	@touch $@
 
 demo: $(READY)
 	@$(BIN)/python scripts/demo.py
 
+demo-elasticsearch: $(READY)
+	@$(BIN)/python scripts/demo_elasticsearch.py
+
 test: $(WHOLE) lint
 	$(BIN)/python -m pytest
+
+test-faults: $(WHOLE)
+	LOOKALIKE_FAULT_ROUNDS=5 $(BIN)/python -m pytest -v tests/elasticsearch/test_faults.py
 
 lint: $(READY)
 	$(BIN)/ruff format --check $(SOURCES)

@@ -22,10 +22,12 @@ def main() -> None:
         ["indexing.py", *keras],
         ["unchanged.py"],
         ["search.py"],
+        ["cluster.py"],
         ["compare.py"],
         ["neighbors.py"],
         ["neighbors.py", "--wide"],
         ["fetch.py"],
+        *([["ray_rate.py"]] if find_spec("ray") else []),
         ["methods.py"],  # twenty minutes
         ["ranker.py", "--only", "closed", "hostile", "times"],
         *([["keras_networks.py"], ["classifier.py"], ["autoencoder.py"]] if keras else []),  # an hour

@@ -56,12 +56,22 @@ print(opened, next(int(line.split()[1]) for line in lines if line.startswith("An
 """
 
 
+def first_words() -> None:
+    """How long the program takes to say what it can do."""
+    program = str(Path(sys.executable).with_name("lookalike"))
+    said = median_seconds(lambda: subprocess.run([program, "--help"], capture_output=True, check=True), 9)
+    bare = median_seconds(lambda: subprocess.run([sys.executable, "-c", "import click"], check=True), 9)
+    baseline = f"{bare:.2f} s, Python importing click"
+    figure("`lookalike --help`, a new process", f"{said:.2f} s", baseline, f"{said / bare:.2f}", "≤ .2 s")
+
+
 def main() -> None:
     """Measure real vectors, and mixtures of them."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, nargs="*", default=[100_000, 1_000_000])
     parser.add_argument("--metrics", nargs="*", default=["cosine", "euclidean"])
     wishes = parser.parse_args()
+    first_words()
     real = real_vectors()
     for metric in wishes.metrics:
         for rows in (len(real), *wishes.rows):

@@ -31,18 +31,18 @@ def main(folder: str, query: str) -> None:
         if not here.is_dir():
             sys.exit(f"DIR={folder}: no such folder")
     else:
-        here, example, word = _real_pictures()
+        here, example, word = real_pictures()
         asked = asked or here / example
     print(f"\n$ cd {shlex.quote(str(here))}")
-    _lookalike(here, "index", ".")
+    lookalike(here, "index", ".")
     PAGE.parent.mkdir(parents=True, exist_ok=True)
-    _lookalike(here, "search", _as_typed(asked, here) or _any_picture(here), "-k", "12", "--html", str(PAGE))
+    lookalike(here, "search", _as_typed(asked, here) or _any_picture(here), "-k", "12", "--html", str(PAGE))
     if word:
-        _lookalike(here, "find", word, "-k", "5")
+        lookalike(here, "find", word, "-k", "5")
     print(_ending(own=bool(folder)))
 
 
-def _real_pictures() -> tuple[Path, str, str]:
+def real_pictures() -> tuple[Path, str, str]:
     """Bring real pictures here: their folder, the one to search for, and a word to find."""
     print("bringing real pictures ...", flush=True)
     try:
@@ -69,10 +69,11 @@ def _any_picture(here: Path) -> str:
     return f"id:{first.id}"
 
 
-def _lookalike(here: Path, *words: str) -> None:
-    """Show a command and run it; its failure ends the demo."""
+def lookalike(here: Path, *words: str, gallery: str = "") -> None:
+    """Show a command and run it, on a gallery elsewhere where one is named; its failure ends the demo."""
     print(f"\n$ lookalike {shlex.join(words)}", flush=True)
     surroundings = {name: value for name, value in os.environ.items() if name != "LOOKALIKE_GALLERY"}
+    surroundings |= {"LOOKALIKE_GALLERY": gallery} if gallery else {}
     code = subprocess.run([PROGRAM, *words], cwd=here, env=surroundings, check=False).returncode
     if code:
         sys.exit(code)

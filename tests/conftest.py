@@ -6,17 +6,39 @@ import importlib.util
 import os
 import signal
 import sys
+import uuid
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+# The scripts import each other by their bare names, as they do where they are run.
+sys.path.append(str(REPOSITORY / "scripts"))
+
 # As the program sets it before it loads TensorFlow: here, a test may have loaded that before.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
-EXTRAS = ("keras", "matplotlib", "onnx", "pandas", "pillow_heif", "pyarrow", "sklearn", "tensorflow")
+EXTRAS = (
+    "elasticsearch",
+    "fsspec",
+    "keras",
+    "matplotlib",
+    "onnx",
+    "pandas",
+    "pillow_heif",
+    "pyarrow",
+    "ray",
+    "sklearn",
+    "tensorflow",
+)
+
+OWN_SURROUNDINGS = (
+    *("LOOKALIKE_GALLERY", "LOOKALIKE_DEBUG", "LOOKALIKE_CA_CERT", "FORCE_COLOR"),
+    *("ELASTIC_API_KEY", "ELASTIC_USER", "ELASTIC_USERNAME", "ELASTIC_PASSWORD"),
+)
 
 
 def pytest_sessionstart():
@@ -43,8 +65,8 @@ def _module(path: Path):
 
 @pytest.fixture(autouse=True)
 def _own_surroundings(monkeypatch):
-    """No gallery and no colour of the developer's own leaks into a test."""
-    for name in ("LOOKALIKE_GALLERY", "LOOKALIKE_DEBUG", "FORCE_COLOR"):
+    """No gallery, no password and no colour of the developer's own leaks into a test."""
+    for name in OWN_SURROUNDINGS:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -87,3 +109,50 @@ def cifar_folder(tmp_path, cifar_files):
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     return lambda batches, **options: cifar_files.write(folder, batches, **options)
+
+
+@contextmanager
+def _running(**options):
+    """A real Elasticsearch; where none can be had the test is skipped, and continuous integration fails."""
+    server = _module(REPOSITORY / "scripts" / "elasticsearch_server.py")
+    with ExitStack() as stack:
+        try:
+            cluster = stack.enter_context(server.Cluster(**options))
+        except server.ServerMissing as missing:
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no Elasticsearch: {missing}")
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def running_elasticsearch():
+    """What starts a server of a test's own, by `with`; its options are those of `Cluster`."""
+    return _running
+
+
+@pytest.fixture(scope="session")
+def elasticsearch():
+    """One node for every test: its `urls`, and `address(name)` of a gallery.
+
+    LOOKALIKE_TEST_ELASTICSEARCH=http://host:port uses a running server instead, one without security.
+    """
+    given = os.environ.get("LOOKALIKE_TEST_ELASTICSEARCH")
+    if given:
+        yield _module(REPOSITORY / "scripts" / "elasticsearch_server.py").Server([given])
+    else:
+        with _running() as cluster:
+            yield cluster
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_cluster():
+    """Three nodes that a test may kill, and starts again before it ends."""
+    with _running(nodes=3) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def elasticsearch_address(elasticsearch):
+    """The address of a gallery of the test's own, not there yet, and deleted afterwards."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    yield elasticsearch.address(name)
+    elasticsearch.delete(name)

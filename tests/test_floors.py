@@ -33,8 +33,9 @@ FLOORS = {
 """The rooms of each floor, from the ground up: a module of the package, or a folder as a whole."""
 
 OF_THE_GALLERY = {
-    "answers", "converted", "copying", "fill", "given", "imported", "ingest", "loading", "model",
-    "packed", "places", "plan", "queries", "reader", "rerank", "results", "selection",
+    "answers", "converted", "copying", "describing", "fill", "given", "imported", "ingest", "listed",
+    "loading", "model", "packed", "places", "plan", "queries", "reader", "remote", "rerank", "results",
+    "selection",
 }  # fmt: skip
 """The files that share the gallery's floor with it, and are one room."""
 
@@ -42,6 +43,7 @@ HEAVY = {
     "click": {"cli"},
     "elasticsearch": {"stores"},
     "faiss": {"indexes"},
+    "fsspec": {"gallery"},
     "httpx": {"downloads", "fetch"},
     "keras": {"extractors", "training"},
     "matplotlib": {"plots"},

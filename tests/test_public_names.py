@@ -46,6 +46,8 @@ METHODS = [
     "check",
     "close",
     "convert",
+    "copy",
+    "delete",
     "describe",
     "export",
     "extractor",

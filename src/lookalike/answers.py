@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
 from lookalike import images, vocabulary
-from lookalike.errors import ImageError, ModelError, StoreError, UsageError
+from lookalike.errors import ImageError, MissingExtra, ModelError, StoreError, UsageError
 from lookalike.model import IMPORTED
 from lookalike.queries import Resolved, resolve
+from lookalike.remote import is_remote, read_picture
 from lookalike.rerank import Rerank
 from lookalike.results import Answers, Hit, Hits
 from lookalike.selection import Ranked, Selection, check_fields, distance_of
 from lookalike.types import Tag
-from lookalike.walk import path_of
+from lookalike.walk import is_address, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +78,7 @@ class Answering:
         ]
         # One call for all of them; a selection that needs to look deeper asks again for itself.
         look = max(selection.first_look for selection in selections)
+        look = min(look, self.store.limits.k or look)
         first = self.store.search(vectors, look, where=wish.where, exact=wish.exact)
 
         def ranking(row: int) -> Callable[[int], Sequence[Ranked]]:
@@ -149,12 +151,12 @@ class Answering:
         record = self.store.get([id_])[0]
         if record is None or record.thumbnail is not None:
             return None if record is None else record.thumbnail
-        return self._thumbnail_of_file(path_of(id_, self.root))
+        return self._thumbnail_of_file(id_)
 
-    def _thumbnail_of_file(self, path: str) -> bytes | None:
+    def _thumbnail_of_file(self, id_: str) -> bytes | None:
         try:
-            return thumbnail_of(images.read_file(path, self.limits), self.limits)
-        except ImageError:
+            return thumbnail_of(read_picture(id_, self.root, self.limits), self.limits)
+        except (ImageError, MissingExtra, UsageError):
             return None
 
     def _vectors(self, queries: Sequence[Resolved], dim: int) -> Floats:
@@ -187,16 +189,16 @@ class Answering:
                 return thumbnail_of(query.content, self.limits)
             if query.id is None:
                 return None
-            path = path_of(query.id, self.root)
             with suppress(StoreError):
                 return self.thumbnail(query.id)
-            return self._thumbnail_of_file(path)
+            return self._thumbnail_of_file(query.id)
 
         # The store may be closed by the time a notebook shows the answer.
         kept = {record.id: record.thumbnail for _, record in chosen}
 
         def hit_thumbnail(hit: Hit) -> bytes | None:
-            return kept.get(hit.id) if hit.path is None else self._thumbnail_of_file(hit.path)
+            is_file = hit.path is not None or is_remote(hit.id)
+            return kept.get(hit.id) or (self._thumbnail_of_file(hit.id) if is_file else None)
 
         return Hits(
             query=query.label,
@@ -335,7 +337,7 @@ def hits(chosen: Sequence[tuple[Ranked, Record]], header: Header, root: str, met
         Hit(
             rank=rank,
             id=record.id,
-            path=path_of(record.id, root) if record.source in {"walk", "file"} else None,
+            path=_path(record, root),
             score=candidate.score,
             distance=distance_of(candidate.parts.get("vector", candidate.score), metric),
             scores=candidate.parts,
@@ -344,6 +346,12 @@ def hits(chosen: Sequence[tuple[Ranked, Record]], header: Header, root: str, met
         )
         for rank, (candidate, record) in enumerate(chosen, start=1)
     )
+
+
+def _path(record: Record, root: str) -> str | None:
+    """Where the file of a picture is, if it is one on this machine."""
+    is_file = record.source in {"walk", "file"} and not is_address(record.id)
+    return path_of(record.id, root) if is_file else None
 
 
 def names_of(header: Header) -> dict[str, str]:

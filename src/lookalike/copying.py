@@ -3,21 +3,60 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from lookalike import stores
+from lookalike.errors import ModelMismatch, UsageError
 from lookalike.plan import merge
-from lookalike.results import Progress, Skip
+from lookalike.results import Progress, Report, Skip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lookalike.results import Report
-    from lookalike.types import Batch, Floats, Record, Store, Value
+    from lookalike.types import Batch, Floats, Header, Record, Store, Value
 
 _compared = attrgetter("source", "size", "mtime_ns", "digest", "width", "height", "metadata", "thumbnail")
+_kind = attrgetter("extractor", "digest", "dim", "metric", "normalized", "classes")
 _PICTURES = 1024  # in one transaction; the store gives fewer of long vectors
+
+
+def copy(
+    source: Store,
+    header: Header,
+    address: str,
+    *,
+    progress: Callable[[Progress], object] | None = None,
+) -> Report:
+    """Copy a gallery to another place, or bring the copy that is there up to date.
+
+    Args:
+        source: the gallery.
+        header: of the copy.
+        address: where it is to be.
+        progress: called after every commit.
+
+    Raises:
+        ModelMismatch: there is a gallery with other vectors.
+        UsageError: it is the very same gallery, or there can be no such gallery at that place.
+    """
+    started = time.monotonic()
+    if address == source.address:
+        raise UsageError(f"{address} can't be copied onto itself; tell another place")
+    with closing(stores.open_store(address, create=header)) as target:
+        if _kind(target.header) != _kind(header):
+            raise ModelMismatch(
+                f"the gallery {address} was made with {target.header.extractor} ({target.header.metric}), "
+                f"not with {header.extractor} ({header.metric}) as {source.address}: tell another place, or "
+                f"remove that one with `lookalike delete --gallery {address}`"
+            )
+        report = Report(root=header.root, gallery=target.address, model=header.extractor)
+        with target.writing():
+            bring(source, target, report, progress=progress)
+    report.seconds = time.monotonic() - started
+    return report
 
 
 def bring(

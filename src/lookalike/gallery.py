@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from lookalike import places, stores
 from lookalike.errors import ModelMismatch, NotFound, StoreUnavailable, UsageError
-from lookalike.model import IMPORTED, Model
+from lookalike.model import IMPORTED, Model, header_for
 from lookalike.reader import Reader
 from lookalike.results import Progress, Report
-from lookalike.types import Header
 from lookalike.walk import id_of
 
 if TYPE_CHECKING:
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from lookalike.images.given import Picture
-    from lookalike.types import Extractor, Precision, Store, Value
+    from lookalike.ingest import Workers
+    from lookalike.types import Extractor, Header, Precision, Store, Value
 
     Given: TypeAlias = str | os.PathLike[str] | tuple[str, Picture]
 
@@ -115,12 +115,15 @@ class Gallery(Reader):
         retry: bool = False,
         limit: int | None = None,
         seed: int = 0,
+        image: str | None = None,
+        workers: Workers | None = None,
         progress: Callable[[Progress], object] | None = None,
     ) -> Report:
         """Add pictures, and bring the gallery up to date with the folders they came from.
 
         Args:
-            pictures: folders, files, addresses, or (id, picture) pairs; one or many. Default: every
+            pictures: folders, files, addresses (of the web, or of remote folders and files as
+                `s3://bucket/photos`), tables of these, or (id, picture) pairs; one or many. Default: every
                 folder that was indexed before, and the root of a new gallery.
             metadata: fields for pictures by their id or path.
             exclude: patterns as in `.gitignore` of what not to index in the folders.
@@ -130,6 +133,9 @@ class Gallery(Reader):
             retry: try again what could not be read.
             limit: index only a random part of so many of each folder, and remove nothing.
             seed: of that choice.
+            image: the column of a table that has the addresses; default one with a usual name, as `url`.
+            workers: who describes pictures, such as `lookalike.distributed.Cluster("auto")`; default the
+                threads of this process.
             progress: called after every commit.
 
         Returns:
@@ -154,6 +160,7 @@ class Gallery(Reader):
         wishes = Wishes(prune=prune, restore=restore, retry=retry, limit=limit, seed=seed)
         report = Report(root=self.root, gallery=self.address, model=self.model)
         fill = Fill(self.store, self.root, self.extractor, self.limits, report, progress)
+        fill.workers, fill.column = None if workers is None else (workers, self._model), image
         with self.store.writing():
             fill.add(given, wishes, exclude=tuple(exclude), hidden=hidden, metadata=metadata or {})
         report.notes += self._model.notes()
@@ -190,7 +197,9 @@ class Gallery(Reader):
         with self._creating:
             if self._store is None:
                 self._model.require_none()
-                header = imported.header(dim, self._model.metric or "cosine", self._root())
+                header = imported.header(
+                    dim, self._model.metric or "cosine", places.root_at(self.address, self.root)
+                )
                 self._store = stores.open_store(self.address, create=header)
         if self.model != IMPORTED:
             raise ModelMismatch(
@@ -328,7 +337,7 @@ class Gallery(Reader):
         own = self.store.header
         header = replace(
             self._header_for(extractor, metric),
-            root=self._root_at(address),
+            root=places.root_at(address, self.root),
             precision=own.precision,
             classes=own.classes if own.classes == extractor.classes else None,
         )
@@ -336,29 +345,51 @@ class Gallery(Reader):
         report.root = self.root
         return report
 
+    def copy(
+        self,
+        to: str | os.PathLike[str],
+        *,
+        name: str = places.DEFAULT_NAME,
+        root: str | os.PathLike[str] | None = None,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Report:
+        """Copy the gallery to another place, from one kind of store to another if wanted.
+
+        No picture is opened. Everything comes along: vectors, class scores, metadata, what was skipped or
+        removed. Done again it brings the copy up to date; stopped and started again it goes on.
+
+        Args:
+            to: a store's address, the folder of the pictures (the copy is then one of the galleries inside
+                it), or another folder, which becomes the gallery.
+            name: of the copy, where `to` is the folder of the pictures.
+            root: the folder of the pictures, if it is another one where the copy will be used.
+            progress: called after every commit.
+
+        Raises:
+            ModelMismatch: there is a gallery with other vectors.
+            UsageError: it is this gallery's own place, or that kind of store can't keep its vectors.
+        """
+        from lookalike import copying
+
+        top = self.root if root is None else places.absolute(root)
+        address = places.destination(str(to), top, name)
+        header = replace(self.store.header, root=places.root_at(address, top))
+        report = copying.copy(self.store, header, address, progress=progress)
+        report.root = top
+        return report
+
+    def delete(self) -> None:
+        """Delete the gallery with everything in it; the pictures are not touched.
+
+        Raises:
+            StoreBusy: another process is writing to it.
+        """
+        self.store.close()
+        stores.delete_store(self.address)
+        self._store = None
+
     def _header_for(self, extractor: Extractor, metric: str | None) -> Header:
-        from lookalike import distances
-
-        distances.check(metric or extractor.metric)
-        return Header(
-            extractor=extractor.name,
-            digest=extractor.digest,
-            dim=extractor.dim,
-            metric=metric or extractor.metric,
-            precision=extractor.precision,
-            normalized=extractor.normalized,
-            row_type="float16" if extractor.normalized else "float32",
-            root=self._root(),
-            classes=extractor.classes,
-            visual_words=extractor.visual_words,
-        )
-
-    def _root(self) -> str:
-        """The root as a header has it: a gallery that lies in its folder moves with it."""
-        return self._root_at(self.address)
-
-    def _root_at(self, address: str) -> str:
-        return "" if address == places.inside(self.root, Path(address).name) else self.root
+        return header_for(extractor, metric, places.root_at(self.address, self.root))
 
     def _id(self, given: str, known: Container[str]) -> str:
         """The id meant by an id, a path from here, or a path from the root."""

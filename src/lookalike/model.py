@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lookalike import extractors
 from lookalike.errors import ModelError, ModelMismatch, UsageError
+from lookalike.types import Header
 
 if TYPE_CHECKING:
-    from lookalike.types import Extractor, Header, Precision
+    from lookalike.types import Extractor, Precision
 
 DEFAULT_MODEL = "efficientnet-lite0"
 IMPORTED = "vectors"
@@ -48,6 +50,11 @@ class Model:
         self._precision = precision
         self._built: Extractor | None = None
         self._building = threading.Lock()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """In another process it is built anew, of what was asked for."""
+        anew = partial(Model, metric=self.metric, normalize=self._normalize, precision=self._precision)
+        return anew, (self._wanted,)
 
     def name(self, header: Header | None) -> str:
         """The extractor's name, without building it."""
@@ -138,3 +145,31 @@ class Model:
                 "normalize to `lookalike.extractor` instead"
             )
         return extractor
+
+
+def header_for(extractor: Extractor, metric: str | None, root: str) -> Header:
+    """The header of a gallery to be made.
+
+    Args:
+        extractor: whose vectors it is to have.
+        metric: how they are compared; default what the extractor recommends.
+        root: as `places.root_at` gives it.
+
+    Raises:
+        UsageError: there is no such metric.
+    """
+    from lookalike import distances
+
+    distances.check(metric or extractor.metric)
+    return Header(
+        extractor=extractor.name,
+        digest=extractor.digest,
+        dim=extractor.dim,
+        metric=metric or extractor.metric,
+        precision=extractor.precision,
+        normalized=extractor.normalized,
+        row_type="float16" if extractor.normalized else "float32",
+        root=root,
+        classes=extractor.classes,
+        visual_words=extractor.visual_words,
+    )

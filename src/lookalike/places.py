@@ -41,6 +41,19 @@ def inside(root: str, name: str) -> str:
     return os.path.join(root, GALLERIES, name)  # noqa: PTH118
 
 
+def root_at(address: str, root: str) -> str:
+    """The root as the header of a gallery at an address has it: one that lies in its folder moves with it."""
+    return "" if address == inside(root, Path(address).name) else root
+
+
+def destination(to: str, root: str, name: str) -> str:
+    """The address meant by a place to copy to: the pictures' own folder has its galleries inside it."""
+    if "://" in to:
+        return to
+    path = absolute(to)
+    return inside(path, name) if path == root or names(path) else path
+
+
 def locate(start: str | os.PathLike[str], name: str) -> str:
     """The gallery that is meant where none is named: `LOOKALIKE_GALLERY`, else upward from start.
 

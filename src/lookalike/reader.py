@@ -217,7 +217,7 @@ class Reader:
         )
         queries: list[Any] = list(query) if several else [query]  # type: ignore[arg-type]
         wish = Wish(
-            _checked(k),
+            self._possible(k),
             self._conditions(where),
             distinct_fields(distinct, unique=unique),
             exact=exact,
@@ -257,7 +257,7 @@ class Reader:
             ModelError: only the class scores are to be looked at, and the model has no classes.
         """
         wanted = distinct_fields(distinct, unique=unique)
-        return self._answering().find(words, _checked(k), self._conditions(where), wanted, only=only)
+        return self._answering().find(words, self._possible(k), self._conditions(where), wanted, only=only)
 
     def describe(self, query: Query, k: int = 5) -> list[Tag]:
         """What the model sees in a picture: its k best classes. It needs no gallery, only its model.
@@ -294,6 +294,16 @@ class Reader:
 
     def _answering(self) -> Answering:
         return Answering(self.store, self.root, self.extractor, self.limits)
+
+    def _possible(self, k: int) -> int:
+        """A k that the store can answer."""
+        most = self.store.limits.k
+        if most is not None and _checked(k) > most:
+            raise UsageError(
+                f"k is {k:,}, and the store of {self.address} gives at most {most:,} pictures to a question; "
+                "ask for fewer, or export the vectors"
+            )
+        return _checked(k)
 
     def _conditions(self, given: WhereLike) -> Where:
         parsed = where_language.parse(given)

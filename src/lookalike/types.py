@@ -250,11 +250,13 @@ class Limits:
 
     k, dim: the largest it takes; None where there is no limit.
     metrics: those it knows; None where it knows all of `lookalike.distances`.
+    writers: how many processes may write at once; None where there is no limit.
     """
 
     k: int | None
     dim: int | None
     metrics: frozenset[str] | None
+    writers: int | None = 1
 
 
 class Store(Protocol):

@@ -27,7 +27,7 @@ __all__ = ["commands", "main", "run"]
 
 DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130
 
-_LASTING = {"index", "fetch", "import", "remove", "reindex", "convert"}
+_LASTING = {"index", "fetch", "import", "remove", "reindex", "convert", "copy"}
 """The commands whose work goes on where it was stopped; the others leave nothing half-made."""
 
 
@@ -74,6 +74,8 @@ for _command in (
     fill.convert,
     look.export,
     fill.import_,
+    look.copy,
+    look.delete,
     look.models,
     look.check,
 ):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lookalike.gallery import Gallery
+    from lookalike.ingest import Workers
     from lookalike.results import Report
     from lookalike.types import Extractor, Value
 
@@ -37,12 +38,15 @@ if TYPE_CHECKING:
       lookalike index products --metadata products.csv --exclude '*.gif'
       lookalike index products --name vgg --model keras:VGG16@fc1
       lookalike index products --model keras:VGG16@predictions --metric inner
+      lookalike index s3://bucket/photos --gallery ~/galleries/photos
+      lookalike index urls.csv --gallery ~/galleries/shop --metadata urls.csv
+      lookalike index /data --gallery elasticsearch://es:9200/photos --ray auto
       lookalike index                 every folder of the gallery found here
 
     A file .lookalikeignore at the top of a folder excludes by the same patterns as .gitignore.
     """,
 )
-@click.argument("pictures", nargs=-1, metavar="[FOLDER|FILE]...")
+@click.argument("pictures", nargs=-1, metavar="[FOLDER|FILE|ADDRESS|TABLE]...")
 @model_options
 @click.option(
     "--metadata",
@@ -61,6 +65,17 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="Which chance --limit takes.")
 @click.option("--prune", is_flag=True, help="Remove pictures even if the whole folder is gone.")
 @click.option("--retry", is_flag=True, help="Try again what could not be read, even if it did not change.")
+@click.option(
+    "--image",
+    metavar="COLUMN",
+    help="The column of a table with the addresses; by default one with a usual name, as image or url.",
+)
+@click.option(
+    "--ray",
+    metavar="auto|local|ADDRESS",
+    help="Let Ray workers describe the pictures: on the cluster this machine belongs to, on this machine "
+    "alone, or on the one at ray://HOST:10001.",
+)
 @quiet_option
 @json_option
 @gallery_options
@@ -76,6 +91,8 @@ def index(  # noqa: PLR0913  # an argument an option
     seed: int,
     prune: bool,
     retry: bool,
+    image: str | None,
+    ray: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -84,6 +101,12 @@ def index(  # noqa: PLR0913  # an argument an option
     The gallery is kept in FOLDER/.lookalike, of the first folder if there are several. Only what
     is new or changed is read. Without a folder, every folder of the existing gallery is looked
     through again.
+
+    A folder or file may be elsewhere, at any address that fsspec reads, as s3://BUCKET/FOLDER; the
+    gallery's place is then told by --gallery, and who may read there by that system's own environment.
+
+    A TABLE (.csv, .tsv, .txt, .jsonl, .json, each also with .gz, or .parquet) has an address or a path
+    in each row. What the gallery has of it already is not read again.
     """
     fields = _read_table(metadata)
     opened = _open(pictures, place, model)
@@ -97,6 +120,8 @@ def index(  # noqa: PLR0913  # an argument an option
             retry=retry,
             limit=limit,
             seed=seed,
+            image=image,
+            workers=_workers(ray),
             progress=bar.callback,
         )
     _show(report, quiet=quiet, as_json=as_json)
@@ -283,8 +308,11 @@ def _open(pictures: tuple[str, ...], place: Place, model: ModelWish) -> Gallery:
         # A folder that is not there may be an unplugged disk, which the library tells from a mistake.
         return not Path(picture).is_file() and "://" not in picture
 
+    folder = next(filter(may_be_folder, pictures), None)
+    if folder is None and any("://" in picture for picture in pictures) and place.gallery is None:
+        raise click.UsageError("tell where to keep the gallery by --gallery: an address can't hold it")
     return Gallery.open(
-        next(filter(may_be_folder, pictures), None),
+        folder,
         name=place.name,
         # A folder that was named has its own gallery, whatever is usually searched.
         gallery=_told(place) if pictures else place.gallery,
@@ -292,6 +320,14 @@ def _open(pictures: tuple[str, ...], place: Place, model: ModelWish) -> Gallery:
         **model.as_options(),
         create=bool(pictures),
     )
+
+
+def _workers(ray: str | None) -> Workers | None:
+    if ray is None:
+        return None
+    from lookalike.distributed import Cluster
+
+    return Cluster(ray)
 
 
 def _source(folder: str | None, name: str | None, extractor: Extractor) -> Gallery:

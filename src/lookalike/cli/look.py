@@ -1,4 +1,4 @@
-"""Commands that look at a gallery as a whole: info, export, models, check."""
+"""Commands for a gallery as a whole: info, export, copy, delete, models, check."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lookalike.cli.options import Place, gallery_options, json_option
-from lookalike.cli.output import escape, print_answer, print_json, print_table
+from lookalike.cli.options import DEFAULT_NAME, Place, gallery_options, json_option, quiet_option
+from lookalike.cli.output import (
+    Bar,
+    escape,
+    notes,
+    print_answer,
+    print_json,
+    print_report,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +61,79 @@ def export(*, file: Path, place: Place, as_json: bool) -> None:
     with place.existing() as gallery:
         count = gallery.export(file)
     print_answer(f"{count:,} vectors written to {file}", {"path": str(file), "count": count}, as_json=as_json)
+
+
+@click.command(
+    short_help="Copy the gallery to another place, or into a cluster.",
+    epilog="""
+    \b
+    Examples:
+      lookalike copy --gallery ~/Pictures --to elasticsearch://es:9200/photos
+      lookalike copy --gallery elasticsearch://es:9200/photos --to ~/Pictures
+      lookalike copy --to /backup/photos-gallery
+    """,
+)
+@click.option(
+    "--to",
+    required=True,
+    metavar="PLACE",
+    help="A store's address, the folder of the pictures, or a folder that is to be the gallery.",
+)
+@click.option(
+    "--as",
+    "copied",
+    default=DEFAULT_NAME,
+    metavar="NAME",
+    help="What to call the copy among the galleries of the pictures' folder.",
+)
+@click.option(
+    "--root",
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    help="The folder of the pictures where the copy is used, if it is another one there.",
+)
+@quiet_option
+@json_option
+@gallery_options
+def copy(*, place: Place, to: str, copied: str, root: str | None, quiet: bool, as_json: bool) -> None:
+    """Copy the gallery with everything in it, from one kind of store to another if wanted.
+
+    No picture is opened. Run again it brings the copy up to date; stopped and started again it goes on.
+    """
+    with place.existing() as gallery, Bar("copying", quiet=quiet) as bar:
+        report = gallery.copy(to, name=copied, root=root, progress=bar.callback)
+    if as_json:
+        print_json(report.as_dict())
+    elif not quiet:
+        print_report(report)
+    notes(report.notes)
+
+
+@click.command(
+    short_help="Delete a whole gallery; the pictures stay.",
+    epilog="""
+    \b
+    Examples:
+      lookalike delete --gallery ~/Pictures --name vgg
+      lookalike delete --gallery elasticsearch://es:9200/photos --yes
+    """,
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@gallery_options
+def delete(*, place: Place, yes: bool, as_json: bool) -> None:
+    """Delete a whole gallery, with everything it knows; the pictures themselves are not touched.
+
+    The gallery has to be told by --gallery or --name, unless one answers the question.
+    """
+    with place.existing() as gallery:
+        count, address = len(gallery), gallery.address
+        if not yes:
+            click.confirm(
+                f"Delete the gallery {escape(address)} with its {count:,} pictures?", abort=True, err=True
+            )
+        gallery.delete()
+    print_answer(f"{escape(address)} is deleted", {"deleted": address, "count": count}, as_json=as_json)
 
 
 @click.command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
 DEFAULT_NAME = "default"
+_CA_CERT = "LOOKALIKE_CA_CERT"
 
 
 class InOrder(click.Group):
@@ -77,10 +79,13 @@ class ModelWish:
 
 
 def gallery_options(command: Command) -> Command:
-    """--gallery and --name, given to the command as `place`."""
+    """--gallery and --name, given to the command as `place`, and --ca-cert for stores behind TLS."""
 
     @wraps(command)
-    def with_place(*args: Any, gallery: str | None, name: str, **options: Any) -> Any:
+    def with_place(*args: Any, gallery: str | None, name: str, ca_cert: str | None, **options: Any) -> Any:
+        if ca_cert is not None:
+            # Wherever in the process a store is opened, and in the processes it starts.
+            os.environ[_CA_CERT] = os.path.abspath(ca_cert)  # noqa: PTH100
         return command(*args, place=Place(gallery, name), **options)
 
     named = click.option(
@@ -94,10 +99,19 @@ def gallery_options(command: Command) -> Command:
         "--gallery",
         envvar="LOOKALIKE_GALLERY",
         show_envvar=True,
-        metavar="FOLDER",
-        help="The gallery's folder, if it is kept elsewhere than in .lookalike.",
+        metavar="FOLDER|ADDRESS",
+        help="The gallery's folder, if it is kept elsewhere than in .lookalike, or its address, as "
+        "elasticsearch://HOST:9200/NAME.",
     )
-    return cast("Command", placed(named(with_place)))
+    certified = click.option(
+        "--ca-cert",
+        envvar=_CA_CERT,
+        show_envvar=True,
+        type=click.Path(exists=True, dir_okay=False),
+        metavar="FILE",
+        help="The certificate authority to believe, for addresses elasticsearch+https://…",
+    )
+    return cast("Command", placed(named(certified(with_place))))
 
 
 def model_options(command: Command) -> Command:

@@ -2,8 +2,8 @@
 
 An address is a folder (`sqlite`, the embedded store) or `SCHEME:…`, whose scheme names a plug-in
 in the entry point group `lookalike.stores`: a module with
-`open_store(address: str, *, create: Header | None = None) -> Store` and `exists(address: str) -> bool`;
-the entry point names its `open_store`.
+`open_store(address: str, *, create: Header | None = None) -> Store`, `exists(address: str) -> bool` and
+`delete_store(address: str) -> None`; the entry point names its `open_store`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lookalike.types import Header, Store
 
-__all__ = ["exists", "open_store"]
+__all__ = ["delete_store", "exists", "open_store"]
 
 # Two letters at least: `C:\Pictures` is a path.
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):(?=//|[^/\\])")
@@ -48,6 +48,19 @@ def exists(address: str | Path) -> bool:
     """Whether there is a store at the address."""
     opener = _opener(str(address))
     return bool(sys.modules[opener.__module__].exists(str(address)))
+
+
+def delete_store(address: str | Path) -> None:
+    """Delete the store at an address with all that is in it, and nothing that is not its own.
+
+    Raises:
+        NotFound: nothing is there.
+        StoreBusy: another process is writing to it.
+        StoreCorrupt: what is there is no gallery.
+        StoreUnavailable: it can't be reached, or not be deleted.
+    """
+    opener = _opener(str(address))
+    sys.modules[opener.__module__].delete_store(str(address))
 
 
 def _opener(address: str) -> Any:

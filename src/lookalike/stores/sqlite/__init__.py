@@ -15,7 +15,7 @@ from lookalike.stores.sqlite.store import SqliteStore  # noqa: E402
 if TYPE_CHECKING:
     from lookalike.types import Header
 
-__all__ = ["SqliteStore", "exists", "open_store"]
+__all__ = ["SqliteStore", "delete_store", "exists", "open_store"]
 
 
 def open_store(address: str, *, create: Header | None = None) -> SqliteStore:
@@ -26,3 +26,16 @@ def open_store(address: str, *, create: Header | None = None) -> SqliteStore:
 def exists(address: str) -> bool:
     """Whether the folder holds a gallery."""
     return (Path(address.removeprefix("sqlite:")) / FILE).is_file()
+
+
+def delete_store(address: str) -> None:
+    """Delete the gallery in a folder, and the folder if nothing else is in it.
+
+    Raises:
+        NotFound: there is none.
+        StoreBusy: another process is writing to it.
+        StoreUnavailable: the folder can't be written.
+    """
+    from lookalike.stores.sqlite import deleting
+
+    deleting.delete(Path(address.removeprefix("sqlite:")))

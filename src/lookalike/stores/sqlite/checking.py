@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.stores.sqlite import reading, rows, upkeep, words, writing
+from lookalike.stores import words
+from lookalike.stores.records import UNIT_TOLERANCE
+from lookalike.stores.sqlite import reading, rows, upkeep, writing
 from lookalike.stores.sqlite.database import live
-from lookalike.stores.sqlite.vectors import UNIT_TOLERANCE, Vectors
+from lookalike.stores.sqlite.vectors import Vectors
 
 if TYPE_CHECKING:
     import sqlite3

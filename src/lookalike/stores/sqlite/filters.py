@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lookalike.errors import FilterError
+from lookalike.stores.records import BUILT_IN, check_condition
 
 if TYPE_CHECKING:
     import sqlite3
 
     from lookalike.types import Condition, Value, Where
-
-BUILT_IN = {"folder": "text", "name": "text", "width": "integer", "height": "integer"}
-_OPERATORS = {"=", "!=", "<", "<=", ">", ">="}
 
 
 def fields(connection: sqlite3.Connection) -> dict[str, str]:
@@ -32,23 +29,11 @@ def expression(where: Where, types: dict[str, str]) -> tuple[str, list[Value]]:
     parts: list[str] = []
     values: list[Value] = []
     for condition in where:
-        _check(condition, types)
+        check_condition(condition, types)
         tests = [_test(condition, value) for value in condition.values]
         parts.append("(" + (" OR ".join(sql for sql, _ in tests) or "FALSE") + ")")
         values += [value for _, bound in tests for value in bound]
     return " AND ".join(parts) or "TRUE", values
-
-
-def _check(condition: Condition, types: dict[str, str]) -> None:
-    field, operator, values = condition
-    if field not in types:
-        raise FilterError(f"the gallery has no field {field!r}; it has {', '.join(types)}")
-    if operator not in _OPERATORS or (field == "folder" and operator not in {"=", "!="}):
-        raise FilterError(f"{field} can't be compared by {operator}")
-    wanted = str if types[field] == "text" else (int, float)
-    for value in values:
-        if not isinstance(value, wanted) or isinstance(value, bool):
-            raise FilterError(f"{field} is {types[field]}, and {value!r} is not")
 
 
 def _test(condition: Condition, value: Value) -> tuple[str, list[Value]]:

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lookalike.errors import UsageError
-from lookalike.stores.sqlite import filters, rows, words
+from lookalike.stores import words
+from lookalike.stores.records import LEAST, UNIT, check_terms
+from lookalike.stores.sqlite import filters
 from lookalike.types import Match
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lookalike.types import Term, Value, Where
-
-_LEAST = rows.UNIT // 100
-_MAX_TERMS = 30
 
 
 def find(
@@ -48,10 +46,7 @@ def find(
     Raises:
         UsageError: more terms than can be joined, or an unknown part.
     """
-    if only not in {None, "classes", "text"}:
-        raise UsageError(f"only {only!r} can't be meant; expected classes or text")
-    if len(terms) > _MAX_TERMS:
-        raise UsageError(f"{len(terms)} words are too many to find at once; expected at most {_MAX_TERMS}")
+    check_terms(terms, only)
     if not terms or k == 0:
         return []
     values: list[Value] = []
@@ -83,9 +78,9 @@ def _term(term: Term, only: str | None, numbers: Mapping[str, int], places: str,
     classes = sorted(numbers[id_] for id_ in term.classes if id_ in numbers)
     if classes and only != "text":
         sources.append(
-            f"SELECT row, min(sum(score), {rows.UNIT}) / {rows.UNIT}.0 AS c, 0 AS t FROM postings "
+            f"SELECT row, min(sum(score), {UNIT}) / {UNIT}.0 AS c, 0 AS t FROM postings "
             f"WHERE part IN ({places}) AND class IN ({','.join(map(str, classes))}) "
-            f"GROUP BY row HAVING sum(score) >= {_LEAST}"
+            f"GROUP BY row HAVING sum(score) >= {LEAST}"
         )
     phrase = words.phrase(term.text)
     if phrase is not None and only != "classes":

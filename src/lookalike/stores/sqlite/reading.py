@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from lookalike.errors import StoreCorrupt
+from lookalike.stores.records import SOURCES, is_id
 from lookalike.stores.sqlite import filters, rows
 from lookalike.types import Folder, Skipped, State
 
@@ -26,7 +27,7 @@ def records(
 ) -> list[Record | None]:
     """Records in the order asked for; None for an id that is not there."""
     found: dict[str, Record] = {}
-    for part in rows.chunks(list(filter(rows.is_id, ids))):
+    for part in rows.chunks(list(filter(is_id, ids))):
         lines = connection.execute(
             f"SELECT row, {_LINE}, {_PICTURE} FROM paths JOIN pictures USING (row) "
             f"WHERE paths.id IN ({rows.marks(part)})",
@@ -53,7 +54,7 @@ def facts_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int
 def rows_of(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:
     """The rows of those ids that are pictures."""
     found: dict[str, int] = {}
-    for part in rows.chunks(list(filter(rows.is_id, ids))):
+    for part in rows.chunks(list(filter(is_id, ids))):
         found.update(
             connection.execute(
                 f"SELECT id, row FROM paths WHERE id IN ({rows.marks(part)}) AND status = 0", part
@@ -93,7 +94,7 @@ def scan(
 def states(connection: sqlite3.Connection) -> Iterator[State]:
     """Every path that is remembered, in the order of code points."""
     cursor = connection.execute("SELECT id, status, source, size, mtime_ns FROM paths ORDER BY id")
-    statuses, sources = rows.STATUSES, rows.SOURCES
+    statuses, sources = rows.STATUSES, SOURCES
     try:
         while lines := cursor.fetchmany(1000):
             for id_, status, source, size, mtime_ns in lines:

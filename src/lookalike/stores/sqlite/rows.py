@@ -9,23 +9,20 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, get_args
 
 from lookalike.errors import StoreCorrupt, UsageError
-from lookalike.types import Classes, Header, Precision, Record, RowType, Source
+from lookalike.stores.records import SOURCES, UNIT
+from lookalike.types import Classes, Header, Precision, Record, RowType
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-SOURCES: tuple[Source, ...] = get_args(Source)
 STATUSES = ("picture", "skipped", "removed")
 PICTURE, SKIPPED, REMOVED = range(3)
 
 MAX_DIM = 1 << 24
 _MAX_CLASSES = 1 << 16
-_LONGEST_ID = 1 << 16  # bytes
 _SCORE = struct.Struct("<HI")
 _PART_BITS = 11
-UNIT = 1_000_000
-"""Scores are kept in millionths: an integer of SQLite takes less room than its floats."""
 
 
 def header_text(header: Header) -> str:
@@ -124,14 +121,6 @@ def record(
         return Record(id_, SOURCES[source], size, mtime_ns, digest, width, height, metadata, named, thumbnail)
     except (IndexError, TypeError) as error:
         raise StoreCorrupt(f"the gallery's row of {id_!r} can't be read: {error}") from error
-
-
-def is_id(text: str) -> bool:
-    """Whether a text can be an id: Unicode, not empty, no NUL, and not endless."""
-    try:
-        return 0 < len(text.encode()) <= _LONGEST_ID and "\0" not in text
-    except UnicodeEncodeError:
-        return False
 
 
 def chunks(values: Sequence[Any], size: int = 500) -> list[Sequence[Any]]:

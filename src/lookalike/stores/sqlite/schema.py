@@ -14,11 +14,12 @@ import re
 import sqlite3
 
 from lookalike.errors import StoreCorrupt
+from lookalike.stores import words
 
 APPLICATION_ID = 0x6C6F6F6B  # "look"
 FORMAT = 1
 
-TABLES = """
+TABLES = f"""
 CREATE TABLE header (content TEXT NOT NULL);
 CREATE TABLE live (generation TEXT NOT NULL, commits INTEGER NOT NULL, count INTEGER NOT NULL);
 CREATE TABLE classes (class INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL);
@@ -45,7 +46,7 @@ CREATE TABLE postings (
     PRIMARY KEY (part, class, row)
 ) WITHOUT ROWID;
 CREATE VIRTUAL TABLE words USING fts5 (
-    path, text, tokenize = 'porter unicode61 remove_diacritics 2'
+    path, text, tokenize = '{words.TOKENIZER}'
 );
 """
 

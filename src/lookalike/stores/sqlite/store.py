@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lookalike.errors import NotFound, StoreBusy, StoreUnavailable, UsageError
 from lookalike.indexes.cache import Cache
+from lookalike.stores import records as record_rules
 from lookalike.stores.sqlite import (
     database,
     filters,
@@ -131,15 +132,13 @@ class SqliteStore:
         """Add or replace pictures; vectors are (n, dim). Raises `UsageError` for what can't be kept."""
         with self.writing():
             header = self.header
-            if vectors.shape != (len(records), header.dim):
-                expected = f"({len(records)}, {header.dim})"
-                raise UsageError(f"vectors have the shape {vectors.shape}, expected {expected}")
-            keeper, numbers = _vectors(header), _numbers(header)
+            record_rules.check_shape(vectors, len(records), header)
+            keeper, numbers = _vectors(header), record_rules.class_numbers(header)
             # Of several records with one id the last counts.
             places = {record.id: place for place, record in enumerate(records)}
             misfits = keeper.misfits(vectors, normalized=header.normalized)
             faults = {
-                place: writing.fault(records[place], numbers) or misfits.get(place)
+                place: record_rules.fault(records[place], numbers) or misfits.get(place)
                 for place in places.values()
             }
             good = [place for place, reason in faults.items() if reason is None]
@@ -164,10 +163,7 @@ class SqliteStore:
         with self.database.reading() as connection:
             now = live(connection)
             header = self._header(connection, now)
-            if queries.ndim != 2 or queries.shape[1] != header.dim:
-                raise UsageError(f"queries have the shape {queries.shape}, expected (q, {header.dim})")
-            if not np.isfinite(queries).all():
-                raise UsageError("a query holds numbers that are not finite")
+            record_rules.check_queries(queries, header)
             searcher = self._searcher(header)
             return searcher.search(connection, now, queries, k, where=where, everything=exact)
 
@@ -177,7 +173,7 @@ class SqliteStore:
         """The k best pictures that satisfy every term; the score is stated in `finding`."""
         _check_k(k)
         with self.database.reading() as connection:
-            numbers = _numbers(self._header(connection))
+            numbers = record_rules.class_numbers(self._header(connection))
             return finding.find(connection, terms, k, where=where, only=only, numbers=numbers)
 
     def get(self, ids: Sequence[str]) -> list[Record | None]:
@@ -381,11 +377,6 @@ def _vectors(header: Header) -> Vectors:
     from lookalike.stores.sqlite.vectors import Vectors
 
     return Vectors(header.dim, header.row_type)
-
-
-def _numbers(header: Header) -> dict[str, int]:
-    """Class numbers by class id."""
-    return {} if header.classes is None else {id_: n for n, id_ in enumerate(header.classes.ids)}
 
 
 def _check_k(k: int) -> None:

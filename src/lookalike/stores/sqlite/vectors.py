@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import StoreCorrupt
+from lookalike.stores import records
 from lookalike.stores.sqlite.rows import chunks, marks
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 16 << 20
 """Float32 numbers held at once while rows are read through."""
-
-UNIT_TOLERANCE = 0.01
-"""How far the length of a unit vector may be from 1; float16 alone makes it .0005."""
 
 
 class Vectors:
@@ -43,14 +41,7 @@ class Vectors:
 
     def misfits(self, vectors: Floats, *, normalized: bool) -> dict[int, str]:
         """Which rows (n, dim) can't be kept, and why."""
-        kept = np.all(np.abs(vectors) <= np.finfo(self.dtype).max, axis=1)
-        reason = f"its vector holds numbers that are none, or too large for {self.dtype}"
-        faults = dict.fromkeys(np.flatnonzero(~kept).tolist(), reason)
-        if normalized:
-            lengths = np.linalg.norm(np.where(kept[:, None], vectors, 0), axis=1)
-            odd = np.flatnonzero((lengths > 0) & (np.abs(lengths - 1) > UNIT_TOLERANCE))
-            faults |= {i: f"its vector has the length {lengths[i]:.3g}, expected 1" for i in odd.tolist()}
-        return faults
+        return records.misfits(vectors, self.dtype, normalized=normalized)
 
     def decoded(self, blobs: Sequence[bytes]) -> Floats:
         """Vectors (n, dim) from what is kept.

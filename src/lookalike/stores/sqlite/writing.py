@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-from lookalike.errors import UsageError
-from lookalike.stores.sqlite import filters, reading, rows, words
+from lookalike.stores import records as record_rules
+from lookalike.stores import words
+from lookalike.stores.sqlite import filters, reading, rows
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
 
     from lookalike.types import Folder, Record, Skipped, State, Value
-
-_MOST = 1.001  # softmax in few bits does not add up to 1
-_INTEGERS = range(-(2**63), 2**63)
-
-
-def fault(record: Record, numbers: Mapping[str, int]) -> str | None:
-    """Why a record can't be kept; None if it can."""
-    if not rows.is_id(record.id):
-        return "its id is empty, too long, or no text"
-    for class_, score in record.scores:
-        if class_ not in numbers:
-            return f"it has a score of the class {class_!r}, which the gallery's model does not have"
-        if not 0 <= score <= _MOST:
-            return f"its score of the class {class_!r} is {score}, expected a probability"
-    if len({class_ for class_, _ in record.scores}) < len(record.scores):
-        return "it has two scores of one class"
-    return None
 
 
 def pictures(
@@ -52,16 +35,26 @@ def pictures(
     first = _next_row(connection)
     new = list(enumerate(records, first))
     scores = {
-        row: [(numbers[class_], round(p * rows.UNIT)) for class_, p in record.scores] for row, record in new
+        row: [(numbers[class_], round(p * record_rules.UNIT)) for class_, p in record.scores]
+        for row, record in new
     }
     connection.executemany(
         "INSERT OR REPLACE INTO paths VALUES (?, 0, ?, ?, ?, ?, NULL)",
-        sorted((r.id, rows.SOURCES.index(r.source), r.size, r.mtime_ns, row) for row, r in new),
+        sorted((r.id, record_rules.SOURCES.index(r.source), r.size, r.mtime_ns, row) for row, r in new),
     )
     connection.executemany(
         "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            (row, r.id, name(r.id), r.digest, r.width, r.height, rows.pack_scores(scores[row]), r.thumbnail)
+            (
+                row,
+                r.id,
+                record_rules.name(r.id),
+                r.digest,
+                r.width,
+                r.height,
+                rows.pack_scores(scores[row]),
+                r.thumbnail,
+            )
             for row, r in new
         ],
     )
@@ -139,7 +132,7 @@ def touch(connection: sqlite3.Connection, states: Sequence[State]) -> None:
     """Set size, mtime and source of pictures."""
     connection.executemany(
         "UPDATE paths SET size = ?, mtime_ns = ?, source = ? WHERE id = ? AND status = 0",
-        [(s.size, s.mtime_ns, rows.SOURCES.index(s.source), s.id) for s in states],
+        [(s.size, s.mtime_ns, record_rules.SOURCES.index(s.source), s.id) for s in states],
     )
 
 
@@ -163,13 +156,8 @@ def learn_fields(connection: sqlite3.Connection, metadata: Sequence[Mapping[str,
     Raises:
         UsageError: a value does not fit.
     """
-    types = filters.fields(connection)
-    known = set(types)
-    for facts in metadata:
-        for field, value in facts.items():
-            _fits(field, value, types.setdefault(field, _type(value)))
-    new = [(field, type_) for field, type_ in types.items() if field not in known]
-    connection.executemany("INSERT INTO fields VALUES (?, ?)", new)
+    new = record_rules.new_fields(filters.fields(connection), metadata)
+    connection.executemany("INSERT INTO fields VALUES (?, ?)", new.items())
 
 
 def set_folders(connection: sqlite3.Connection, folders: Sequence[Folder]) -> None:
@@ -199,31 +187,6 @@ def add_postings(connection: sqlite3.Connection, scores: Mapping[int, Sequence[t
     connection.executemany("INSERT INTO postings VALUES (?, ?, ?, ?)", sorted(lines))
 
 
-def name(id_: str) -> str:
-    """The last part of an id: what the field `name` holds."""
-    return id_.rpartition("/")[2]
-
-
 def _next_row(connection: sqlite3.Connection) -> int:
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'pictures'").fetchone()
     return 1 if row is None else int(row[0]) + 1
-
-
-def _type(value: Value) -> str:
-    return "text" if isinstance(value, str) else "integer" if isinstance(value, int) else "real"
-
-
-def _fits(field: str, value: Value, type_: str) -> None:
-    if field in filters.BUILT_IN:
-        raise UsageError(f"{field} is a field every picture has by itself; give the metadata another name")
-    if type(value) not in {str, int, float}:
-        raise UsageError(f"the field {field} can't hold {value!r}: expected text or a number")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UsageError(f"the field {field} can't hold {value!r}: expected a finite number")
-    if isinstance(value, int) and value not in _INTEGERS:
-        raise UsageError(f"the field {field} can't hold {value}: integers have at most 64 bits")
-    if type_ != _type(value) and (type_, _type(value)) != ("real", "integer"):
-        raise UsageError(
-            f"the field {field} is {type_} since its first value, and {value!r} is not; correct the value, "
-            "or give it another field"
-        )

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from lookalike.types import Value
 
+TOKENIZER = "porter unicode61 remove_diacritics 2"
+"""What FTS5 makes of words: case, accents and endings do not count."""
+
 _CHUNK = re.compile(r"[^\W_]+")
 _NUMBER_EDGE = re.compile(r"(?<=\d)(?=\D)|(?<=\D)(?=\d)")
 _CAMEL_EDGE = re.compile(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Þ])|(?<=[A-Z])(?=[A-Z][a-z])")

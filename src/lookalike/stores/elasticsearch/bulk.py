@@ -1,0 +1,167 @@
+"""Writing many documents: in chunks, on two threads, each document tried again until it is refused for good.
+
+Documents are written whole under ids of their own, so that whatever is sent twice, because an answer was
+lost, is there once.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from lookalike.stores.elasticsearch.server import Clock, Server
+
+_THREADS = 2
+_DOCUMENTS = 300  # in one request
+_BYTES = 5 << 20
+_CROWDED = {429, 502, 503, 504}
+_CONFLICT = 409
+_PATHS = "errors,items.*.status,items.*.error.type,items.*.error.reason"
+
+
+class Seen(NamedTuple):
+    """Which version of a document was read, to be written over only if it still is that one."""
+
+    number: int
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing to do.
+
+    key: `_id` of the document.
+    document: what it is to be; None to delete it.
+    seen: what it must still be; None where that does not matter.
+    """
+
+    key: str
+    document: Mapping[str, Any] | None
+    seen: Seen | None = None
+
+    def lines(self) -> list[bytes]:
+        """The action as lines of a request."""
+        about: dict[str, Any] = {"_id": self.key}
+        if self.seen is not None:
+            about |= {"if_seq_no": self.seen.number, "if_primary_term": self.seen.term}
+        if self.document is None:
+            return [orjson.dumps({"delete": about})]
+        # Of float32 as many digits as it takes to read the very same number again.
+        return [
+            orjson.dumps({"index": about}),
+            orjson.dumps(self.document, option=orjson.OPT_SERIALIZE_NUMPY),
+        ]
+
+
+class Outcome(NamedTuple):
+    """What became of some actions: reasons by key of those refused, and the keys of those that were late."""
+
+    refused: dict[str, str]
+    conflicts: set[str]
+
+
+class _Part(NamedTuple):
+    """Some actions with their lines."""
+
+    actions: list[Action]
+    lines: list[list[bytes]]
+
+
+class Bulk:
+    """Writes to the indices of one cluster.
+
+    Args:
+        server: the cluster.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._threads = ThreadPoolExecutor(_THREADS, "lookalike-bulk")
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._threads.shutdown()
+
+    def write(self, alias: str, actions: Sequence[Action]) -> Outcome:
+        """Do everything that can be done; it is durable when this returns.
+
+        Args:
+            alias: to write by.
+            actions: no two of one key.
+
+        Raises:
+            StoreUnavailable: the cluster did not take them in time; some of them may be done.
+            StoreBusy, IndexGone: as the messages say.
+        """
+        refused: dict[str, str] = {}
+        conflicts: set[str] = set()
+        # All parts are waited for, so that nothing is still being written once an error is out.
+        futures = [self._threads.submit(self._send, alias, part) for part in _parts(actions)]
+        errors = [error for future in futures if (error := future.exception()) is not None]
+        if errors:
+            raise errors[0]
+        for future in futures:
+            outcome = future.result()
+            refused |= outcome.refused
+            conflicts |= outcome.conflicts
+        return Outcome(refused, conflicts)
+
+    def _send(self, alias: str, part: _Part) -> Outcome:
+        outcome, clock = Outcome({}, set()), self._server.clock()
+        while part.actions:
+            items = self._answer(alias, part, clock)
+            crowded = [row for row, item in enumerate(items) if item.get("status", 200) in _CROWDED]
+            for action, item in zip(part.actions, items, strict=True):
+                self._judge(action, item, outcome)
+            if crowded and not clock.wait():
+                reason = items[crowded[0]].get("error", {}).get("reason", "too much to do")
+                raise self._server.late(str(reason), clock)
+            part = _Part([part.actions[row] for row in crowded], [part.lines[row] for row in crowded])
+        return outcome
+
+    def _answer(self, alias: str, part: _Part, clock: Clock) -> list[dict[str, Any]]:
+        """What became of each action; empty for one that went well."""
+        lines: Any = [line for own in part.lines for line in own]  # encoded already
+        answer = self._server.call(
+            lambda es: es.bulk(operations=lines, index=alias, require_alias=True, filter_path=_PATHS), clock
+        )
+        if not answer["errors"]:
+            return [{}] * len(part.actions)
+        return [next(iter(item.values())) for item in answer["items"]]
+
+    def _judge(self, action: Action, item: Mapping[str, Any], outcome: Outcome) -> None:
+        status, error = item.get("status", 200), item.get("error")
+        if error is None:
+            return
+        type_, reason = str(error.get("type", "")), str(error.get("reason", ""))
+        everything = self._server.refused(status, type_, reason)
+        if everything is not None:
+            raise everything
+        if status == _CONFLICT:
+            outcome.conflicts.add(action.key)
+        elif status not in _CROWDED:
+            outcome.refused[action.key] = f"Elasticsearch refused it: {reason[:300]}"
+
+
+def _parts(actions: Iterable[Action]) -> Iterator[_Part]:
+    """Actions in requests that are neither long nor large, and enough of them for every thread."""
+    actions = list(actions)
+    most = min(_DOCUMENTS, max(1, -(-len(actions) // _THREADS)))
+    part, size = _Part([], []), 0
+    for action in actions:
+        lines = action.lines()
+        length = sum(map(len, lines))
+        if part.actions and (len(part.actions) == most or size + length > _BYTES):
+            yield part
+            part, size = _Part([], []), 0
+        part.actions.append(action)
+        part.lines.append(lines)
+        size += length
+    if part.actions:
+        yield part

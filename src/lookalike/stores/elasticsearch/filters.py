@@ -1,0 +1,128 @@
+"""A `where` as a query: what it means is said in `lookalike.where`, whose `matches` it agrees with.
+
+A picture that lacks a field passes `!=` and nothing else. Numbers are compared by bounds that are
+computed here: the server would round what a field can't hold.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from lookalike.stores.elasticsearch import layout
+from lookalike.stores.records import BUILT_IN, check_condition
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lookalike.types import Condition, Value, Where
+
+    Query = dict[str, Any]
+
+NOTHING: dict[str, Any] = {"match_none": {}}
+_LARGEST = 2**63 - 1
+
+
+def queries(where: Where, types: Mapping[str, str]) -> list[Query]:
+    """A query for each condition; a picture passes if it matches all of them.
+
+    Args:
+        where: the conditions.
+        types: of the fields there are, the built-in ones, too.
+
+    Raises:
+        FilterError: a field there is not, an operator that does not suit it, a value of another type.
+    """
+    for condition in where:
+        check_condition(condition, types)
+    return [_any([_test(condition, value, types) for value in condition.values]) for condition in where]
+
+
+def _test(condition: Condition, value: Value, types: Mapping[str, str]) -> Query:
+    field, operator, _ = condition
+    if operator == "!=":
+        return _not(_test(condition._replace(operator="="), value, types))
+    if field == "folder":
+        return _folder(str(value))
+    path = field if field in BUILT_IN else f"metadata.{layout.encoded(field)}"
+    if field == "taken":
+        return _taken(path, operator, str(value))
+    if isinstance(value, str):
+        return {"term": {path: value}} if operator == "=" else _range(path, operator, value)
+    bounds = _integers if types[field] == "integer" else _reals
+    return _between(path, bounds(operator, value))
+
+
+def _folder(folder: str) -> Query:
+    top = folder.rstrip("/") or ("/" if folder else ".")
+    return {"term": {"folders": top}}
+
+
+def _taken(path: str, operator: str, time: str) -> Query:
+    """As much of the time as was given is compared, as in `lookalike.where`."""
+    begins: Query = {"prefix": {path: {"value": time}}}
+    if operator == "=":
+        return begins
+    before, not_before = _range(path, "<", time), _range(path, ">=", time)
+    return {
+        "<": before,
+        "<=": _any([before, begins]),
+        ">=": not_before,
+        ">": {"bool": {"filter": [not_before], "must_not": [begins]}},
+    }[operator]
+
+
+def _integers(operator: str, value: float) -> tuple[int, int] | None:
+    """The least and the largest whole number that compares so with a number."""
+    low, high = -_LARGEST - 1, _LARGEST
+    down, up = math.floor(value), math.ceil(value)
+    if operator in {"=", ">="}:
+        low = max(low, up)
+    if operator in {"=", "<="}:
+        high = min(high, down)
+    if operator == ">":
+        low = max(low, down + 1)
+    if operator == "<":
+        high = min(high, up - 1)
+    return (low, high) if low <= high else None
+
+
+def _reals(operator: str, value: float) -> tuple[float, float] | None:
+    """The same of floats; a whole number may lie between two of them."""
+    near = float(value)
+    least = near if near >= value else math.nextafter(near, math.inf)  # of those that are not smaller
+    most = near if near <= value else math.nextafter(near, -math.inf)
+    low, high = -math.inf, math.inf
+    if operator in {"=", ">="}:
+        low = least
+    if operator in {"=", "<="}:
+        high = most
+    if operator == ">":
+        low = math.nextafter(most, math.inf)
+    if operator == "<":
+        high = math.nextafter(least, -math.inf)
+    # Lucene tells 0.0 from -0.0, which comes before it.
+    low, high = (-0.0 if low == 0 else low), (0.0 if high == 0 else high)
+    return (low, high) if low <= high and low < math.inf and high > -math.inf else None
+
+
+def _between(path: str, bounds: tuple[float, float] | None) -> Query:
+    if bounds is None:
+        return NOTHING
+    ends = zip(("gte", "lte"), bounds, strict=True)
+    return {"range": {path: {name: end for name, end in ends if not math.isinf(end)}}}
+
+
+def _range(path: str, operator: str, value: str) -> Query:
+    name = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}[operator]
+    return {"range": {path: {name: value}}}
+
+
+def _any(queries: list[Query]) -> Query:
+    if not queries:
+        return NOTHING
+    return queries[0] if len(queries) == 1 else {"bool": {"should": queries, "minimum_should_match": 1}}
+
+
+def _not(query: Query) -> Query:
+    return {"bool": {"must_not": [query]}}

@@ -1,0 +1,132 @@
+"""The live index of a gallery, and what to do where another process puts a new one in its place."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lookalike.errors import NotFound, StoreBusy, StoreCorrupt, StoreUnavailable
+from lookalike.stores.elasticsearch import indices, paging
+from lookalike.stores.elasticsearch.recent import Recent
+from lookalike.stores.elasticsearch.server import IndexGone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from lookalike.stores.elasticsearch.indices import Index
+    from lookalike.stores.elasticsearch.server import Server
+
+    Queries = Callable[[Index], list[dict[str, Any]]]
+
+_T = TypeVar("_T")
+
+
+class Live:
+    """Where a store reads and writes.
+
+    Args:
+        server: the cluster.
+        index: the live index, or one that is built beside it.
+        beside: whether it is the latter, in whose place no other can come.
+    """
+
+    def __init__(self, server: Server, index: Index, *, beside: bool) -> None:
+        self.index = index
+        self.beside = beside
+        self.recent = Recent()
+        self._server = server
+        self._mutex = threading.Lock()
+        self._closed = False
+
+    def read(self, work: Callable[[Index], _T]) -> _T:
+        """What an index answers; where it is gone, what the one in its place answers."""
+        self._require_open()
+        index = self.index
+        try:
+            return work(index)
+        except IndexGone:
+            self._reopen(index)
+            return work(self.index)
+
+    def search(self, work: Callable[[Index], _T]) -> _T:
+        """The same of something that finds only what a refresh has made findable."""
+        self._require_open()
+        self.catch_up()
+        return self.read(work)
+
+    def write(self, work: Callable[[Index], _T]) -> _T:
+        """The same of something that writes: where the new index is of the same kind.
+
+        Raises:
+            StoreBusy: it is not.
+        """
+        self._require_open()
+        index = self.index
+        try:
+            return work(index)
+        except IndexGone as gone:
+            self._reopen(index)
+            if self.index.header != index.header:
+                raise StoreBusy(
+                    f"another process has put a gallery of other vectors in the place of "
+                    f"{self._server.address.text}; run the same command again"
+                ) from gone
+            return work(self.index)
+        finally:
+            self.recent.add()
+
+    def pages(
+        self, queries: Queries, size: int, wanted: Mapping[str, Any]
+    ) -> Iterator[tuple[Index, list[dict[str, Any]]]]:
+        """Documents that match all queries in the order of ids, a page at a time, with their index.
+
+        Raises:
+            StoreUnavailable: another index was put in its place while it was read.
+        """
+        self._require_open()
+        self.catch_up()
+        first = True
+        while True:
+            index = self.index
+            try:
+                query = {"bool": {"filter": queries(index)}}
+                for hits in paging.pages(self._server, index.name, query, size, wanted):
+                    first = False
+                    yield index, hits
+            except IndexGone as gone:
+                if not first:
+                    address = self._server.address.text
+                    message = f"the gallery {address} was built anew while it was read; start again"
+                    raise StoreUnavailable(message) from gone
+                self._reopen(index)
+            else:
+                return
+
+    def catch_up(self) -> None:
+        """Make what was written here findable."""
+        self.recent.clear(lambda: self.read(self._refreshed))
+
+    def close(self) -> None:
+        """Whoever uses it from now on is told."""
+        self._closed = True
+
+    def _refreshed(self, index: Index) -> Any:
+        return self._server.call(lambda es: es.indices.refresh(index=index.name))
+
+    def _reopen(self, gone: Index) -> None:
+        address = self._server.address
+        with self._mutex:
+            if self.beside:
+                raise NotFound(
+                    f"the index {gone.name}, which was being built, was deleted by another process"
+                )
+            if self.index is not gone:
+                return  # another thread was here
+            found = indices.live(self._server, address.name)
+            if found.name == gone.name:
+                raise StoreCorrupt(f"{address.text} has lost an alias; index again, or restore a snapshot")
+            self.index = found
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable(f"the gallery {self._server.address.text} was closed; open it again")

@@ -1,0 +1,159 @@
+"""What every store of the family asks of a record, its vector and its metadata before it keeps them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, get_args
+
+from lookalike.errors import FilterError, UsageError
+from lookalike.types import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import numpy as np
+
+    from lookalike.types import Condition, Floats, Header, Record, Term, Value
+
+BUILT_IN = {"folder": "text", "name": "text", "width": "integer", "height": "integer"}
+"""The fields that every picture has by itself, with their types."""
+
+SOURCES: tuple[Source, ...] = get_args(Source)
+
+UNIT = 1_000_000
+"""Scores are kept in millionths: exact, and small."""
+
+LEAST = UNIT // 100
+"""The sum of a term's class scores below which it counts as none."""
+
+UNIT_TOLERANCE = 0.01
+"""How far the length of a unit vector may be from 1; float16 alone makes it .0005."""
+
+_LONGEST_ID = 1 << 16  # bytes
+_MOST = 1.001  # softmax in few bits does not add up to 1
+_INTEGERS = range(-(2**63), 2**63)
+_OPERATORS = {"=", "!=", "<", "<=", ">", ">="}
+_MAX_TERMS = 30
+
+
+def is_id(text: str, longest: int = _LONGEST_ID) -> bool:
+    """Whether a text can be an id: Unicode, not empty, no NUL, and not endless (longest is in bytes)."""
+    return is_text(text) and 0 < len(text.encode()) <= longest and "\0" not in text
+
+
+def is_text(text: str) -> bool:
+    """Whether it is Unicode: half of a surrogate pair is not."""
+    return text.isascii() or text.encode(errors="replace").decode() == text
+
+
+def name(id_: str) -> str:
+    """The last part of an id: what the field `name` holds."""
+    return id_.rpartition("/")[2]
+
+
+def class_numbers(header: Header) -> dict[str, int]:
+    """Class numbers by class id."""
+    return {} if header.classes is None else {id_: n for n, id_ in enumerate(header.classes.ids)}
+
+
+def fault(record: Record, numbers: Mapping[str, int], longest: int = _LONGEST_ID) -> str | None:
+    """Why a record can't be kept; None if it can."""
+    if not is_id(record.id, longest):
+        return "its id is empty, too long, or no text"
+    for class_, score in record.scores:
+        if class_ not in numbers:
+            return f"it has a score of the class {class_!r}, which the gallery's model does not have"
+        if not 0 <= score <= _MOST:
+            return f"its score of the class {class_!r} is {score}, expected a probability"
+    if len({class_ for class_, _ in record.scores}) < len(record.scores):
+        return "it has two scores of one class"
+    return None
+
+
+def misfits(vectors: Floats, dtype: np.dtype[np.floating], *, normalized: bool) -> dict[int, str]:
+    """Which rows (n, dim) can't be kept as numbers of a type, and why."""
+    import numpy as np
+
+    kept = np.all(np.abs(vectors) <= np.finfo(dtype).max, axis=1)
+    reason = f"its vector holds numbers that are none, or too large for {dtype}"
+    faults = dict.fromkeys(np.flatnonzero(~kept).tolist(), reason)
+    if normalized:
+        lengths = np.linalg.norm(np.where(kept[:, None], vectors, 0), axis=1)
+        odd = np.flatnonzero((lengths > 0) & (np.abs(lengths - 1) > UNIT_TOLERANCE))
+        faults |= {i: f"its vector has the length {lengths[i]:.3g}, expected 1" for i in odd.tolist()}
+    return faults
+
+
+def new_fields(types: Mapping[str, str], metadata: Iterable[Mapping[str, Value]]) -> dict[str, str]:
+    """The types of new fields, each by its first value.
+
+    Args:
+        types: of the fields there are.
+        metadata: every value is held to its field's type.
+
+    Raises:
+        UsageError: a value does not fit.
+    """
+    both = dict(types)
+    for facts in metadata:
+        for field, value in facts.items():
+            _check_value(field, value, both.setdefault(field, _type(value)))
+    return {field: type_ for field, type_ in both.items() if field not in types}
+
+
+def check_condition(condition: Condition, types: Mapping[str, str]) -> None:
+    """Raise `FilterError` where a condition does not suit the fields there are."""
+    field, operator, values = condition
+    if field not in types:
+        raise FilterError(f"the gallery has no field {field!r}; it has {', '.join(types)}")
+    if operator not in _OPERATORS or (field == "folder" and operator not in {"=", "!="}):
+        raise FilterError(f"{field} can't be compared by {operator}")
+    wanted = str if types[field] == "text" else (int, float)
+    for value in values:
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise FilterError(f"{field} is {types[field]}, and {value!r} is not")
+
+
+def check_terms(terms: Sequence[Term], only: str | None) -> None:
+    """Raise `UsageError` for more terms than can be joined, or an unknown part."""
+    if only not in {None, "classes", "text"}:
+        raise UsageError(f"only {only!r} can't be meant; expected classes or text")
+    if len(terms) > _MAX_TERMS:
+        raise UsageError(f"{len(terms)} words are too many to find at once; expected at most {_MAX_TERMS}")
+
+
+def check_shape(vectors: Floats, count: int, header: Header) -> None:
+    """Raise `UsageError` unless vectors have the shape (count, dim)."""
+    if vectors.shape != (count, header.dim):
+        expected = f"({count}, {header.dim})"
+        raise UsageError(f"vectors have the shape {vectors.shape}, expected {expected}")
+
+
+def check_queries(queries: Floats, header: Header) -> None:
+    """Raise `UsageError` unless queries have the shape (q, dim) and hold nothing but numbers."""
+    import numpy as np
+
+    if queries.ndim != 2 or queries.shape[1] != header.dim:
+        raise UsageError(f"queries have the shape {queries.shape}, expected (q, {header.dim})")
+    if not np.isfinite(queries).all():
+        raise UsageError("a query holds numbers that are not finite")
+
+
+def _type(value: Value) -> str:
+    return "text" if isinstance(value, str) else "integer" if isinstance(value, int) else "real"
+
+
+def _check_value(field: str, value: Value, type_: str) -> None:
+    if field in BUILT_IN:
+        raise UsageError(f"{field} is a field every picture has by itself; give the metadata another name")
+    if type(value) not in {str, int, float} or not (is_text(field) and is_text(str(value))):
+        raise UsageError(f"the field {field!r} can't hold {value!r}: expected text or a number")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"the field {field} can't hold {value!r}: expected a finite number")
+    if isinstance(value, int) and value not in _INTEGERS:
+        raise UsageError(f"the field {field} can't hold {value}: integers have at most 64 bits")
+    if type_ != _type(value) and (type_, _type(value)) != ("real", "integer"):
+        raise UsageError(
+            f"the field {field} is {type_} since its first value, and {value!r} is not; correct the value, "
+            "or give it another field"
+        )
