@@ -46,7 +46,7 @@ class Live:
             return work(index)
         except IndexGone:
             self._reopen(index)
-            return work(self.index)
+            return self._again(work, index)
 
     def search(self, work: Callable[[Index], _T]) -> _T:
         """The same of something that finds only what a refresh has made findable."""
@@ -71,7 +71,7 @@ class Live:
                     f"another process has put a gallery of other vectors in the place of "
                     f"{self._server.address.text}; run the same command again"
                 ) from gone
-            return work(self.index)
+            return self._again(work, index)
         finally:
             self.recent.add()
 
@@ -117,15 +117,25 @@ class Live:
         address = self._server.address
         with self._mutex:
             if self.beside:
+                if indices.taken(self._server, gone.name):
+                    return
                 raise NotFound(
                     f"the index {gone.name}, which was being built, was deleted by another process"
                 )
             if self.index is not gone:
                 return  # another thread was here
-            found = indices.live(self._server, address.name)
-            if found.name == gone.name:
-                raise StoreCorrupt(f"{address.text} has lost an alias; index again, or restore a snapshot")
-            self.index = found
+            self.index = indices.live(self._server, address.name)
+
+    def _again(self, work: Callable[[Index], _T], gone: Index) -> _T:
+        """The work once more: while a whole cluster comes back, a refresh finds no index that is there."""
+        try:
+            return work(self.index)
+        except IndexGone as error:
+            if self.index.name != gone.name:
+                raise
+            address = self._server.address.text
+            message = f"{address} has lost an alias; index again, or restore a snapshot"
+            raise StoreCorrupt(message) from error
 
     def _require_open(self) -> None:
         if self._closed:
