@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Queries = Callable[[Index], list[dict[str, Any]]]
 
 _T = TypeVar("_T")
+_REOPENED = 3
+"""How often a reading begins again because another process put a new index in the place of its own."""
 
 
 class Live:
@@ -86,7 +88,7 @@ class Live:
         self._require_open()
         self.catch_up()
         first = True
-        while True:
+        for attempt in range(_REOPENED + 1):
             index = self.index
             try:
                 query = {"bool": {"filter": queries(index)}}
@@ -98,6 +100,8 @@ class Live:
                     address = self._server.address.text
                     message = f"the gallery {address} was built anew while it was read; start again"
                     raise StoreUnavailable(message) from gone
+                if attempt == _REOPENED:
+                    raise
                 self._reopen(index)
             else:
                 return
