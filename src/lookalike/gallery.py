@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from lookalike.images.given import Picture
     from lookalike.ingest import Workers
-    from lookalike.types import Extractor, Header, Precision, Store, Value
+    from lookalike.types import Extractor, Precision, Store, Value
 
     Given: TypeAlias = str | os.PathLike[str] | tuple[str, Picture]
 
@@ -155,12 +155,12 @@ class Gallery(Reader):
         given = sort(pictures, self.root, self._store)
         with self._creating:
             if self._store is None:
-                header = self._header_for(self.extractor(), self._model.metric)
+                header = header_for(self.extractor(), self._model.metric, self._root())
                 self._store = stores.open_store(self.address, create=header)
         wishes = Wishes(prune=prune, restore=restore, retry=retry, limit=limit, seed=seed)
         report = Report(root=self.root, gallery=self.address, model=self.model)
-        fill = Fill(self.store, self.root, self.extractor, self.limits, report, progress)
-        fill.workers, fill.column = None if workers is None else (workers, self._model), image
+        fill = Fill(self.store, self.root, self.extractor, self.limits, report, progress, column=image)
+        fill.workers = None if workers is None else (workers, self._model)
         with self.store.writing():
             fill.add(given, wishes, exclude=tuple(exclude), hidden=hidden, metadata=metadata or {})
         report.notes += self._model.notes()
@@ -197,9 +197,7 @@ class Gallery(Reader):
         with self._creating:
             if self._store is None:
                 self._model.require_none()
-                header = imported.header(
-                    dim, self._model.metric or "cosine", places.root_at(self.address, self.root)
-                )
+                header = imported.header(dim, self._model.metric or "cosine", self._root())
                 self._store = stores.open_store(self.address, create=header)
         if self.model != IMPORTED:
             raise ModelMismatch(
@@ -286,7 +284,7 @@ class Gallery(Reader):
         store = self.store
         wanted = Model(model, metric=metric, normalize=normalize, precision=precision)
         extractor = wanted.extractor(None)
-        header = replace(self._header_for(extractor, metric), root=store.header.root)
+        header = header_for(extractor, metric, store.header.root)
         report = Report(root=self.root, gallery=self.address, model=extractor.name)
         with store.writing(), store.replacement(header) as fresh:
             fill = Fill(fresh, self.root, lambda: extractor, self.limits, report, progress)
@@ -336,8 +334,7 @@ class Gallery(Reader):
         extractor = extractors.load(model) if isinstance(model, str) else model
         own = self.store.header
         header = replace(
-            self._header_for(extractor, metric),
-            root=places.root_at(address, self.root),
+            header_for(extractor, metric, places.root_at(address, self.root)),
             precision=own.precision,
             classes=own.classes if own.classes == extractor.classes else None,
         )
@@ -384,12 +381,13 @@ class Gallery(Reader):
         Raises:
             StoreBusy: another process is writing to it.
         """
-        self.store.close()
+        store = self.store
         stores.delete_store(self.address)
+        store.close()
         self._store = None
 
-    def _header_for(self, extractor: Extractor, metric: str | None) -> Header:
-        return header_for(extractor, metric, places.root_at(self.address, self.root))
+    def _root(self) -> str:
+        return places.root_at(self.address, self.root)
 
     def _id(self, given: str, known: Container[str]) -> str:
         """The id meant by an id, a path from here, or a path from the root."""

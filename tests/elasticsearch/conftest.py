@@ -169,6 +169,31 @@ def pictures():
     return HEADER, [record(id_, 1) for id_ in ids], np.stack([vector(id_, 1) for id_ in ids])
 
 
+@pytest.fixture(scope="session")
+def a_record():
+    """Makes a picture's record: of an id, or of a number, after which it is called."""
+
+    def make(named, **changes):
+        number = isinstance(named, int)
+        id_ = f"p/{named:04}.jpg" if number else named
+        digest = named.to_bytes(16, "big") if number else id_.encode(errors="replace").ljust(16, b"-")[:16]
+        fields = {"size": 10, "mtime_ns": 20, "digest": digest, "width": 640, "height": 480}
+        return Record(**{"id": id_, "source": "walk", **fields, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def unit_vectors():
+    """Makes n vectors of unit length, ndarray of shape (n, dim)."""
+
+    def make(n, dim=8, seed=0):
+        vectors = np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    return make
+
+
 @pytest.fixture
 def own_name():
     """The name of a gallery of the test's own."""

@@ -11,7 +11,7 @@ import pytest
 from lookalike import stores
 from lookalike import where as where_language
 from lookalike.errors import FilterError, NotFound, UsageError
-from lookalike.types import Classes, Condition, Folder, Header, Record, Skipped, State, Term
+from lookalike.types import Classes, Condition, Folder, Header, Skipped, State, Term
 
 CLASSES = Classes(("n1", "n2", "n3", "n4"), ("tabby cat", "tiger cat", "dog", "crane"))
 
@@ -19,17 +19,6 @@ CLASSES = Classes(("n1", "n2", "n3", "n4"), ("tabby cat", "tiger cat", "dog", "c
 def _header(**changes):
     fields = {"extractor": "toy", "digest": "0" * 64, "dim": 8, "metric": "cosine", "precision": "f32"}
     return Header(**{**fields, "normalized": True, "row_type": "float32", "root": "", **changes})
-
-
-def _record(id_, **changes):
-    digest = id_.encode(errors="replace").ljust(16, b"-")[:16]
-    fields = {"source": "walk", "size": 10, "mtime_ns": 20, "digest": digest}
-    return Record(id_, **{**fields, "width": 640, "height": 480, **changes})
-
-
-def _units(n, dim=8, seed=0):
-    vectors = np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 @pytest.fixture
@@ -99,24 +88,24 @@ def _same_everything(pair):
         {"metric": "inner", "normalized": False, "dim": 70},
     ],
 )
-def test_search(pair, changes):
+def test_search(pair, changes, a_record, unit_vectors):
     """By every metric both find the same with the same scores, vectors and queries of zeros included."""
     header = _header(**changes)
     both = pair(header)
-    vectors = _units(300, header.dim)
+    vectors = unit_vectors(300, header.dim)
     if not header.normalized:
         vectors *= np.random.default_rng(1).uniform(0.01, 9, (300, 1)).astype(np.float32)
     vectors[[3, 90, 91]] = 0
     vectors[5] = vectors[4]
     for store in both:
-        assert store.write([_record(f"{i % 3}/{i}.jpg", width=i) for i in range(300)], vectors) == []
-    queries = np.concatenate([vectors[:6], -vectors[7:8], _units(3, header.dim, 9)])
+        assert store.write([a_record(f"{i % 3}/{i}.jpg", width=i) for i in range(300)], vectors) == []
+    queries = np.concatenate([vectors[:6], -vectors[7:8], unit_vectors(3, header.dim, 9)])
     _same_searches(both, queries)
     _same_searches(both, queries, [Condition("width", ">=", (150,)), Condition("folder", "=", ("1",))])
     _same_everything(both)
 
 
-def test_visual_words(pair):
+def test_visual_words(pair, a_record):
     """A gallery of class scores under the inner product gives the paper's score, in the order of numpy."""
     classes = Classes(tuple(f"n{i}" for i in range(1000)), tuple(f"name {i}" for i in range(1000)))
     header = _header(dim=1000, metric="inner", normalized=False, classes=classes, visual_words=True)
@@ -124,7 +113,7 @@ def test_visual_words(pair):
     rng = np.random.default_rng(0)
     scores = rng.dirichlet(np.full(1000, 0.02), 200).astype(np.float32)
     for store in both:
-        assert store.write([_record(f"{i:03}.jpg") for i in range(200)], scores) == []
+        assert store.write([a_record(f"{i:03}.jpg") for i in range(200)], scores) == []
     truth = scores[:9].astype(np.float64) @ scores.astype(np.float64).T
     for query, found in zip(truth, both[1].search(scores[:9], 200), strict=True):
         order = [int(id_[:3]) for id_ in found.ids]
@@ -133,13 +122,13 @@ def test_visual_words(pair):
     _same_searches(both, scores[:5])
 
 
-def test_latent(pair):
+def test_latent(pair, a_record):
     """A gallery of 16 numbers a picture under the euclidean distance: far and near, large and small."""
     both = pair(_header(dim=16, metric="euclidean", normalized=False))
     vectors = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
     vectors *= np.float32(10) ** np.random.default_rng(1).integers(-3, 4, (200, 1))
     for store in both:
-        assert store.write([_record(f"{i}.jpg") for i in range(200)], vectors) == []
+        assert store.write([a_record(f"{i}.jpg") for i in range(200)], vectors) == []
     for theirs, mine in zip(*(store.search(vectors[:40], 200) for store in both), strict=True):
         np.testing.assert_allclose(mine.scores, theirs.scores, rtol=1e-4, atol=1e-3)
 
@@ -197,7 +186,7 @@ FILTERED = [
 ]
 
 
-def _various():
+def _various(a_record):
     ids = ["a.jpg", "c.jpg", "2024/a.jpg", "2024/05/b.jpg", "2024b/c.jpg", "b/a//d.jpg", "b/\N{OWL}.jpg"]
     ids += ["/mnt/a.jpg", "/e.jpg", "http://host/a.jpg", "./f.jpg", "~folders", "a b/%41+.jpg"]
     facts = [
@@ -209,16 +198,16 @@ def _various():
         {"price": 1e308, "brand": "", "x" * 300: "long name", "long": "y" * 9000, 'quote"\\': "'"},
     ]
     return [
-        _record(id_, width=i, height=-i, metadata=facts[i] if i < len(facts) else {})
+        a_record(id_, width=i, height=-i, metadata=facts[i] if i < len(facts) else {})
         for i, id_ in enumerate(ids)
     ]
 
 
-def test_filters(pair):
+def test_filters(pair, a_record, unit_vectors):
     """Every kind of condition passes the same pictures, which are those that `where.matches` says."""
     both = pair(_header())
-    records = _various()
-    vectors = _units(len(records))
+    records = _various(a_record)
+    vectors = unit_vectors(len(records))
     for store in both:
         assert store.write(records, vectors) == []
     fields = both[0].fields()
@@ -245,11 +234,11 @@ def _values(record):
     return {"folder": folder, "name": name, "width": record.width, "height": record.height, **record.metadata}
 
 
-def test_changes(pair):
+def test_changes(pair, a_record, unit_vectors):
     """Updated, touched, skipped, removed, forgotten: both remember the same after each step."""
     both = pair(_header(classes=CLASSES))
     records = [
-        _record(
+        a_record(
             f"{'ba'[i % 2]}/{i}.jpg",
             scores=(("n1", 0.5), ("n2", 0.25), ("n3", 0.0)),
             thumbnail=b"\xff\x00" * i,
@@ -257,7 +246,7 @@ def test_changes(pair):
         for i in range(60)
     ]
     ids = [record.id for record in records]
-    vectors = _units(60)
+    vectors = unit_vectors(60)
     steps = [
         lambda s: s.write(records, vectors),
         lambda s: s.write([*records[:3], records[2]], vectors[[9, 9, 9, 10]]),
@@ -287,15 +276,15 @@ def test_changes(pair):
 
 
 @pytest.mark.parametrize("length", [511, 512, 513, 2_000, 32_766])
-def test_long_ids(pair, length):
+def test_long_ids(pair, length, a_record, unit_vectors):
     """Ids of any length that a term can have are kept whole, wherever an `_id` ends."""
     both = pair(_header())
     stem = "\N{OWL}/" + "x" * (length - len("\N{OWL}/".encode()) - 1)
     ids = [stem + "a", stem + "b", "~" + stem[: max(1, length - 20)], "~folders", "~builder"]
     assert len(ids[0].encode()) == length
-    vectors = _units(len(ids))
+    vectors = unit_vectors(len(ids))
     for store in both:
-        assert store.write([_record(id_) for id_ in ids], vectors) == []
+        assert store.write([a_record(id_) for id_ in ids], vectors) == []
         store.set_folders([Folder("", 1)])
     _same_everything(both)
     _same_neighbours(both[1].search(vectors, 5), both[0].search(vectors, 5))
@@ -306,34 +295,34 @@ def test_long_ids(pair, length):
     _same_everything(both)
 
 
-def test_impossible_ids(pair):
+def test_impossible_ids(pair, a_record, unit_vectors):
     """An id that can't be kept is refused by itself, with the reason; the others are written."""
     theirs, mine = pair(_header())
     odd = ["x" * 40_000, "", "nul\0", "half \ud800", "a/" * 1001 + "b", "good.jpg"]
-    records = [_record(id_, digest=b"0" * 16) for id_ in odd]
-    refused = mine.write(records, _units(len(odd)))
+    records = [a_record(id_, digest=b"0" * 16) for id_ in odd]
+    refused = mine.write(records, unit_vectors(len(odd)))
     assert [skip.id for skip in refused] == odd[:-1]
     assert "32,766 bytes" in refused[0].reason
     assert "1,000 folders" in refused[4].reason
     assert [state.id for state in mine.states()] == ["good.jpg"]
-    assert [skip.id for skip in theirs.write(records, _units(len(odd)))] == odd[1:4]
+    assert [skip.id for skip in theirs.write(records, unit_vectors(len(odd)))] == odd[1:4]
     mine.skip(refused)
     assert mine.get(odd) == [None] * 5 + mine.get(["good.jpg"])
     assert mine.delete(odd[:-1], keep_out=True) == 0
 
 
-def test_misfits(pair):
+def test_misfits(pair, a_record, unit_vectors):
     """What one store refuses of a record or its metadata the other refuses too, with the same words."""
     both = pair(_header(classes=CLASSES))
     records = [
-        _record("a", scores=(("n9", 0.5),)),
-        _record("b", scores=(("n1", 1.5),)),
-        _record("c", scores=(("n1", 0.5), ("n1", 0.25))),
-        _record("d"),
-        _record("e"),
-        _record("f"),
+        a_record("a", scores=(("n9", 0.5),)),
+        a_record("b", scores=(("n1", 1.5),)),
+        a_record("c", scores=(("n1", 0.5), ("n1", 0.25))),
+        a_record("d"),
+        a_record("e"),
+        a_record("f"),
     ]
-    vectors = _units(6)
+    vectors = unit_vectors(6)
     vectors[3] *= 2
     vectors[4, 0] = np.nan
     results = [store.write(records, vectors) for store in both]
@@ -342,12 +331,12 @@ def test_misfits(pair):
     wrong = [{"width": 1}, {"x": 2**64}, {"x": float("nan")}, {"x": True}, {"price": "much"}, {"x\ud800": 1}]
     for store in both:
         store.update({"f": {"price": 1}})
-        assert store.write([_record("f")], _units(1)) == []
+        assert store.write([a_record("f")], unit_vectors(1)) == []
     for metadata in wrong:
         messages = []
         for store in both:
             with pytest.raises(UsageError) as caught:
-                store.write([_record("g", metadata=metadata)], _units(1))
+                store.write([a_record("g", metadata=metadata)], unit_vectors(1))
             with pytest.raises(UsageError):
                 store.update({"f": metadata})
             messages.append(str(caught.value))
@@ -355,11 +344,11 @@ def test_misfits(pair):
     _same_everything(both)
 
 
-def test_empty(pair):
+def test_empty(pair, unit_vectors):
     """An empty gallery answers every question with nothing."""
     both = pair(_header())
     for store in both:
-        assert store.search(_units(2), 5)[1].ids == []
+        assert store.search(unit_vectors(2), 5)[1].ids == []
         assert store.search(np.zeros((0, 8), np.float32), 5) == []
         assert store.find([Term("x", frozenset())], 5) == []
         assert list(store.scan()) == []
@@ -367,14 +356,14 @@ def test_empty(pair):
     _same_everything(both)
 
 
-def test_written_is_found(pair):
+def test_written_is_found(pair, a_record, unit_vectors):
     """A picture is found by digest, words and vector as soon as it is written, and not once it is gone."""
     for store in pair(_header()):
         for i in range(3):
-            store.write([_record(f"{i} zebra.jpg", digest=b"d" * 16)], _units(1, seed=i))
+            store.write([a_record(f"{i} zebra.jpg", digest=b"d" * 16)], unit_vectors(1, seed=i))
             assert store.by_digest([b"d" * 16]) == {b"d" * 16: [f"{j} zebra.jpg" for j in range(i + 1)]}
-            assert store.search(_units(1, seed=i), 1)[0].ids == [f"{i} zebra.jpg"]
-        store.write([_record("0 zebra.jpg", digest=b"e" * 16)], _units(1))
+            assert store.search(unit_vectors(1, seed=i), 1)[0].ids == [f"{i} zebra.jpg"]
+        store.write([a_record("0 zebra.jpg", digest=b"e" * 16)], unit_vectors(1))
         store.delete(["1 zebra.jpg"])
         assert store.by_digest([b"d" * 16]) == {b"d" * 16: ["2 zebra.jpg"]}
         assert len(store.find([Term("zebra", frozenset())], 5)) == 2

@@ -10,20 +10,10 @@ import pytest
 
 from lookalike import stores
 from lookalike.errors import UsageError
-from lookalike.types import Classes, Condition, Header, Record, Term
+from lookalike.types import Classes, Condition, Header, Term
 
 CLASSES = Classes(("n1", "n2", "n3", "n4"), ("tabby cat", "tiger cat", "dog", "crane"))
 HEADER = Header("toy", "0" * 64, 8, "cosine", "f32", True, "float32", "", CLASSES)
-
-
-def _record(id_, **changes):
-    fields = {"id": id_, "source": "walk", "size": 10, "mtime_ns": 20, "digest": b"0" * 16}
-    return Record(**{**fields, "width": 640, "height": 480, **changes})
-
-
-def _units(n):
-    vectors = np.random.default_rng(0).normal(size=(n, 8)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 @contextmanager
@@ -75,7 +65,7 @@ def test_find(found_in, terms, only):
 
 
 @pytest.fixture(scope="module")
-def found_in(tmp_path_factory, elasticsearch):
+def found_in(tmp_path_factory, elasticsearch, a_record, unit_vectors):
     """A gallery of 700 pictures of class scores and words, in a folder and in the cluster."""
     rng = np.random.default_rng(0)
     places = (
@@ -96,19 +86,19 @@ def found_in(tmp_path_factory, elasticsearch):
         id_ = f"{places[i % 7]}/{places[(i // 7) % 7]} {i % 5}.jpg" if i % 2 else f"{i}.jpg"
         # Every second one ties with others in whatever is looked for.
         kept = scores if i % 4 < 2 else [("n3", 0.5), ("n1", 0.25)]
-        records.append(_record(f"{i}-{id_}", width=i, metadata=note, scores=tuple(kept)))
+        records.append(a_record(f"{i}-{id_}", width=i, metadata=note, scores=tuple(kept)))
     with _two(tmp_path_factory.mktemp("found"), elasticsearch, "test-finding") as both:
         for store in both:
-            assert store.write(records, _units(700)) == []
+            assert store.write(records, unit_vectors(700)) == []
         yield both
 
 
-def test_find_many_ties(both):
+def test_find_many_ties(both, a_record, unit_vectors):
     """Where hundreds of pictures tie, those of the smallest ids are given, by whatever they tie."""
     scores = [(("n1", 0.5), ("n2", 0.004)) if i % 3 else (("n2", 0.009), ("n3", 0.02)) for i in range(900)]
-    records = [_record(f"cat {(i * 7919) % 900:03}.jpg", scores=scores[i]) for i in range(900)]
+    records = [a_record(f"cat {(i * 7919) % 900:03}.jpg", scores=scores[i]) for i in range(900)]
     for store in both:
-        store.write(records, _units(900))
+        store.write(records, unit_vectors(900))
     for term in (Term("cat", frozenset({"n1", "n2"})), Term("cat", frozenset({"n2"}))):
         theirs, mine = (store.find([term], 250) for store in both)
         assert mine == theirs

@@ -9,14 +9,13 @@ import sys
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from elasticsearch import Elasticsearch
 
 from lookalike import stores
 from lookalike.errors import NotFound, StoreBusy, StoreCorrupt, StoreUnavailable, UsageError
 from lookalike.testing import check_store
-from lookalike.types import Folder, Header, Record, Skipped
+from lookalike.types import Folder, Header, Skipped
 
 HEADER = Header("toy", "0" * 64, 8, "cosine", "f32", True, "float32", "")
 
@@ -39,16 +38,6 @@ def store(elasticsearch_address):
     """An empty gallery of unit vectors of 8 numbers."""
     with closing(stores.open_store(elasticsearch_address, create=HEADER)) as opened:
         yield opened
-
-
-def _record(i, **changes):
-    fields = {"id": f"p/{i:04}.jpg", "source": "walk", "size": 10, "mtime_ns": 20}
-    return Record(**{**fields, "digest": i.to_bytes(16, "big"), "width": 640, "height": 480, **changes})
-
-
-def _units(n, dim=8, seed=0):
-    vectors = np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def test_contract(elasticsearch, elasticsearch_address):
@@ -87,11 +76,11 @@ def test_two_make_one_gallery(elasticsearch_address):
     assert "" not in names
 
 
-def test_delete_store(client, name, store, elasticsearch_address):
+def test_delete_store(client, name, store, elasticsearch_address, a_record, unit_vectors):
     """A deleted gallery leaves no index behind, not even an unfinished one; who has it open is told."""
-    store.write([_record(1)], _units(1))
+    store.write([a_record(1)], unit_vectors(1))
     header = replace(HEADER, digest="1" * 64)
-    _stopped(store, header)
+    _stopped(store, header, [], unit_vectors(0))
     assert len(client.indices.get(index=f"{name}~*", expand_wildcards="all")) == 2
     stores.delete_store(elasticsearch_address)
     assert not client.indices.get(index=f"{name}*", expand_wildcards="all")
@@ -110,11 +99,11 @@ def test_strangers_index(client, name, elasticsearch_address):
     assert client.count(index=name)["count"] == 1
 
 
-def test_strangers_index_of_our_pattern(client, name, elasticsearch_address):
+def test_strangers_index_of_our_pattern(client, name, elasticsearch_address, a_record, unit_vectors):
     """A stranger's index that is called as ours would be stays when the gallery goes."""
     client.indices.create(index=f"{name}~000001")
     with closing(stores.open_store(elasticsearch_address, create=HEADER)) as opened:
-        opened.write([_record(1)], _units(1))
+        opened.write([a_record(1)], unit_vectors(1))
     stores.delete_store(elasticsearch_address)
     assert list(client.indices.get(index=f"{name}*")) == [f"{name}~000001"]
     client.indices.delete(index=f"{name}~000001")
@@ -144,10 +133,10 @@ def test_limits(elasticsearch_address, changes, reason):
     assert not stores.exists(elasticsearch_address)
 
 
-def test_too_many_wanted(store):
+def test_too_many_wanted(store, unit_vectors):
     """More pictures than the server gives at once are refused before it is asked."""
     with pytest.raises(UsageError, match="10,001 pictures are more than Elasticsearch gives at once"):
-        store.search(_units(1), 10_001)
+        store.search(unit_vectors(1), 10_001)
     assert store.limits.k == 10_000
 
 
@@ -189,57 +178,57 @@ def test_nobody_answers():
         stores.exists("elasticsearch://127.0.0.1:9/photos?timeout=1")
 
 
-def test_replacement_without_a_gap(elasticsearch_address, store):
+def test_replacement_without_a_gap(elasticsearch_address, store, a_record, unit_vectors):
     """Whoever has the gallery open finds the old pictures until the new ones are there, and then those."""
-    vectors = _units(20)
-    store.write([_record(i) for i in range(20)], vectors)
+    vectors = unit_vectors(20)
+    store.write([a_record(i) for i in range(20)], vectors)
     store.set_folders([Folder("", 7)])
-    store.delete([_record(0).id], keep_out=True)
-    store.update({_record(1).id: {"note": "kept"}})
+    store.delete([a_record(0).id], keep_out=True)
+    store.update({a_record(1).id: {"note": "kept"}})
     with closing(stores.open_store(elasticsearch_address)) as reader:
         with store.writing(), store.replacement(replace(HEADER, digest="1" * 64, dim=4)) as fresh:
             assert fresh.count() == 0
-            assert reader.search(vectors[3:4], 1)[0].ids == [_record(3).id]
+            assert reader.search(vectors[3:4], 1)[0].ids == [a_record(3).id]
             with pytest.raises(StoreBusy, match="being built anew"):
-                reader.write([_record(30)], _units(1))
+                reader.write([a_record(30)], unit_vectors(1))
             with pytest.raises(StoreBusy, match="being built anew"), reader.writing():
                 pass
-            fresh.write([_record(i) for i in range(5, 9)], _units(4, 4))
+            fresh.write([a_record(i) for i in range(5, 9)], unit_vectors(4, 4))
             assert reader.count() == 19
         assert reader.count() == 4
         assert reader.header.dim == 4
         assert reader.folders() == [Folder("", 7)]
-        assert reader.removed() == [_record(0).id]
+        assert reader.removed() == [a_record(0).id]
         assert reader.fields()["note"] == "text"
         assert reader.check() == []
 
 
-def _stopped(store, header, records=()):
+def _stopped(store, header, records, vectors):
     """A replacement by some pictures that is stopped before its end."""
     with suppress(KeyboardInterrupt), store.replacement(header) as fresh:
-        fresh.write(records, _units(len(records)))
+        fresh.write(records, vectors)
         raise KeyboardInterrupt
 
 
-def test_replacement_goes_on(client, name, store):
+def test_replacement_goes_on(client, name, store, a_record, unit_vectors):
     """What a stopped replacement has written is there when it is started again with an equal header."""
-    store.write([_record(1)], _units(1))
+    store.write([a_record(1)], unit_vectors(1))
     header = replace(HEADER, digest="1" * 64)
-    _stopped(store, header, [_record(7)])
-    store.write([_record(2)], _units(1))
+    _stopped(store, header, [a_record(7)], unit_vectors(1))
+    store.write([a_record(2)], unit_vectors(1))
     assert [fault for fault in store.check() if "left of a rebuilding" in fault]
     with store.replacement(header) as fresh:
-        assert [state.id for state in fresh.states()] == [_record(7).id]
+        assert [state.id for state in fresh.states()] == [a_record(7).id]
     assert store.header == header
-    _stopped(store, replace(header, digest="2" * 64))
+    _stopped(store, replace(header, digest="2" * 64), [], unit_vectors(0))
     with store.replacement(replace(header, digest="3" * 64)) as fresh:
         assert fresh.count() == 0
     assert len(client.indices.get(index=f"{name}~*")) == 1
 
 
-def test_replacement_after_kill(elasticsearch_address, store):
+def test_replacement_after_kill(elasticsearch_address, store, a_record, unit_vectors):
     """A process that is killed while it builds anew keeps nobody of its machine from going on with that."""
-    store.write([_record(1)], _units(1))
+    store.write([a_record(1)], unit_vectors(1))
     code = (
         "import os, sys; from dataclasses import replace; from lookalike.stores import open_store;"
         "s = open_store(sys.argv[1]); header = replace(s.header, digest='1' * 64)\n"
@@ -248,12 +237,12 @@ def test_replacement_after_kill(elasticsearch_address, store):
     done = subprocess.run([sys.executable, "-c", code, elasticsearch_address], check=False)
     assert done.returncode == -9
     with pytest.raises(StoreBusy, match="lookalike check --repair"):
-        store.write([_record(2)], _units(1))
+        store.write([a_record(2)], unit_vectors(1))
     assert len(store.check()) == 2
     with store.replacement(replace(HEADER, digest="1" * 64)) as fresh:
         assert fresh.header.digest == "1" * 64
     assert store.check() == []
-    assert store.write([_record(2)], _units(1)) == []
+    assert store.write([a_record(2)], unit_vectors(1)) == []
 
 
 def test_repair_lifts_a_block(client, name, store):
@@ -268,33 +257,33 @@ def test_repair_lifts_a_block(client, name, store):
     assert len(store.skipped()) == 1
 
 
-def test_replaced_by_other_vectors(elasticsearch_address, store):
+def test_replaced_by_other_vectors(elasticsearch_address, store, a_record, unit_vectors):
     """A writer whose gallery was replaced by one of other vectors is told, and writes nothing into that."""
     with closing(stores.open_store(elasticsearch_address)) as writer:
         with store.replacement(replace(HEADER, digest="1" * 64)):
             pass
         with pytest.raises(StoreBusy, match="other vectors"):
-            writer.write([_record(1)], _units(1))
+            writer.write([a_record(1)], unit_vectors(1))
         assert store.count() == 0
-        assert writer.write([_record(1)], _units(1)) == []
+        assert writer.write([a_record(1)], unit_vectors(1)) == []
 
 
-def test_deleted_index_stays_deleted(client, name, store):
+def test_deleted_index_stays_deleted(client, name, store, a_record, unit_vectors):
     """Writing to a gallery that somebody has deleted makes no index."""
     for index in client.indices.get(index=f"{name}~*"):
         client.indices.delete(index=index)
     with pytest.raises(NotFound):
-        store.write([_record(1)], _units(1))
+        store.write([a_record(1)], unit_vectors(1))
     assert not client.indices.get(index=f"{name}*")
 
 
-def test_check_finds_what_is_wrong(client, name, store):
+def test_check_finds_what_is_wrong(client, name, store, a_record, unit_vectors):
     """A picture that lost its vector is named."""
-    store.write([_record(1), _record(2)], _units(2))
+    store.write([a_record(1), a_record(2)], unit_vectors(2))
     # What a partial update does: the vector is not in the source it starts from.
-    client.update(index=name, id=_record(2).id, doc={"width": 3}, refresh=True)
+    client.update(index=name, id=a_record(2).id, doc={"width": 3}, refresh=True)
     faults = store.check()
-    assert any("1 pictures without a vector" in fault and _record(2).id in fault for fault in faults)
+    assert any("1 pictures without a vector" in fault and a_record(2).id in fault for fault in faults)
 
 
 def test_closed(store):

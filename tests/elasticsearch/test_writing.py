@@ -16,7 +16,7 @@ from elasticsearch import Elasticsearch
 
 from lookalike import stores
 from lookalike.errors import StoreUnavailable, UsageError
-from lookalike.types import Header, Record
+from lookalike.types import Header
 
 HEADER = Header("toy", "0" * 64, 8, "cosine", "f32", True, "float32", "")
 
@@ -92,16 +92,6 @@ def client(elasticsearch):
         yield es
 
 
-def _record(i, **changes):
-    fields = {"id": f"p/{i:04}.jpg", "source": "walk", "size": 10, "mtime_ns": 20}
-    return Record(**{**fields, "digest": i.to_bytes(16, "big"), "width": 640, "height": 480, **changes})
-
-
-def _units(n, dim=8, seed=0):
-    vectors = np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
 def _first(count, fault):
     """A fault of the first requests that write."""
     left = iter([fault] * count)
@@ -116,10 +106,10 @@ def _first(count, fault):
     return decide
 
 
-def test_written_twice_is_there_once(client, store):
+def test_written_twice_is_there_once(client, store, a_record, unit_vectors):
     """Writing the same pictures again changes nothing: not their number, nor what any of them holds."""
-    records = [_record(i, metadata={"n": i}) for i in range(500)]
-    vectors = _units(500)
+    records = [a_record(i, metadata={"n": i}) for i in range(500)]
+    vectors = unit_vectors(500)
     for _ in range(2):
         assert store.write(records, vectors) == []
     assert store.count() == 500
@@ -130,84 +120,84 @@ def test_written_twice_is_there_once(client, store):
 
 
 @pytest.mark.parametrize("fault", [429, 502, 503, "drop", "lose"])
-def test_tried_again(proxy, store, fault):
+def test_tried_again(proxy, store, fault, a_record, unit_vectors):
     """A server that has too much to do, or whose answer is lost, is asked again; nothing is there twice."""
     proxy.seen.clear()
     proxy.fault = _first(3, fault)
-    assert store.write([_record(i) for i in range(700)], _units(700)) == []
+    assert store.write([a_record(i) for i in range(700)], unit_vectors(700)) == []
     assert store.count() == 700
-    assert [state.id for state in store.states()] == [_record(i).id for i in range(700)]
+    assert [state.id for state in store.states()] == [a_record(i).id for i in range(700)]
     # A status is asked for once more by the handler itself, which uses up the faults as well.
     assert any(seen[2] == fault for seen in proxy.seen)
 
 
-def test_searches_are_tried_again(proxy, store):
+def test_searches_are_tried_again(proxy, store, a_record, unit_vectors):
     """A search goes on through a moment without answer."""
-    store.write([_record(i) for i in range(20)], _units(20))
+    store.write([a_record(i) for i in range(20)], unit_vectors(20))
     store.refresh()
     left = iter(["drop", 503, 503])
     proxy.fault = lambda _method, path: next(left, None) if "_search" in path else None
-    assert store.search(_units(20)[3:4], 1)[0].ids == [_record(3).id]
-    assert [len(found.ids) for found in store.search(_units(20)[:5], 2)] == [2] * 5
+    assert store.search(unit_vectors(20)[3:4], 1)[0].ids == [a_record(3).id]
+    assert [len(found.ids) for found in store.search(unit_vectors(20)[:5], 2)] == [2] * 5
 
 
-def test_updates_are_tried_again(proxy, store):
+def test_updates_are_tried_again(proxy, store, a_record, unit_vectors):
     """Metadata whose writing was acknowledged to nobody is there once, with the vector it had."""
-    vectors = _units(30)
-    store.write([_record(i) for i in range(30)], vectors)
+    vectors = unit_vectors(30)
+    store.write([a_record(i) for i in range(30)], vectors)
     proxy.fault = _first(2, "lose")
-    assert store.update({_record(i).id: {"note": "x"} for i in range(30)}) == 30
-    assert [record.metadata for record in store.get([_record(3).id])] == [{"note": "x"}]
-    np.testing.assert_array_equal(store.vectors([_record(i).id for i in range(30)]), vectors)
+    assert store.update({a_record(i).id: {"note": "x"} for i in range(30)}) == 30
+    assert [record.metadata for record in store.get([a_record(3).id])] == [{"note": "x"}]
+    np.testing.assert_array_equal(store.vectors([a_record(i).id for i in range(30)]), vectors)
 
 
-def test_time_is_up(proxy, store):
+def test_time_is_up(proxy, store, a_record, unit_vectors):
     """A server that never takes anything gives an error within the time, with what to do; nothing is lost."""
-    store.write([_record(0)], _units(1))
+    store.write([a_record(0)], unit_vectors(1))
     proxy.fault = lambda _method, path: 429 if "_bulk" in path else None
     with closing(stores.open_store(store.address.replace("timeout=10", "timeout=2"))) as hasty:
         with pytest.raises(StoreUnavailable, match=r"within 2 s .* is kept: run the same"):
-            hasty.write([_record(1)], _units(1))
+            hasty.write([a_record(1)], unit_vectors(1))
         proxy.fault = lambda _method, _path: None
         assert hasty.count() == 1
-        assert hasty.write([_record(1)], _units(1)) == []
+        assert hasty.write([a_record(1)], unit_vectors(1)) == []
         assert hasty.count() == 2
 
 
-def test_refused_by_the_server(elasticsearch_address):
+def test_refused_by_the_server(elasticsearch_address, a_record, unit_vectors):
     """What the server refuses of single pictures is told by their ids; the others are written."""
     header = replace(HEADER, normalized=False)
-    vectors = _units(300)
+    vectors = unit_vectors(300)
     vectors[7::100] *= np.float32(1e-30)  # of no direction to the server, which squares it
     with closing(stores.open_store(elasticsearch_address, create=header)) as store:
-        records = [replace(_record(i), width=2**70 if i == 3 else 640) for i in range(300)]
+        records = [replace(a_record(i), width=2**70 if i == 3 else 640) for i in range(300)]
         refused = store.write(records, vectors)
-        assert [skip.id for skip in refused] == [_record(i).id for i in (3, 7, 107, 207)]
+        assert [skip.id for skip in refused] == [a_record(i).id for i in (3, 7, 107, 207)]
         assert "64 bits" in refused[0].reason
         assert all(skip.reason.startswith("Elasticsearch refused it: ") for skip in refused[1:])
         assert store.count() == 296
 
 
-def test_full_disk(client, store):
+def test_full_disk(client, store, a_record, unit_vectors):
     """A server whose disk is nearly full is said to be so at once."""
     index = store._live.index.name
     client.indices.put_settings(index=index, settings={"index.blocks.read_only_allow_delete": True})
     with pytest.raises(StoreUnavailable, match="its disk is nearly full; make room"):
-        store.write([_record(0)], _units(1))
+        store.write([a_record(0)], unit_vectors(1))
     client.indices.put_settings(index=index, settings={"index.blocks.read_only_allow_delete": None})
-    assert store.write([_record(0)], _units(1)) == []
+    assert store.write([a_record(0)], unit_vectors(1)) == []
 
 
-def test_two_writers(store):
+def test_two_writers(store, a_record, unit_vectors):
     """Two stores that write at once lose nothing of each other, not even in one picture's metadata."""
-    store.write([_record(i) for i in range(40)], _units(40))
+    store.write([a_record(i) for i in range(40)], unit_vectors(40))
     errors = []
 
     def work(field):
         try:
             with closing(stores.open_store(store.address)) as own:
                 for start in range(0, 40, 10):
-                    own.update({_record(i).id: {field: i} for i in range(start, start + 10)})
+                    own.update({a_record(i).id: {field: i} for i in range(start, start + 10)})
         except Exception as error:  # noqa: BLE001  # told below
             errors.append(error)
 
@@ -217,33 +207,33 @@ def test_two_writers(store):
     for thread in threads:
         thread.join()
     assert errors == []
-    records = store.get([_record(i).id for i in range(40)])
+    records = store.get([a_record(i).id for i in range(40)])
     assert [record.metadata for record in records] == [{"one": i, "two": i, "three": i} for i in range(40)]
-    np.testing.assert_array_equal(store.vectors([r.id for r in records]), _units(40))
+    np.testing.assert_array_equal(store.vectors([r.id for r in records]), unit_vectors(40))
 
 
-def test_types_by_two_writers(store):
+def test_types_by_two_writers(store, a_record, unit_vectors):
     """A field to which another process has given a type keeps it: what does not fit is refused."""
     with closing(stores.open_store(store.address)) as other:
         assert store.fields() == other.fields()
-        other.write([_record(0, metadata={"price": 1.5})], _units(1))
+        other.write([a_record(0, metadata={"price": 1.5})], unit_vectors(1))
         with pytest.raises(UsageError, match="price is real since its first value"):
-            store.write([_record(1, metadata={"price": "much"})], _units(1))
-        store.write([_record(1, metadata={"price": 2})], _units(1))
+            store.write([a_record(1, metadata={"price": "much"})], unit_vectors(1))
+        store.write([a_record(1, metadata={"price": 2})], unit_vectors(1))
         assert other.count() == 2
 
 
-def test_too_many_fields(store):
+def test_too_many_fields(store, a_record, unit_vectors):
     """More fields than the server is to have are refused in words, and nothing is written."""
     many = {f"field {i}": 1 for i in range(5_001)}
     with pytest.raises(UsageError, match="keeps at most 5,000"):
-        store.write([_record(0, metadata=many)], _units(1))
+        store.write([a_record(0, metadata=many)], unit_vectors(1))
     assert store.count() == 0
 
 
-def test_source_holds_no_vector(client, store):
+def test_source_holds_no_vector(client, store, a_record, unit_vectors):
     """Vectors and all else that follows from a record are not kept twice."""
-    store.write([_record(0, metadata={"note": "x"})], _units(1))
+    store.write([a_record(0, metadata={"note": "x"})], unit_vectors(1))
     store.refresh()
     hit = client.search(index=store._live.index.name)["hits"]["hits"][0]
     assert not {"vector", "stems", "words", "folders", "points", "classes"} & set(hit["_source"])

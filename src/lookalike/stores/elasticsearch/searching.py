@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Query = dict[str, Any]
 
 CANDIDATES = 100
-"""Documents that a search looks at at least, in every shard (benches/elasticsearch.py)."""
+"""Documents that a search looks at at least, in every shard (benches/cluster.py)."""
 
 OVERSAMPLED = 3.0
 """Of how many times k the exact scores are computed."""
