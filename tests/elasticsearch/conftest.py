@@ -10,6 +10,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
+from elasticsearch import Elasticsearch
 
 from lookalike.stores import open_store
 from lookalike.types import Header, Record
@@ -192,6 +193,19 @@ def unit_vectors():
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
     return make
+
+
+@pytest.fixture
+def client(elasticsearch):
+    """The official client, as a user of the same server has it."""
+    with Elasticsearch(elasticsearch.urls[0]) as es:
+        yield es
+
+
+@pytest.fixture
+def name(elasticsearch_address):
+    """The name of the gallery at the test's address."""
+    return elasticsearch_address.rpartition("/")[2]
 
 
 @pytest.fixture

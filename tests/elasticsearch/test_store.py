@@ -10,27 +10,13 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 
 import pytest
-from elasticsearch import Elasticsearch
 
 from lookalike import stores
-from lookalike.errors import NotFound, StoreBusy, StoreCorrupt, StoreUnavailable, UsageError
+from lookalike.errors import NotFound, StoreCorrupt, StoreUnavailable, UsageError
 from lookalike.testing import check_store
-from lookalike.types import Folder, Header, Skipped
+from lookalike.types import Header
 
 HEADER = Header("toy", "0" * 64, 8, "cosine", "f32", True, "float32", "")
-
-
-@pytest.fixture
-def client(elasticsearch):
-    """The official client, as a user of the same server has it."""
-    with Elasticsearch(elasticsearch.urls[0]) as es:
-        yield es
-
-
-@pytest.fixture
-def name(elasticsearch_address):
-    """The name of the gallery at the test's address."""
-    return elasticsearch_address.rpartition("/")[2]
 
 
 @pytest.fixture
@@ -79,8 +65,8 @@ def test_two_make_one_gallery(elasticsearch_address):
 def test_delete_store(client, name, store, elasticsearch_address, a_record, unit_vectors):
     """A deleted gallery leaves no index behind, not even an unfinished one; who has it open is told."""
     store.write([a_record(1)], unit_vectors(1))
-    header = replace(HEADER, digest="1" * 64)
-    _stopped(store, header, [], unit_vectors(0))
+    with suppress(KeyboardInterrupt), store.replacement(replace(HEADER, digest="1" * 64)):
+        raise KeyboardInterrupt
     assert len(client.indices.get(index=f"{name}~*", expand_wildcards="all")) == 2
     stores.delete_store(elasticsearch_address)
     assert not client.indices.get(index=f"{name}*", expand_wildcards="all")
@@ -176,96 +162,6 @@ def test_nobody_answers():
     """Where nothing listens the error names the address, and does not take long."""
     with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:9 did not answer as it should within 1 s"):
         stores.exists("elasticsearch://127.0.0.1:9/photos?timeout=1")
-
-
-def test_replacement_without_a_gap(elasticsearch_address, store, a_record, unit_vectors):
-    """Whoever has the gallery open finds the old pictures until the new ones are there, and then those."""
-    vectors = unit_vectors(20)
-    store.write([a_record(i) for i in range(20)], vectors)
-    store.set_folders([Folder("", 7)])
-    store.delete([a_record(0).id], keep_out=True)
-    store.update({a_record(1).id: {"note": "kept"}})
-    with closing(stores.open_store(elasticsearch_address)) as reader:
-        with store.writing(), store.replacement(replace(HEADER, digest="1" * 64, dim=4)) as fresh:
-            assert fresh.count() == 0
-            assert reader.search(vectors[3:4], 1)[0].ids == [a_record(3).id]
-            with pytest.raises(StoreBusy, match="being built anew"):
-                reader.write([a_record(30)], unit_vectors(1))
-            with pytest.raises(StoreBusy, match="being built anew"), reader.writing():
-                pass
-            fresh.write([a_record(i) for i in range(5, 9)], unit_vectors(4, 4))
-            assert reader.count() == 19
-        assert reader.count() == 4
-        assert reader.header.dim == 4
-        assert reader.folders() == [Folder("", 7)]
-        assert reader.removed() == [a_record(0).id]
-        assert reader.fields()["note"] == "text"
-        assert reader.check() == []
-
-
-def _stopped(store, header, records, vectors):
-    """A replacement by some pictures that is stopped before its end."""
-    with suppress(KeyboardInterrupt), store.replacement(header) as fresh:
-        fresh.write(records, vectors)
-        raise KeyboardInterrupt
-
-
-def test_replacement_goes_on(client, name, store, a_record, unit_vectors):
-    """What a stopped replacement has written is there when it is started again with an equal header."""
-    store.write([a_record(1)], unit_vectors(1))
-    header = replace(HEADER, digest="1" * 64)
-    _stopped(store, header, [a_record(7)], unit_vectors(1))
-    store.write([a_record(2)], unit_vectors(1))
-    assert [fault for fault in store.check() if "left of a rebuilding" in fault]
-    with store.replacement(header) as fresh:
-        assert [state.id for state in fresh.states()] == [a_record(7).id]
-    assert store.header == header
-    _stopped(store, replace(header, digest="2" * 64), [], unit_vectors(0))
-    with store.replacement(replace(header, digest="3" * 64)) as fresh:
-        assert fresh.count() == 0
-    assert len(client.indices.get(index=f"{name}~*")) == 1
-
-
-def test_replacement_after_kill(elasticsearch_address, store, a_record, unit_vectors):
-    """A process that is killed while it builds anew keeps nobody of its machine from going on with that."""
-    store.write([a_record(1)], unit_vectors(1))
-    code = (
-        "import os, sys; from dataclasses import replace; from lookalike.stores import open_store;"
-        "s = open_store(sys.argv[1]); header = replace(s.header, digest='1' * 64)\n"
-        "with s.replacement(header): os.kill(os.getpid(), 9)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, elasticsearch_address], check=False)
-    assert done.returncode == -9
-    with pytest.raises(StoreBusy, match="lookalike check --repair"):
-        store.write([a_record(2)], unit_vectors(1))
-    assert len(store.check()) == 2
-    with store.replacement(replace(HEADER, digest="1" * 64)) as fresh:
-        assert fresh.header.digest == "1" * 64
-    assert store.check() == []
-    assert store.write([a_record(2)], unit_vectors(1)) == []
-
-
-def test_repair_lifts_a_block(client, name, store):
-    """`check(repair=True)` opens a gallery again that a process of another machine has left closed."""
-    index = next(iter(client.indices.get_alias(name=name)))
-    client.indices.add_block(index=index, block="write")
-    with pytest.raises(StoreBusy):
-        store.skip([Skipped("a.jpg", 1, 2, "broken")])
-    assert "takes nothing new" in store.check()[0]
-    assert store.check(repair=True) == []
-    store.skip([Skipped("a.jpg", 1, 2, "broken")])
-    assert len(store.skipped()) == 1
-
-
-def test_replaced_by_other_vectors(elasticsearch_address, store, a_record, unit_vectors):
-    """A writer whose gallery was replaced by one of other vectors is told, and writes nothing into that."""
-    with closing(stores.open_store(elasticsearch_address)) as writer:
-        with store.replacement(replace(HEADER, digest="1" * 64)):
-            pass
-        with pytest.raises(StoreBusy, match="other vectors"):
-            writer.write([a_record(1)], unit_vectors(1))
-        assert store.count() == 0
-        assert writer.write([a_record(1)], unit_vectors(1)) == []
 
 
 def test_deleted_index_stays_deleted(client, name, store, a_record, unit_vectors):

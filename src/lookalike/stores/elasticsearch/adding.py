@@ -50,7 +50,7 @@ def add(
         kept = vectors[good].astype(index.header.row_type).astype(np.float32)
         entries = writer.entries(chosen, kept)
         actions = [Action(entry.key, entry.document) for entry in entries]
-        refused = bulk.write(index.writing, actions).refused
+        refused = bulk.write(index.alias, actions).refused
         keys = zip(good, entries, strict=True)
         faults |= {place: refused[entry.key] for place, entry in keys if entry.key in refused}
     out = [

@@ -46,7 +46,7 @@ class Changer:
         """
         left, count = list(changes), 0
         for _ in range(_ATTEMPTS):
-            self._server.call(lambda es: es.indices.refresh(index=self._index.name))
+            self._server.call(lambda es: es.indices.refresh(index=self._index.alias))
             late: list[str] = []
             for hits in reading.wholes(self._server, self._index, left):
                 overtaken = self._rewritten(writer, hits, changes)
@@ -63,7 +63,7 @@ class Changer:
         """Write documents, and delete those of some ids."""
         actions = {entry.key: Action(entry.key, entry.document) for entry in entries}
         actions |= {(key := documents.key(id_)): Action(key, None) for id_ in gone}
-        self._require(self._bulk.write(self._index.writing, list(actions.values())).refused)
+        self._require(self._bulk.write(self._index.alias, list(actions.values())).refused)
 
     def skip(self, files: Sequence[Skipped]) -> None:
         """Remember files as skipped, whatever they were; of a picture its source stays known."""
@@ -105,7 +105,7 @@ class Changer:
             Action(entry.key, entry.document, reading.seen(hit))
             for entry, hit in zip(entries, hits, strict=True)
         ]
-        outcome = self._bulk.write(self._index.writing, actions)
+        outcome = self._bulk.write(self._index.alias, actions)
         self._require(outcome.refused)
         return [record.id for record in changed if documents.key(record.id) in outcome.conflicts]
 

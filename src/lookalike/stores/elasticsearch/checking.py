@@ -1,10 +1,11 @@
-"""Whether a gallery is sound: its shards, every document, and that what was derived from records agrees."""
+"""Whether a gallery is sound: its shards, its fields, and that every picture has what it is found by."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from lookalike.stores.elasticsearch import indices, layout, searching
+from lookalike.stores.elasticsearch import indices, layout, replacing, searching
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,18 +31,24 @@ def faults(server: Server, index: Index) -> list[str]:
 
 
 def repair(server: Server, index: Index) -> None:
-    """Lift what a process that was killed left behind: the block, and the index it was building."""
-    for left in indices.aside(server, index):
-        indices.remove(server, left.name)
-    if indices.blocked(server, index):
-        indices.unblock(server, index)
+    """Lift what a process that was killed left behind: the block, and the index it was building.
+
+    Raises:
+        StoreBusy: it is still at it.
+    """
+    with ExitStack() as holding:
+        left = replacing.claimed(server, index, holding)
+        if left:
+            indices.unblock(server, index)
+        for one, _ in left:
+            indices.remove(server, one.name)
 
 
 def _shards(server: Server, index: Index) -> list[str]:
     """Whether every shard is on some node, and as often as it is to be."""
     path = "_shards.total,_shards.successful,indices.*.shards.*.routing.primary"
     answer = server.call(
-        lambda es: es.indices.stats(index=index.name, metric="docs", level="shards", filter_path=path)
+        lambda es: es.indices.stats(index=index.alias, metric="docs", level="shards", filter_path=path)
     )
     found = answer.get("indices", {}).get(index.name, {}).get("shards", {})
     if len(found) < (index.options.get("shards") or 1):
@@ -54,7 +61,7 @@ def _shards(server: Server, index: Index) -> list[str]:
 
 def _mapping(server: Server, index: Index) -> Iterator[str]:
     """The fields as they are against those that the header asks for."""
-    answer = server.call(lambda es: es.indices.get_mapping(index=index.name))
+    answer = server.call(lambda es: es.indices.get_mapping(index=index.alias))
     found = answer[index.name]["mappings"]["properties"]
     wanted = layout.mapping(index.header, index.options, {})["properties"]
     for field, about in wanted.items():
@@ -89,7 +96,7 @@ def _documents(server: Server, index: Index) -> Iterator[str]:
 def _some(server: Server, index: Index, what: str, query: Mapping[str, Any]) -> Iterator[str]:
     answer = server.call(
         lambda es: es.search(
-            index=index.name,
+            index=index.alias,
             query=query,
             size=_NAMED,
             source=False,
@@ -111,4 +118,8 @@ def _leftovers(server: Server, index: Index) -> Iterator[str]:
         names = ", ".join(one.name for one in left)
         yield f"{names} is left of a rebuilding that was stopped, or is still going on; repair deletes it"
     if indices.blocked(server, index):
-        yield "it takes nothing new, because it is being built anew, or that was stopped; repair lifts that"
+        yield (
+            "it takes nothing new, because it is being built anew, or that was stopped; repair lifts that"
+            if left
+            else "it takes nothing new, for its setting index.blocks.write was set by somebody else"
+        )

@@ -33,7 +33,7 @@ class Fields:
     def now(self, index: Index) -> dict[str, str]:
         """The fields with their types, as the server has them now."""
         types = indices.field_types(self._server, index)
-        self._known = (index.name, types)
+        self._known = (index.alias, types)
         return BUILT_IN | types
 
     def of(self, index: Index, where: Where) -> dict[str, str]:
@@ -65,14 +65,14 @@ class Fields:
 
         def put(es: elasticsearch.Elasticsearch) -> Any:
             try:
-                return es.indices.put_mapping(index=index.name, properties=properties)
+                return es.indices.put_mapping(index=index.alias, properties=properties)
             except elasticsearch.BadRequestError as error:
                 if "cannot be changed from type" not in str(error):
                     raise
-                return es.indices.exists(index=index.name)  # as it is it is seen at the next look
+                return es.indices.exists(index=index.alias)  # as it is it is seen at the next look
 
         self._server.call(put)
 
     def _remembered(self, index: Index) -> dict[str, str]:
         name, types = self._known
-        return BUILT_IN | types if name == index.name else self.now(index)
+        return BUILT_IN | types if name == index.alias else self.now(index)

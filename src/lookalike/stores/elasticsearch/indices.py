@@ -1,20 +1,22 @@
 """The indices of a gallery: which one is live, how one comes to be, and how all of them go.
 
-An index is called after its gallery, `photos~000001`, and the alias `photos` points at the live one. Each
-has an alias of its own to be written by, `photos~000001~w`: a write that requires an alias never makes an
-index anew that somebody has deleted.
+An index is called after its gallery, `photos~000001`, and the alias `photos` points at the live one. Each has
+an alias of its own by which it is read and written, `photos~000001~` and eight digits by chance: so whoever
+holds an index that was deleted never meets another one of the same name, and a write, which requires an
+alias, never makes one.
 """
 
 from __future__ import annotations
 
 import re
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import elasticsearch
 
 from lookalike.errors import NotFound, StoreCorrupt
-from lookalike.stores.elasticsearch import layout
+from lookalike.stores.elasticsearch import claiming, layout
 from lookalike.stores.elasticsearch.server import IndexGone, kind_of
 
 if TYPE_CHECKING:
@@ -34,18 +36,15 @@ class Index:
     """An index of a gallery.
 
     name: of the index itself.
+    alias: its own, by which it is read and written.
     header: of the gallery in it.
     options: shards, replicas and index_type, as far as they were chosen.
     """
 
     name: str
+    alias: str
     header: Header
     options: Mapping[str, Any]
-
-    @property
-    def writing(self) -> str:
-        """The alias to write by."""
-        return f"{self.name}~w"
 
 
 def taken(server: Server, name: str) -> bool:
@@ -69,17 +68,19 @@ def live(server: Server, name: str) -> Index:
             "a gallery for one; take the alias away from the others"
         )
     index, about = next(iter(found.items()))
-    if index == name and layout.is_ours(about["mappings"]):
+    if layout.is_ours(about["mappings"]) and not _is_of(index, name):
+        # What is built anew would take its place, and leave the gallery's own alias without one.
         raise StoreCorrupt(
-            f"{server.address.text} is an index where an alias is expected; name the gallery by it"
+            f"{server.address.text} is another name of the index {index}; name the gallery by its own, "
+            f"{index.partition('~')[0]}"
         )
-    return Index(index, *layout.read_header(about["mappings"], server.address.text))
+    return _opened(index, about, server.address.text)
 
 
 def create(
     server: Server, header: Header, *, live: bool, options: Mapping[str, Any], types: Mapping[str, str]
 ) -> Index:
-    """Make an index; a gallery that came to be live in the meantime stays as it is.
+    """Make an index; where a gallery came to be live in the meantime, that one stays as it is.
 
     Args:
         server: where.
@@ -89,16 +90,18 @@ def create(
         types: of the user's fields.
 
     Raises:
+        StoreBusy: another process was faster to make one beside the live one.
         UsageError: vectors that can't be kept here.
     """
     layout.check(header)
+    body = layout.mapping(header, options, types)
     name = server.address.name
     before = _described(server, f"{name}~*")
-    new = Index(f"{name}~{_next_number(name, before):06}", header, options)
+    index = f"{name}~{_next_number(name, before):06}"
+    new = Index(index, f"{index}~{secrets.token_hex(4)}", header, options)
     if live and any(name in about["aliases"] for about in before.values()):
         return new  # another process was faster
-    aliases: dict[str, Any] = {new.writing: {"is_hidden": True}, **({name: {}} if live else {})}
-    body = layout.mapping(header, options, types)
+    aliases: dict[str, Any] = {new.alias: {"is_hidden": True}, **({name: {}} if live else {})}
 
     def make(es: elasticsearch.Elasticsearch) -> Any:
         try:
@@ -115,9 +118,10 @@ def create(
             if kind_of(error) != "resource_already_exists_exception":
                 raise
             # By another process at the same time, or by ours in an attempt whose answer was lost.
-            return es.indices.exists(index=new.name)
+            return es.indices.exists_alias(index=new.name, name=new.alias)
 
-    server.call(make)
+    if not server.call(make) and not live:
+        raise server.busy()
     return new
 
 
@@ -127,7 +131,7 @@ def all_of(server: Server, name: str) -> dict[str, Any]:
     return {
         index: about
         for index, about in found.items()
-        if _NUMBER.fullmatch(index.removeprefix(name)) and layout.is_ours(about["mappings"])
+        if _is_of(index, name) and layout.is_ours(about["mappings"])
     }
 
 
@@ -135,7 +139,7 @@ def aside(server: Server, current: Index) -> list[Index]:
     """The other indices of a gallery: built by a process that was stopped, or is still at it."""
     name = server.address.name
     found = [
-        Index(index, *layout.read_header(about["mappings"], index))
+        _opened(index, about, index)
         for index, about in all_of(server, name).items()
         if index != current.name and name not in about["aliases"]
     ]
@@ -157,9 +161,9 @@ def swap(server: Server, old: Index, new: Index) -> None:
             raise
 
 
-def remove(server: Server, index: str) -> None:
-    """Delete an index; one that is gone already does not matter."""
-    server.call(lambda es: es.indices.delete(index=index, ignore_unavailable=True))
+def remove(server: Server, names: str) -> None:
+    """Delete indices, separated by commas, all in one step; those that are gone already do not matter."""
+    server.call(lambda es: es.indices.delete(index=names, ignore_unavailable=True))
 
 
 def drop(server: Server, name: str) -> None:
@@ -167,6 +171,7 @@ def drop(server: Server, name: str) -> None:
 
     Raises:
         NotFound: there is none.
+        StoreBusy: a process is building it anew.
         StoreCorrupt: something else has that name.
     """
     found = all_of(server, name)
@@ -178,31 +183,34 @@ def drop(server: Server, name: str) -> None:
             f"{server.address.text} is the index {foreign[0]}, which is no gallery of lookalike; nothing was "
             "deleted"
         )
-    for index in found:
-        remove(server, index)
+    for index, about in found.items():
+        if name not in about["aliases"]:
+            claiming.require_nobody(server, _own_alias(index, about))
+    remove(server, ",".join(found))
 
 
 def blocked(server: Server, index: Index) -> bool:
     """Whether an index is closed to writers, because it is built anew."""
     path = "*.settings.index.blocks.write"
-    answer = server.call(lambda es: es.indices.get_settings(index=index.name, filter_path=path))
+    answer = server.call(lambda es: es.indices.get_settings(index=index.alias, filter_path=path))
     return bool(answer) and str(answer[index.name]["settings"]["index"]["blocks"]["write"]) == "true"
 
 
 def block(server: Server, index: Index) -> None:
-    """Close an index to writers; what they were writing is finished before."""
-    server.call(lambda es: es.indices.add_block(index=index.name, block="write"))
+    """Close an index to writers; what they were writing is finished, and found, when this returns."""
+    server.call(lambda es: es.indices.add_block(index=index.alias, block="write"))
+    server.call(lambda es: es.indices.refresh(index=index.alias))
 
 
 def unblock(server: Server, index: Index) -> None:
     """Open an index to writers again."""
-    server.call(lambda es: es.indices.put_settings(index=index.name, settings={"index.blocks.write": None}))
+    server.call(lambda es: es.indices.put_settings(index=index.alias, settings={"index.blocks.write": None}))
 
 
 def field_types(server: Server, index: Index) -> dict[str, str]:
     """The types of the user's fields, as they are now."""
     path = "*.mappings.properties.metadata.properties"
-    answer = server.call(lambda es: es.indices.get_mapping(index=index.name, filter_path=path))
+    answer = server.call(lambda es: es.indices.get_mapping(index=index.alias, filter_path=path))
     found = answer.get(index.name, {}).get("mappings", {}).get("properties", {}).get("metadata", {})
     return layout.field_types(found.get("properties", {}))
 
@@ -218,6 +226,20 @@ def _described(server: Server, pattern: str) -> dict[str, Any]:
     except IndexGone:
         return {}
     return dict(answer)
+
+
+def _opened(index: str, about: Mapping[str, Any], where: str) -> Index:
+    return Index(index, _own_alias(index, about), *layout.read_header(about["mappings"], where))
+
+
+def _own_alias(index: str, about: Mapping[str, Any]) -> str:
+    """The index's own alias; one that was taken away is a name that nothing has."""
+    return next((alias for alias in about["aliases"] if alias.startswith(f"{index}~")), f"{index}~")
+
+
+def _is_of(index: str, name: str) -> bool:
+    """Whether an index is called as those of a gallery are."""
+    return bool(_NUMBER.fullmatch(index.removeprefix(name)))
 
 
 def _next_number(name: str, indices: Iterable[str]) -> int:

@@ -92,7 +92,7 @@ class Live:
             index = self.index
             try:
                 query = {"bool": {"filter": queries(index)}}
-                for hits in paging.pages(self._server, index.name, query, size, wanted):
+                for hits in paging.pages(self._server, index.alias, query, size, wanted):
                     first = False
                     yield index, hits
             except IndexGone as gone:
@@ -115,13 +115,13 @@ class Live:
         self._closed = True
 
     def _refreshed(self, index: Index) -> Any:
-        return self._server.call(lambda es: es.indices.refresh(index=index.name))
+        return self._server.call(lambda es: es.indices.refresh(index=index.alias))
 
     def _reopen(self, gone: Index) -> None:
         address = self._server.address
         with self._mutex:
             if self.beside:
-                if indices.taken(self._server, gone.name):
+                if indices.taken(self._server, gone.alias):
                     return
                 raise NotFound(
                     f"the index {gone.name}, which was being built, was deleted by another process"
@@ -135,7 +135,7 @@ class Live:
         try:
             return work(self.index)
         except IndexGone as error:
-            if self.index.name != gone.name:
+            if self.index.alias != gone.alias:
                 raise
             address = self._server.address.text
             message = f"{address} has lost an alias; index again, or restore a snapshot"

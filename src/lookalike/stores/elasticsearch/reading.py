@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _IDS = 1_000  # in one request
 _NUMBERS = 2_000_000  # of vectors in one answer: some 25 MB of digits
 _BRIEF = ["id", "status", "source", "size", "mtime_ns", "digest"]
-_PATHS = "docs._source,docs.found,docs.error.type,docs.error.reason"
+_PATHS = "docs._source,docs._seq_no,docs._primary_term,docs.found,docs.error.type,docs.error.reason"
 
 STATE = paging.values("status", "source", "size", "mtime_ns")
 SKIPPED: dict[str, Any] = {"source": ["id", "size", "mtime_ns", "reason"]}
@@ -55,10 +55,10 @@ def records(server: Server, index: Index, ids: Sequence[str]) -> list[Record | N
     return [made.get(id_) for id_ in ids]
 
 
-def content(server: Server, index: Index, key: str) -> dict[str, Any]:
-    """What a document about the gallery itself holds just now; empty where there is none."""
-    item = _items(server, index.name, [key], wanted=True)[0]
-    return dict(item["_source"]["content"]) if item.get("found") else {}
+def system(server: Server, alias: str, key: str) -> tuple[dict[str, Any], Seen | None]:
+    """What a document about the gallery itself holds just now, and its version; empty where there is none."""
+    item = _items(server, alias, [key], wanted=True)[0]
+    return (dict(item["_source"]["content"]), seen(item)) if item.get("found") else ({}, None)
 
 
 def vectors(server: Server, index: Index, ids: Sequence[str]) -> Floats:
@@ -163,7 +163,7 @@ def _searched(server: Server, index: Index, query: dict[str, Any], **wanted: Any
     pictures = {"bool": {"filter": [PICTURES, query]}}
     answer = server.call(
         lambda es: es.search(
-            index=index.name,
+            index=index.alias,
             query=pictures,
             track_total_hits=False,
             allow_partial_search_results=False,
@@ -181,7 +181,7 @@ def _sources(
     found: dict[str, dict[str, Any]] = {}
     for start in range(0, len(ids), _IDS):
         keys = [documents.key(id_) for id_ in ids[start : start + _IDS]]
-        for item in _items(server, index.name, keys, wanted=wanted):
+        for item in _items(server, index.alias, keys, wanted=wanted):
             if item.get("found"):
                 found[item["_source"]["id"]] = item["_source"]
     return found

@@ -2,77 +2,100 @@
 
 from __future__ import annotations
 
-import os
-import socket
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from lookalike.stores.elasticsearch import documents, indices, reading
-from lookalike.stores.elasticsearch.changing import Changer
+from lookalike.errors import LookalikeError, StoreBusy
+from lookalike.stores.elasticsearch import indices, layout
+from lookalike.stores.elasticsearch.claiming import Claim
+from lookalike.stores.elasticsearch.server import IndexGone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from lookalike.stores.elasticsearch.bulk import Bulk
     from lookalike.stores.elasticsearch.indices import Index
     from lookalike.stores.elasticsearch.server import Server
     from lookalike.types import Header
 
 
-def beside(server: Server, bulk: Bulk, current: Index, header: Header, options: Mapping[str, Any]) -> Index:
-    """An index beside the live one: what an earlier attempt left if its header is equal, or a new one.
+@contextmanager
+def beside(server: Server, current: Index, header: Header, options: Mapping[str, Any]) -> Iterator[Index]:
+    """An index beside the live one, which takes its place when the block ends well.
+
+    It is what an earlier attempt left if its header is equal, or a new one. As long as it is built nobody
+    writes to the live one.
 
     Args:
         server: where.
-        bulk: writes to it.
         current: the live index.
         header: of the new one.
         options: as the address has them; where it says nothing they stay as they were.
 
     Raises:
         StoreBusy: another process is building already.
+        UsageError: vectors that can't be kept here.
     """
-    lift(server, current)
-    # From here on nobody else comes this far, and nobody writes what would not be taken over.
-    indices.block(server, current)
-    left, found = indices.aside(server, current), None
-    for index in left:
-        if index.header == header and found is None:
-            found = index
-        else:
-            indices.remove(server, index.name)
-    if found is None:
-        types = indices.field_types(server, current)
-        both = {**current.options, **options}
-        found = indices.create(server, header, live=False, options=both, types=types)
-    me = {"host": socket.gethostname(), "pid": os.getpid()}
-    Changer(server, bulk, found).put([documents.system(documents.BUILDER_KEY, me)])
-    return found
+    both = {**current.options, **options}
+    layout.check(header)
+    layout.index_type(header, both.get("index_type"))
+    with ExitStack() as holding:
+        left = claimed(server, current, holding)
+        building = next((pair for pair in left if pair[0].header == header), None)
+        if building is None:
+            types = indices.field_types(server, current)
+            made = indices.create(server, header, live=False, options=both, types=types)
+            building = made, holding.enter_context(Claim(server, made.alias, fresh=True))
+        new, claim = building
+        try:
+            _close_to_writers(server, current)
+            for index, _ in left:
+                if index is not new:
+                    indices.remove(server, index.name)
+            yield new
+            claim.require()
+            indices.swap(server, current, new)
+        except BaseException:
+            with suppress(LookalikeError):
+                claim.require()
+                indices.unblock(server, current)
+            raise
 
 
 def lift(server: Server, current: Index) -> None:
-    """Open the live index to writers again where a process of this machine closed it, and is gone.
+    """Open the live index to writers again where a process closed it, and is gone.
 
     Raises:
-        StoreBusy: it was another one, which may still be at it.
+        StoreBusy: the process is still at it, or the index was closed by others.
     """
     if not indices.blocked(server, current):
         return
-    for index in indices.aside(server, current):
-        builder = reading.content(server, index, documents.BUILDER_KEY)
-        here = builder.get("host") == socket.gethostname()
-        if here and not _alive(builder.get("pid")):
-            indices.unblock(server, current)
-            return
-    raise server.busy()
+    with ExitStack() as holding:
+        if not claimed(server, current, holding):
+            raise StoreBusy(
+                f"the gallery {server.address.text} takes nothing new: the setting index.blocks.write of its "
+                f"index {current.name} was set by others than lookalike; have it lifted"
+            )
+        indices.unblock(server, current)
 
 
-def _alive(pid: object) -> bool:
-    if not isinstance(pid, int) or pid <= 0:
-        return True
+def claimed(server: Server, current: Index, holding: ExitStack) -> list[tuple[Index, Claim]]:
+    """Everything that was built beside the live index and is not in use, for oneself alone.
+
+    Args:
+        server: where.
+        current: the live index.
+        holding: lets go of it in the end.
+
+    Raises:
+        StoreBusy: another process is building.
+    """
+    return [
+        (index, holding.enter_context(Claim(server, index.alias))) for index in indices.aside(server, current)
+    ]
+
+
+def _close_to_writers(server: Server, current: Index) -> None:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+        indices.block(server, current)
+    except IndexGone as gone:
+        raise server.busy() from gone  # another process was done with the same a moment ago

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lookalike.errors import NotFound, StoreError, UsageError
+from lookalike.errors import NotFound, UsageError
 from lookalike.stores import records as record_rules
 from lookalike.stores.elasticsearch import (
     adding,
@@ -160,7 +160,7 @@ class ElasticsearchStore:
         def work(index: Index) -> list[Match]:
             query = self._filters(index, where)
             numbers = record_rules.class_numbers(index.header)
-            finder = Finder(self._server, index.name, numbers, self._stemmer)
+            finder = Finder(self._server, index.alias, numbers, self._stemmer)
             return finder.find(terms, k, query, only) if terms and k else []
 
         return self._live.search(work)
@@ -251,7 +251,9 @@ class ElasticsearchStore:
 
     def folders(self) -> list[Folder]:
         """The folders that were indexed."""
-        found = self._live.read(lambda index: reading.content(self._server, index, documents.FOLDERS_KEY))
+        found = self._live.read(
+            lambda index: reading.system(self._server, index.alias, documents.FOLDERS_KEY)[0]
+        )
         return [Folder(prefix, device) for prefix, device in found.get("folders", [])]
 
     def set_folders(self, folders: Sequence[Folder]) -> None:
@@ -271,23 +273,19 @@ class ElasticsearchStore:
         What an earlier attempt with an equal header left is gone on with. Ids that are to stay out,
         folders and fields are taken over; everything else is for the caller to write. Until it ends,
         nobody writes to this one.
+
+        Raises:
+            StoreBusy: another process is building.
+            UsageError: vectors that can't be kept here.
         """
         with self.writing():
-            old = self._live.index
-            new = replacing.beside(self._server, self._bulk, old, header, layout.options_of(self._place))
-            try:
+            options = layout.options_of(self._place)
+            with replacing.beside(self._server, self._live.index, header, options) as new:
                 fresh = type(self)(self._place, index=new)
-                try:
+                with closing(fresh):
                     fresh.take_over(self)
                     yield fresh
                     fresh.refresh()
-                finally:
-                    fresh.close()
-                indices.swap(self._server, old, new)
-            except BaseException:
-                with suppress(StoreError):
-                    indices.unblock(self._server, old)
-                raise
             self._live.index = new
 
     def take_over(self, other: ElasticsearchStore) -> None:
@@ -306,7 +304,7 @@ class ElasticsearchStore:
         path = "_all.total.store.size_in_bytes"
         answer = self._live.read(
             lambda index: self._server.call(
-                lambda es: es.indices.stats(index=index.name, metric="store", filter_path=path)
+                lambda es: es.indices.stats(index=index.alias, metric="store", filter_path=path)
             )
         )
         return int(answer["_all"]["total"]["store"]["size_in_bytes"])
