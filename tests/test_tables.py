@@ -49,6 +49,40 @@ def test_the_path_column_goes_by_several_names(tmp_path, header):
     assert read_metadata(table(tmp_path, f"brand,{header}\nx,a.jpg\n")) == {"a.jpg": {"brand": "x"}}
 
 
+def test_the_column_of_the_path_can_be_told(tmp_path):
+    """Then no usual name is looked for; and a table is read as it is divided, by semicolons, too."""
+    file = table(tmp_path, "id;url;price\n1;http://x/1.jpg;5\n2;http://x/2.jpg;\n")
+    assert read_metadata(file, "url") == {
+        "http://x/1.jpg": {"id": 1, "price": 5},
+        "http://x/2.jpg": {"id": 2},
+    }
+    assert set(read_metadata(file)) == {"1", "2"}
+    with pytest.raises(UsageError, match="no column 'link'; it has: id, url, price"):
+        read_metadata(file, "link")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "columns"),
+    [
+        ("t.txt", "a.png\nb.png\n", ("1",)),
+        ("t.txt", "photos/a\nphotos/b\n", ("1",)),
+        ("t.txt", "DSC1\nDSC2\n", ("1",)),
+        ("t.txt", "URL\nhttp://x/1\n", ("URL",)),
+        ("t.txt", "path\na.png\n", ("path",)),
+        ("t.txt", "sku\tpicture\n1\ta.png\n", ("sku", "picture")),
+        ("t.csv", "a.png,5\nb.png,6\n", ("1", "2")),
+        ("t.csv", "5;b.JPEG \n6;c.jpeg\n", ("1", "2")),
+        ("t.csv", "sku,w/h,picture.id\n1,2,3\n", ("sku", "w/h", "picture.id")),
+        ("t.tsv", "a.webp\n", ("1",)),
+    ],
+)
+def test_a_first_line_that_is_no_header(tmp_path, name, text, columns):
+    """It holds an address, the name of a picture, or, alone in a line of text, no usual name of a column."""
+    opened = open_table(table(tmp_path, text, name))
+    assert opened.columns == columns
+    assert len(list(opened.rows(columns))) == text.count("\n") - (columns[0] != "1")
+
+
 def test_tab_separated_tables_with_a_byte_order_mark(tmp_path):
     """A .tsv file is split at tabs, and a mark at its start is no part of the first name."""
     file = table(tmp_path, "\ufeffpath\tb\na.jpg\tx, y\n", "t.tsv")

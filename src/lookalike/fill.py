@@ -14,7 +14,8 @@ from lookalike.describing import Describer
 from lookalike.errors import UsageError
 from lookalike.given import path_given
 from lookalike.ingest import Counts, Job, Pipeline, Workers
-from lookalike.loading import Memory
+from lookalike.listed import Seen
+from lookalike.loading import Memory, Trusted
 from lookalike.packed import Packs, is_packed
 from lookalike.plan import Plan, Wishes, Work, plan
 from lookalike.remote import RemoteWalk
@@ -43,6 +44,7 @@ class Fill:
     failed: what could not be read, and the store does not remember.
     workers: who describes pictures, if not the threads of this process; and the model they are to build.
     column: which one of a table names its pictures.
+    allow_private: whether a table's addresses may lead into this machine or its network.
     """
 
     store: Store
@@ -54,6 +56,7 @@ class Fill:
     failed: list[Skip] = field(default_factory=list)
     workers: tuple[Workers, Model] | None = None
     column: str | None = None
+    allow_private: bool = False
     packs: Packs = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,8 +78,8 @@ class Fill:
         planned = plan(self.store, walks, wishes)
         try:
             self._plan_files(given.files, planned)
-            for table in given.tables:
-                self._plan_table(table, planned, restore=wishes.restore)
+            if given.tables:
+                self._plan_tables(given, planned, [walk.prefix for walk in walks], restore=wishes.restore)
             # Before the long part: a run that is stopped is to know its folders the next time.
             if planned.folders != self.store.folders():
                 self.store.set_folders(planned.folders)
@@ -149,31 +152,50 @@ class Fill:
             for id_, record in zip(ids, self.store.get(ids), strict=True):
                 self._plan_file(id_, record, planned)
 
-    def _plan_table(self, table: str, planned: Plan, *, restore: bool) -> None:
-        """What a table names and the gallery has not is read; addresses it has are not asked for again."""
+    def _plan_tables(self, given: Sorted, planned: Plan, walked: Sequence[str], *, restore: bool) -> None:
+        """What tables name and the gallery has not is read, once; addresses it has are not asked for again.
+
+        Args:
+            given: with the tables, and files that are planned already.
+            planned: what is to be done for folders and files; the rest is added.
+            walked: prefixes of the folders.
+            restore: whether pictures that were taken out come in again.
+        """
+        seen = Seen()
+        planned_before = (work.id for work in planned.works())
+        for id_ in chain((id_of(path, self.root) for path in given.files), planned_before):
+            seen.add(id_)
         out = frozenset[str]() if restore else frozenset(self.store.removed())
-        places = (place or None for place in listed.places(table, self.column))
-        without = 0
-        while batch := list(islice(places, _BATCH)):
-            wanted = dict.fromkeys(place for place in batch if place is not None and place not in out)
-            without += batch.count(None)
-            ids = [place for place in wanted if is_address(place)]
-            for id_, record in zip(ids, self.store.get(ids), strict=True):
-                if record is None:
-                    planned.push(Work(id_, 0, 0, "file" if remote.is_remote(id_) else "url", known=False))
-                planned.unchanged += record is not None
-            self._plan_files(
-                [p for p in wanted if not is_address(p) and id_of(p, self.root) not in out], planned
-            )
-        if without:
-            self.report.notes.append(f"{without:,} rows of {table} name no picture")
+        for table in given.tables:
+            without = 0
+            for places in _batches(listed.places(table, self.column)):
+                ids = [id_ for place in places if (id_ := id_of(place, self.root)) and _is_text(id_)]
+                without += len(places) - len(ids)
+                fresh = [id_ for id_ in ids if id_ not in out and seen.add(id_)]
+                for id_, record in zip(fresh, self.store.get(fresh), strict=True):
+                    # What the gallery has in a folder that was walked is dealt with.
+                    if record is None or not any(under(id_, prefix) for prefix in walked):
+                        self._plan_row(id_, record, planned)
+            if without:
+                self.report.notes.append(f"{without:,} rows of {table} name no picture")
+
+    def _plan_row(self, id_: str, record: Record | None, planned: Plan) -> None:
+        if not is_address(id_):
+            self._plan_file(id_, record, planned)
+        elif record is not None:
+            planned.unchanged += 1
+        elif not remote.is_remote(id_):
+            planned.push(Work(id_, 0, 0, "url", known=False))
+        elif refusal := remote.refusal(id_, allow_private=self.allow_private):
+            planned.reported.append(Skip(remote.without_secrets(id_), refusal))
+        else:
+            planned.push(Work(id_, 0, 0, "file", known=False))
 
     def _plan_file(self, id_: str, record: Record | None, planned: Plan) -> None:
         try:
             size, mtime_ns = self._stat(id_)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            planned.reported.append(Skip(id_, reason))
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            planned.reported.append(Skip(id_, getattr(error, "strerror", None) or str(error)))
             planned.missing += record is not None
             return
         if record is None:
@@ -213,7 +235,9 @@ class Fill:
         return lambda works: workers.describe(works, job, here)
 
     def _unpacked(self, work: Work) -> Work | Memory:
-        """The picture of a work that is one of many in a file; other works as they are."""
+        """The picture of a work that is one of many in a file, and the address that may be private."""
+        if work.source == "url" and self.allow_private:
+            return Trusted(*work)
         if work.source != "array":
             return work
         fault = "the file that it was in was changed meanwhile"
@@ -227,7 +251,7 @@ class Fill:
             elif isinstance(item, tuple):
                 yield Memory(_checked_id(item), item[1])
             else:
-                yield Work(str(item), 0, 0, "url")
+                yield Trusted(str(item), 0, 0, "url")
 
     def _works_of_file(self, path: str, planned: Plan) -> Iterator[Work]:
         if remote.is_folder(path) if is_address(path) else os.path.isdir(path):  # noqa: PTH112
@@ -346,10 +370,18 @@ def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
         yield batch
 
 
+def _is_text(id_: str) -> bool:
+    """Whether this can be an id; JSON can spell what can't be encoded."""
+    try:
+        return bool(id_.encode())
+    except UnicodeEncodeError:
+        return False
+
+
 def _checked_id(item: tuple[str, Picture]) -> str:
     try:
         id_, _ = item
-        if id_ and id_.encode():
+        if _is_text(id_):
             return id_
     except (ValueError, AttributeError):
         pass

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence, Sized
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from lookalike import listed, remote
 from lookalike.errors import DownloadError, NotFound, UsageError
+from lookalike.tables import is_table
 from lookalike.walk import is_address, path_of, prefix_of, under
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from lookalike.images.given import Picture
     from lookalike.types import Store
 
@@ -29,14 +33,17 @@ class Sorted(NamedTuple):
     tables: Sequence[str] = ()
 
 
-def sort(pictures: Given | Iterable[Given] | None, root: str, store: Store | None) -> Sorted:
+def sort(
+    pictures: Given | Iterable[Given] | None, root: str, store: Store | None, column: str | None = None
+) -> Sorted:
     """Sort what was given to `Gallery.add`; nothing means the folders indexed before, else the root.
 
     No file is in two of the parts: folders inside others, and files inside folders, go with those,
-    and so does what is given by another path to the same place.
+    and so does what is given by another path to the same place. Of tables a column may have been told.
 
     Raises:
-        UsageError: a path that is not there, and from below which the gallery has no pictures.
+        UsageError: a path that is not there, and from below which the gallery has no pictures; or a table
+            that can't be read, or of which it can't be said which column is meant.
         DownloadError: an address that can't be reached, of which the same is true.
     """
     if pictures is None:
@@ -48,13 +55,15 @@ def sort(pictures: Given | Iterable[Given] | None, root: str, store: Store | Non
         # A generator may give more than fits in memory: it is taken one by one, later.
         return Sorted([], [], pictures)
     far = _Far(store)
+    tables = tables_among(pictures, column)  # type: ignore[arg-type]
+    for table in tables:
+        listed.require_column(table, column)
+    among = frozenset[str | None](tables)
     given: list[tuple[Given, str | None]] = [
-        (item, path_given(item))  # type: ignore[arg-type, misc]
+        (item, path)  # type: ignore[misc]
         for item in pictures
-        if not far.takes(item)
+        if not far.takes(item) and (path := path_given(item)) not in among  # type: ignore[arg-type]
     ]
-    tables = [path for _, path in given if path is not None and _names_pictures(path)]
-    given = [(item, path) for item, path in given if path not in tables]
     paths = dict.fromkeys(_seen_from(path, root) for _, path in given if path is not None)
     folders = _outermost(path for path in paths if not os.path.isfile(path))  # noqa: PTH113
     if any(_inside(root, folder) and root != folder for folder in folders):
@@ -65,12 +74,23 @@ def sort(pictures: Given | Iterable[Given] | None, root: str, store: Store | Non
         if os.path.isfile(path) and not any(_inside(path, folder) for folder in folders)  # noqa: PTH113
     ]
     rest = [item for item, path in given if path is None]
-    return Sorted([*_existing(folders, root, store), *far.folders], [*files, *far.outside()], rest, tables)
+    folders = [*_existing(folders, root, store), *far.folders()]
+    return Sorted(folders, [*files, *far.outside()], rest, tables)
 
 
-def _names_pictures(path: str) -> bool:
-    """Whether this is a table with the addresses of pictures."""
-    return listed.is_table(path) and os.path.isfile(path)  # noqa: PTH113
+def tables_among(pictures: Collection[Given], column: str | None = None) -> list[str]:
+    """The files among what is given that name pictures, as absolute paths.
+
+    A `.txt` or `.json` is one only where nothing else is given, or a column is told: such files lie beside
+    pictures, too.
+    """
+    meant = column is not None or len(pictures) == 1
+    paths = dict.fromkeys(path_given(item) for item in pictures)
+    return [
+        path
+        for path in paths
+        if path is not None and is_table(Path(path), meant=meant) and os.path.isfile(path)  # noqa: PTH113
+    ]
 
 
 def _is_pair(given: object) -> bool:
@@ -97,10 +117,19 @@ def _outermost(folders: Iterable[str]) -> list[str]:
     return kept
 
 
+def _outermost_far(folders: Iterable[str]) -> list[str]:
+    """The same of remote folders, from their addresses."""
+    kept: list[str] = []
+    for folder in sorted(folders, key=len):  # of two archives' folders the outer need not be the lesser
+        if not any(under(remote.prefix_of(folder), remote.prefix_of(other)) for other in kept):
+            kept.append(folder)
+    return sorted(kept)
+
+
 def _known_folders(root: str, store: Store | None) -> tuple[list[str], list[str]]:
     """The folders that were indexed before, without what lies below them, else the root; and remote ones."""
     prefixes = [] if store is None else [folder.prefix for folder in store.folders()]
-    far = [remote.folder_of(prefix) for prefix in prefixes if is_address(prefix)]
+    far = _outermost_far(remote.folder_of(prefix) for prefix in prefixes if is_address(prefix))
     paths = [path_of(prefix, root).rstrip("/") or "/" for prefix in prefixes if not is_address(prefix)]
     above = any(_inside(root, path) and root != path for path in paths)
     folders = [*_outermost(paths), *([root] if above else [])]
@@ -111,7 +140,7 @@ class _Far:
     """The remote folders and files among what was given."""
 
     def __init__(self, store: Store | None) -> None:
-        self.folders: list[str] = []
+        self._folders: list[str] = []
         self._files: list[str] = []
         self._store = store
 
@@ -119,17 +148,17 @@ class _Far:
         """Keep an address, and say whether it was one."""
         if not isinstance(item, str) or not remote.is_remote(item):
             return False
-        address = remote.folder_of(item)
-        if not self._is_folder(address):
-            self._files.append(address)
-        elif not any(under(remote.prefix_of(address), remote.prefix_of(f)) for f in self.folders):
-            prefix = remote.prefix_of(address)
-            self.folders = [*(f for f in self.folders if not under(remote.prefix_of(f), prefix)), address]
+        address = remote.folder_of(remote.spelled(item))
+        (self._folders if self._is_folder(address) else self._files).append(address)
         return True
+
+    def folders(self) -> list[str]:
+        """The folders without those inside others."""
+        return _outermost_far(self._folders)
 
     def outside(self) -> list[str]:
         """The files that lie in none of the folders."""
-        prefixes = [remote.prefix_of(folder) for folder in self.folders]
+        prefixes = [remote.prefix_of(folder) for folder in self.folders()]
         return [file for file in dict.fromkeys(self._files) if not any(under(file, p) for p in prefixes)]
 
     def _is_folder(self, address: str) -> bool:
@@ -164,7 +193,7 @@ def path_given(given: Given) -> str | None:
     ):
         return None
     if isinstance(given, str) and remote.is_remote(given):
-        return given
+        return remote.spelled(given)
     if not isinstance(given, str | os.PathLike):
         raise UsageError(
             f"{type(given).__name__} can't be added; expected a path, an address or an (id, picture) pair"

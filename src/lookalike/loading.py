@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from lookalike import images
-from lookalike.errors import DownloadError, ImageError, Unreadable
+from lookalike.errors import DownloadError, ImageError, MissingExtra, Unreadable, UsageError
+from lookalike.plan import Work
 from lookalike.types import Record, Skipped
 from lookalike.walk import is_address, path_of
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from lookalike.images import ImageLimits
     from lookalike.images.given import Picture
-    from lookalike.plan import Work
     from lookalike.types import Extractor, Source, Store, Value
 
 CHUNK = 8
@@ -32,6 +32,12 @@ READERS = 16
 _CHUNK_BYTES = 16 << 20
 _SMALL = 1 << 16  # bytes of a picture that may be held until it is written
 _THUMBNAIL = (images.THUMBNAIL_SIDE, images.THUMBNAIL_SIDE)
+
+
+class Trusted(Work):
+    """A picture whose address the user vouches for: it may lead into this machine or its network."""
+
+    __slots__ = ()
 
 
 class Memory(NamedTuple):
@@ -111,13 +117,21 @@ class Loader:
         if work.source == "url":
             from lookalike.downloads import download
 
-            return download(work.id, max_bytes=self.limits.max_bytes).content
+            private = isinstance(work, Trusted)
+            return download(work.id, max_bytes=self.limits.max_bytes, allow_private=private).content
         if is_address(work.id):
-            from lookalike import remote
-
-            looked_up = work.size or work.mtime_ns
-            return remote.read(work.id, self.limits, size=work.size if looked_up else None)
+            return self._remote(work)
         return images.read_file(path_of(work.id, self.root), self.limits)
+
+    def _remote(self, work: Work) -> bytes:
+        from lookalike import remote
+
+        looked_up = work.size or work.mtime_ns
+        try:
+            return remote.read(work.id, self.limits, size=work.size if looked_up else None)
+        except (UsageError, MissingExtra) as error:
+            # One of many addresses of a table, of which the others may be good.
+            raise Unreadable(str(error)) from None
 
     def _decode(self, read: _Read, *, known: bool) -> Loaded | Skipped:
         work, content = read.work, read.content

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from operator import itemgetter
+from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from lookalike import images
@@ -28,10 +29,15 @@ if TYPE_CHECKING:
     from lookalike.types import Source
 
 _WEB = ("http://", "https://")
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)")
-_SECRET = re.compile(r"://[^/@\s]*:[^/@\s]*@")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)", re.IGNORECASE)
+_SCHEMES = re.compile(r"(?:^|(?<=::))[a-z][a-z0-9+.-]*(?=://)", re.IGNORECASE)
+_SECRET = re.compile(r"(?<!github)://[^/\s:]*:[^/\s]*@")
 _QUERY = re.compile(r"\?[^\s'\"]*")
+_STAMP = re.compile(r"(\d{14})(?:\.(\d{1,6})\d*)?", re.ASCII)  # as FTP tells it: from the year to the second
+_MILLISECONDS = 1e11  # a larger number is one of these: as seconds it would mean the year 5138
 _LARGE = 1 << 20  # bytes of a file of which only the beginning is read first: it may be no picture
+
+_DIVIDING = ":: in the name of a folder, or in an archive, divides an address"
 
 _PACKAGES = {
     "abfs": "adlfs",
@@ -46,29 +52,65 @@ _PACKAGES = {
 }
 """What fsspec needs besides itself, for the commonest schemes."""
 
+_ARCHIVES = {"libarchive", "tar", "zip"}
+"""What is at a path inside of a file: behind `::` follows that file's own address."""
+
+_NO_MACHINE = {
+    "abfs", "abfss", "adl", "az", "box", "dropbox", "gcs", "gdrive", "gist", "github", "gs", "hf", "lakefs",
+    "memory", "oci", "oss", "s3", "s3a", "tos", "wandb",
+}  # fmt: skip
+"""Schemes whose addresses name no machine: the user's own environment says which one is asked."""
+
 _TIMES = (
-    "mtime",
-    "LastModified",
-    "last_modified",
-    "updated",
-    "modified",
-    "modificationTime",
-    "modify",
-    "created",
-)
+    "mtime", "LastModified", "last_modified", "updated", "modified", "modificationTime", "modify", "created",
+)  # fmt: skip
 _VERSIONS = ("ETag", "etag", "md5Hash", "sha", "sha256", "checksum", "CRC", "date_time")
 
 
 class Place(NamedTuple):
-    """Where an address leads: a file system of fsspec, and a path in it."""
+    """Where an address leads: a file system of fsspec, and a path in it.
+
+    turn: to be held for every call: those who read an archive share the one file that it is.
+    """
 
     files: Any
     path: str
+    turn: AbstractContextManager[object] = nullcontext()
 
 
 def is_remote(given: object) -> bool:
     """Whether this is the address of a remote folder or file; a picture on the web is not meant."""
     return isinstance(given, str) and bool(_SCHEME.match(given)) and not given.lower().startswith(_WEB)
+
+
+def spelled(address: str) -> str:
+    """An address in the one spelling that ids have: schemes in small letters."""
+    return _SCHEMES.sub(lambda scheme: scheme[0].lower(), address)
+
+
+def without_secrets(text: str) -> str:
+    """A text without the names and passwords of the addresses in it."""
+    return _SECRET.sub("://…@", text)
+
+
+def refusal(address: str, *, allow_private: bool) -> str:
+    """Why an address out of a table is not read, for it may be a stranger's; "" if it is.
+
+    Only downloads from the web can be held to public machines: any other address that names a machine may
+    lead into this one or its network, which has to be allowed.
+    """
+    if _SECRET.search(address):
+        return "an address with a password in it would be kept in the gallery"
+    if allow_private:
+        return ""
+    head, chained, tail = _divided(address)
+    for part in [head, *tail.split("::")] if chained else [head]:
+        scheme, colon, _ = part.partition("://")
+        if not colon or scheme in {"file", "local"}:
+            return "leads into this machine: a table names its files by their paths"
+        if scheme not in _NO_MACHINE | _ARCHIVES:
+            return f"{scheme}://… may lead into this machine or its network"
+    return ""
 
 
 def read_picture(id_: str, root: str, limits: ImageLimits) -> bytes:
@@ -95,12 +137,13 @@ def read(address: str, limits: ImageLimits, *, size: int | None = None) -> bytes
     """
     require_bytes(size or 0, limits)
     try:
-        files, path = _place(address)
+        files, path, turn = _place(address)
         if size == 0:
             images.recognise(b"")  # of which there is no first byte to ask for
-        if size is not None and size > _LARGE:
-            images.recognise(files.cat_file(path, start=0, end=HEAD))
-        content: bytes = files.cat_file(path, start=0, end=limits.max_bytes + 1)
+        with turn:
+            if size is not None and size > _LARGE:
+                images.recognise(files.cat_file(path, start=0, end=HEAD))
+            content: bytes = files.cat_file(path, start=0, end=limits.max_bytes + 1)
     except LookalikeError:
         raise
     except Exception as error:  # noqa: BLE001  # what a file system raises is its own affair
@@ -113,8 +156,9 @@ def read(address: str, limits: ImageLimits, *, size: int | None = None) -> bytes
 def stat(address: str) -> tuple[int, int]:
     """Size and mtime_ns of a file. Raises `OSError` where it can't be had."""
     try:
-        files, path = _place(address)
-        details = files.info(path)
+        files, path, turn = _place(address)
+        with turn:
+            details = files.info(path)
     except LookalikeError:
         raise
     except Exception as error:  # noqa: BLE001
@@ -133,26 +177,30 @@ def is_folder(address: str) -> bool:
         UsageError, MissingExtra: it is no address of a kind that is known, or can be used.
     """
     try:
-        files, path = _place(address)
-        files.invalidate_cache()
-        return bool(files.info(path).get("type") == "directory")
+        files, path, turn = _place(address)
+        with turn:
+            files.invalidate_cache()
+            folder = bool(files.info(path).get("type") == "directory")
     except FileNotFoundError:
         raise NotFound(f"{address} does not exist") from None
     except LookalikeError:
         raise
     except Exception as error:  # noqa: BLE001
         raise DownloadError(f"{address} can't be reached: {_reason(error)}") from None
+    if folder and "::" in _divided(address)[0]:
+        raise UsageError(f"{address} can't be walked: {_DIVIDING}; name its files one by one")
+    return folder
 
 
 def prefix_of(folder: str) -> str:
     """What the ids of a folder's files begin with, from its address; an archive's own address ends them."""
-    head, chained, tail = folder.partition("::")
+    head, chained, tail = _divided(folder)
     return (head if head.endswith("/") else head + "/") + chained + tail
 
 
 def folder_of(prefix: str) -> str:
     """The address of a folder, from what the ids below it begin with."""
-    head, chained, tail = prefix.partition("::")
+    head, chained, tail = _divided(prefix)
     return (head if head.endswith("://") else head.rstrip("/")) + chained + tail
 
 
@@ -170,7 +218,7 @@ class RemoteWalk:
     def __init__(self, top: str, *, hidden: bool = False, exclude: tuple[str, ...] = ()) -> None:
         self.top = top
         self.prefix = prefix_of(top)
-        self._head, chained, tail = self.prefix.partition("::")
+        self._head, chained, tail = _divided(self.prefix)
         self._tail = chained + tail
         self.unlisted: dict[str, str] = {}
         self.devices: dict[str, int] = {}
@@ -187,31 +235,33 @@ class RemoteWalk:
         """Yield every file, in the order of ids."""
         _archive.cache_clear()
         try:
-            files, path = _place(self.top)
-            files.invalidate_cache()
-            lines = [*_ignore_file(files, path), *self._exclude]
+            place = _place(self.top)
+            place.files.invalidate_cache()
+            lines = [*_ignore_file(place), *self._exclude]
             self._ignored = matching(lines, f"{self.top}/{IGNORE_FILE}")
         except LookalikeError:
             raise
         except Exception as error:  # noqa: BLE001
             self.unlisted[self.prefix] = _reason(error)
             return
-        pending = [self._list(files, path, self._head)]
+        pending = [self._list(place, self._head)]
         while pending:
             for key, details in pending[-1]:
                 if key[-1] != "/":
                     yield self._found(key, details)
                 else:
-                    pending.append(self._list(files, details["name"].rstrip("/"), key))
+                    pending.append(self._list(place._replace(path=details["name"].rstrip("/")), key))
                     break
             else:
                 pending.pop()
 
-    def _list(self, files: Any, path: str, prefix: str) -> Iterator[tuple[str, Any]]:
+    def _list(self, place: Place, prefix: str) -> Iterator[tuple[str, Any]]:
         """The wanted entries of a folder in the order of their ids; a folder sorts as its files do."""
+        files, path, turn = place
         try:
-            listed = files.ls(path, detail=True)
-            files.invalidate_cache(path)  # a listing is held in memory else, and shown again next time
+            with turn:
+                listed = files.ls(path, detail=True)
+                files.invalidate_cache(path)  # a listing is held in memory else, and shown again next time
         except Exception as error:  # noqa: BLE001
             self.unlisted[prefix + self._tail] = _reason(error)
             return iter(())
@@ -224,7 +274,8 @@ class RemoteWalk:
             itself = details["name"].rstrip("/") == path.rstrip("/")
             folder = details.get("type") == "directory"
             if name and not itself and self._wanted(prefix + name, name, folder=folder):
-                entries.append((prefix + name + ("/" if folder else self._tail), details))
+                walked = folder and "::" not in name
+                entries.append((prefix + name + ("/" if walked else self._tail), details))
         self.files[self.prefix] += sum(key[-1] != "/" for key, _ in entries)
         entries.sort(key=itemgetter(0))
         return iter(entries)
@@ -240,7 +291,14 @@ class RemoteWalk:
             key.encode()
         except UnicodeEncodeError:
             return Found(to_id(key), key, size, mtime_ns, "its name is not valid Unicode")
-        return Found(key, key, size, mtime_ns)
+        dividing = "::" in key.removesuffix(self._tail) and (self._tail or details.get("type") == "directory")
+        return Found(key, key, size, mtime_ns, _DIVIDING if dividing else "")
+
+
+def _divided(address: str) -> tuple[str, str, str]:
+    """The address in an archive, `::`, and the archive's own; any other address is left whole."""
+    archive = address.partition("://")[0] in _ARCHIVES
+    return address.partition("::") if archive else (address, "", "")
 
 
 def _place(address: str) -> Place:
@@ -250,26 +308,29 @@ def _place(address: str) -> Place:
         UsageError: there is no such scheme, or a password in the address.
         MissingExtra: a package is not installed.
     """
-    if _SECRET.search(address) and not address.startswith("github://"):
+    address = spelled(address)
+    if _SECRET.search(address):
         scheme = address.partition("://")[0]
         raise UsageError(
             f"an address {scheme}://… with a password in it would be kept in the gallery; tell it by the "
             f"environment instead, as FSSPEC_{scheme.upper()}_USERNAME and FSSPEC_{scheme.upper()}_PASSWORD"
         )
-    head, chained, tail = address.partition("::")
-    if not chained:
-        return Place(*_open(address))
-    files = _archive(head.partition("://")[0] + "://::" + tail)
-    return Place(files, files._strip_protocol(head))  # noqa: SLF001  # the way all of fsspec goes
+    head, chained, tail = _divided(address)
+    if chained:
+        files, turn = _archive(head.partition("://")[0] + "://::" + tail)
+    else:
+        # What follows :: in a name fsspec would take for another address.
+        files, turn = _open(address.partition("::")[0]), nullcontext()
+    return Place(files, files._strip_protocol(head), turn)  # noqa: SLF001  # the way all of fsspec goes
 
 
 @lru_cache(maxsize=4)
-def _archive(address: str) -> Any:
-    """An archive, such as `zip://::s3://bucket/a.zip`: fsspec would open it for every file."""
-    return _open(address)[0]
+def _archive(address: str) -> tuple[Any, AbstractContextManager[object]]:
+    """An archive, such as `zip://::s3://bucket/a.zip`, and its lock: fsspec would open it for every file."""
+    return _open(address), Lock()
 
 
-def _open(address: str) -> tuple[Any, str]:
+def _open(address: str) -> Any:
     scheme = address.partition("://")[0]
     try:
         from fsspec.core import url_to_fs
@@ -277,7 +338,7 @@ def _open(address: str) -> tuple[Any, str]:
         message = f"{scheme}://… needs an extra package: pip install 'lookalike[remote]'"
         raise MissingExtra(message) from error
     try:
-        files, path = url_to_fs(address)
+        return url_to_fs(address)[0]
     except ImportError as error:
         package = _PACKAGES.get(scheme)
         advice = f"pip install {package}" if package else str(error)
@@ -286,13 +347,12 @@ def _open(address: str) -> tuple[Any, str]:
         raise UsageError(
             f"{address} can't be meant: {_reason(error)}; expected s3://…, gs://… and so on"
         ) from error
-    return files, path
 
 
-def _ignore_file(files: Any, path: str) -> list[str]:
+def _ignore_file(place: Place) -> list[str]:
     """The lines of a folder's ignore file, if there is one."""
-    with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        content: bytes = files.cat_file(f"{path.rstrip('/')}/{IGNORE_FILE}")
+    with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError), place.turn:
+        content: bytes = place.files.cat_file(f"{place.path.rstrip('/')}/{IGNORE_FILE}")
         return content.decode(errors="replace").splitlines()
     return []
 
@@ -306,27 +366,34 @@ def _mtime_ns(details: Mapping[str, Any]) -> int:
     for name in _TIMES:
         if (told := details.get(name)) is not None and (moment := _nanoseconds(told)) is not None:
             return moment
-    versions = [str(details[name]) for name in _VERSIONS if details.get(name)]
-    digest = blake2b("\n".join(versions).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1 if versions else 0
+    words = [str(details[name]) for name in (*_VERSIONS, *_TIMES) if details.get(name)]
+    digest = blake2b("\n".join(words).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1 if words else 0
 
 
 def _nanoseconds(told: object) -> int | None:
-    """A moment in the words of a file system: a date, seconds, or text."""
+    """A moment in the words of a file system: a date, (milli)seconds, or text; None outside of 64 bits."""
     if isinstance(told, str):
-        try:
-            told = datetime.fromisoformat(told)
-        except ValueError:
-            return None
+        told = _date(told)
+    moment = None
     if isinstance(told, datetime):
-        moment = told if told.tzinfo else told.replace(tzinfo=UTC)
-        whole = moment.replace(microsecond=0).timestamp()
-        return int(whole) * 10**9 + moment.microsecond * 1000
-    return int(told * 10**9) if isinstance(told, int | float) else None
+        aware = told if told.tzinfo else told.replace(tzinfo=UTC)
+        moment = int(aware.replace(microsecond=0).timestamp()) * 10**9 + aware.microsecond * 1000
+    elif isinstance(told, int | float) and abs(told) < 1 << 63:  # which is false of what is no number, too
+        moment = int(told * (10**6 if abs(told) > _MILLISECONDS else 10**9))
+    return moment if moment is not None and abs(moment) < 1 << 63 else None
+
+
+def _date(text: str) -> datetime | None:
+    with suppress(ValueError):
+        if stamp := _STAMP.fullmatch(text):
+            return datetime.strptime(f"{stamp[1]}.{stamp[2] or 0}+0000", "%Y%m%d%H%M%S.%f%z")
+        return datetime.fromisoformat(text)
+    return None
 
 
 def _reason(error: BaseException) -> str:
     """What a file system says went wrong, without what an address may hold of secrets."""
     text = str(getattr(error, "strerror", None) or error).strip()
     line = text.splitlines()[0] if text else ""
-    return _QUERY.sub("?…", _SECRET.sub("://…@", line))[:300] or type(error).__name__
+    return _QUERY.sub("?…", without_secrets(line))[:300] or type(error).__name__

@@ -44,10 +44,14 @@ def test_lists_in_every_shape(cell):
         "http://a.org/[1].jpg",
         "ftp://a.org/x.jpg",
         "x.jpg",
+        "(1).png",
+        "[1].png",
+        "{a}, b.png",
+        "[draft] 1.png",
     ],
 )
 def test_one_address_is_left_as_it_is(url):
-    """Commas, bars and spaces inside an address do not divide it."""
+    """Commas, bars and spaces inside an address do not divide it, and a path may begin with a bracket."""
     assert addresses(f"  {url} ") == [url]
 
 

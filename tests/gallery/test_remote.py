@@ -2,7 +2,10 @@
 
 import io
 import os
+import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import fsspec
 import numpy as np
@@ -248,6 +251,79 @@ def test_an_archive(gallery, tmp_path):
     assert counts(gallery.add()) == {"unchanged": 1, "missing": 2, "total": 3}
 
 
+@pytest.mark.parametrize("scheme", ["zip", "tar"])
+def test_an_archive_has_many_readers(tmp_path, scheme):
+    """Those who read it at the same time get the bytes that each asked for."""
+    dice = np.random.default_rng(0)
+    contents = [picture(RED) + dice.bytes(30_000) for _ in range(60)]
+    with (
+        zipfile.ZipFile(tmp_path / "a.zip", "w") as packed,
+        tarfile.open(tmp_path / "a.tar", "w") as taped,
+    ):
+        for number, content in enumerate(contents):
+            packed.writestr(f"{number}.png", content)
+            member = tarfile.TarInfo(f"{number}.png")
+            member.size = len(content)
+            taped.addfile(member, io.BytesIO(content))
+
+    def read(number):
+        address = f"{scheme}://{number % 60}.png::file://{tmp_path}/a.{scheme}"
+        return remote.read(address, ImageLimits(), size=len(contents[0]))
+
+    with ThreadPoolExecutor(16) as threads:
+        assert list(threads.map(read, range(240))) == contents * 4
+
+
+def test_folders_inside_others_are_walked_once(gallery, memory):
+    """Also where the gallery remembers both; and of an archive's folders the outer one, too."""
+    gallery.add(TOP)
+    gallery.add("memory://bucket")
+    gallery.add(f"{TOP}/2024")
+    memory.pipe("/bucket/photos/2024/new.png", picture(TEAL, 7))
+    assert counts(gallery.add()) == {"added": 1, "unchanged": 4, "total": 5}
+
+
+def test_an_outer_folder_of_an_archive(gallery, tmp_path):
+    """Given with one inside it, or remembered with it, it is walked alone."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("0/a.png", picture(RED))
+        archive.writestr("b.png", picture(GREEN))
+    inner, outer = (f"zip://{path}::file://{tmp_path}/a.zip" for path in ("0", ""))
+    assert counts(gallery.add(inner)) == {"added": 1, "total": 1}
+    assert counts(gallery.add([inner, outer])) == {"added": 1, "unchanged": 1, "total": 2}
+    assert counts(gallery.add(inner)) == {"unchanged": 1, "total": 2}
+    assert counts(gallery.add()) == {"unchanged": 2, "total": 2}
+
+
+def test_schemes_in_capitals(gallery):
+    """They mean the same, and the ids are in small letters."""
+    assert counts(gallery.add("MEMORY://bucket/photos")) == {"added": 3, "total": 3}
+    assert counts(gallery.add("Memory://bucket/photos/red.png")) == {"unchanged": 1, "total": 3}
+    assert f"{TOP}/red.png" in gallery
+    assert gallery.search("MEMORY://bucket/other/teal.png", k=1)[0].id == f"{TOP}/2024/green.png"
+
+
+def test_two_colons_in_a_name(gallery, tmp_path):
+    """A file is called so, and read; where that would divide an address the name is reported instead."""
+    folder = tmp_path / "colons"
+    (folder / "in::side").mkdir(parents=True)
+    for name, colour in {"a": RED, "a::b.png": GREEN, "in::side/c.png": BLUE}.items():
+        (folder / name).write_bytes(picture(colour))
+    report = gallery.add(f"file://{folder}")
+    assert counts(report) == {"added": 2, "total": 2}
+    assert [skip.path for skip in report.skipped] == [f"file://{folder}/in::side"]
+    assert remote.read(f"file://{folder}/a::b.png", ImageLimits()) == picture(GREEN)
+    with pytest.raises(UsageError, match="divides an address"):
+        gallery.add(f"file://{folder}/in::side")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a::b.png", picture(BLUE))
+        archive.writestr("a", picture(TEAL))
+    report = gallery.add(f"zip://::file://{tmp_path}/a.zip")
+    assert (report.added, [skip.path for skip in report.skipped][-1]) == (
+        1, f"zip://a::b.png::file://{tmp_path}/a.zip",
+    )  # fmt: skip
+
+
 def test_order_is_that_of_ids(memory):
     """A walk yields ids in the order of code points, whatever the file system's own is."""
     for name in ["a/z.png", "a.png", "a-b/c.png", "a0.png", "B.png", "é.png", "🐈.png", "a/b/c.png"]:
@@ -275,14 +351,21 @@ def test_large_files_are_not_read_for_nothing(memory):
     ("details", "expected"),
     [
         ({"mtime": 1.5}, 1_500_000_000),
-        ({"LastModified": __import__("datetime").datetime(1970, 1, 1, 0, 0, 2)}, 2_000_000_000),
+        ({"LastModified": datetime.fromisoformat("1970-01-01T00:00:02")}, 2_000_000_000),
         ({"updated": "1970-01-01T00:00:03Z"}, 3_000_000_000),
+        ({"modify": "19700101000004"}, 4_000_000_000),
+        ({"modify": "19700101000004.25"}, 4_250_000_000),
+        ({"modificationTime": 1_700_000_000_123}, 1_700_000_000_123_000_000),
+        ({"mtime": 1e30, "created": 5}, 5_000_000_000),
+        ({"mtime": float("nan"), "created": datetime.max.replace(tzinfo=UTC)}, None),
+        ({"modified": "some day"}, None),
         ({}, 0),
     ],
 )
 def test_when_a_file_was_changed(details, expected):
-    """Dates, seconds and texts all count; without any the number is 0."""
-    assert remote._mtime_ns(details) == expected
+    """Dates, seconds, milliseconds and texts count; what is not understood is a number; nothing told is 0."""
+    found = remote._mtime_ns(details)
+    assert found == expected if expected is not None else 0 < found < 2**63
 
 
 def test_a_version_stands_for_a_date():

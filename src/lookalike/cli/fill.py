@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from lookalike.types import Extractor, Value
 
 
+_PRIVATE = ("not a public address", "into this machine")
+
+
 @click.command(
     short_help="Make a gallery of a folder, or bring it up to date.",
     epilog="""
@@ -71,6 +74,11 @@ if TYPE_CHECKING:
     help="The column of a table with the addresses; by default one with a usual name, as image or url.",
 )
 @click.option(
+    "--allow-private",
+    is_flag=True,
+    help="Let a table's addresses lead into this machine and its network, and use a proxy if one is set.",
+)
+@click.option(
     "--ray",
     metavar="auto|local|ADDRESS",
     help="Let Ray workers describe the pictures: on the cluster this machine belongs to, on this machine "
@@ -92,6 +100,7 @@ def index(  # noqa: PLR0913  # an argument an option
     prune: bool,
     retry: bool,
     image: str | None,
+    allow_private: bool,
     ray: str | None,
     quiet: bool,
     as_json: bool,
@@ -106,9 +115,10 @@ def index(  # noqa: PLR0913  # an argument an option
     gallery's place is then told by --gallery, and who may read there by that system's own environment.
 
     A TABLE (.csv, .tsv, .txt, .jsonl, .json, each also with .gz, or .parquet) has an address or a path
-    in each row. What the gallery has of it already is not read again.
+    in each row; .txt and .json are tables where nothing else is given, or with --image. What the gallery
+    has of it already is not read again. The same table may be told by --metadata.
     """
-    fields = _read_table(metadata)
+    fields = _read_fields(metadata, pictures, image)
     opened = _open(pictures, place, model)
     with opened as gallery, Bar("indexing", quiet=quiet) as bar:
         report = gallery.add(
@@ -121,10 +131,13 @@ def index(  # noqa: PLR0913  # an argument an option
             limit=limit,
             seed=seed,
             image=image,
+            allow_private=allow_private,
             workers=_workers(ray),
             progress=bar.callback,
         )
     _show(report, quiet=quiet, as_json=as_json)
+    if any(word in skip.reason for skip in report.skipped for word in _PRIVATE):
+        notes(["--allow-private takes what a table has from this machine and its network, too"])
 
 
 @click.command(
@@ -340,10 +353,17 @@ def _source(folder: str | None, name: str | None, extractor: Extractor) -> Galle
     return Gallery.open(folder, name=name, create=False)
 
 
-def _read_table(table: Path | None) -> Mapping[str, Mapping[str, Value]] | None:
-    from lookalike.tables import read_metadata
+def _read_fields(
+    table: Path | None, pictures: tuple[str, ...], image: str | None
+) -> Mapping[str, Mapping[str, Value]] | None:
+    """The fields of a table; one that names the pictures, too, does so in the same column."""
+    from lookalike import given, listed, places, tables
 
-    return None if table is None else read_metadata(table)
+    if table is None:
+        return None
+    if (path := places.absolute(table)) in given.tables_among(pictures, image):
+        return listed.read_metadata(path, image)
+    return tables.read_metadata(table)
 
 
 def _show(report: Report, *, quiet: bool, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from lookalike.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_IMAGE_COLUMNS = (
+IMAGE_COLUMNS = (
     "image",
     "images",
     "image_url",
@@ -25,6 +25,8 @@ _IMAGE_COLUMNS = (
     "urls",
     "link",
 )
+"""The usual names of a column with the addresses, in the order they are looked for."""
+
 # Only where an address follows: one may hold a comma, a semicolon or a bar itself.
 _START = re.compile(r"(?<=[\s|,;\"'])(?=https?://)", re.IGNORECASE)
 _BETWEEN = " \t\r\n\f\v\u00a0|,;\"'"
@@ -42,7 +44,7 @@ def image_column(columns: Sequence[str], told: str | None) -> str:
     if told is not None:
         return existing_column(columns, told)
     lower = {name.lower(): name for name in reversed(columns)}
-    found = next((lower[name] for name in _IMAGE_COLUMNS if name in lower), None)
+    found = next((lower[name] for name in IMAGE_COLUMNS if name in lower), None)
     if found is not None:
         return found
     if len(columns) == 1:
@@ -65,12 +67,14 @@ def addresses(cell: object) -> list[str]:
     """Every address of a cell, in order, each once.
 
     A cell is one address, a list of them (of JSON or Parquet), a list written as JSON or as Python
-    writes it, or several with commas, bars, semicolons or spaces between.
+    writes it, or several with commas, bars, semicolons or spaces between. A path may begin with a bracket.
 
     >>> addresses('["http://a/1.jpg", "http://a/2.jpg"]')
     ['http://a/1.jpg', 'http://a/2.jpg']
     >>> addresses("http://a/1.jpg|http://a/2,5.jpg")
     ['http://a/1.jpg', 'http://a/2,5.jpg']
+    >>> addresses("(1).png")
+    ['(1).png']
     """
     if isinstance(cell, str):
         return _clean(_split(cell.strip()))
@@ -97,7 +101,9 @@ def _listed(text: str) -> list[str]:
             continue
         if isinstance(found, list | tuple):
             return [item for item in found if isinstance(item, str)]
-    return _apart(text.strip(_AROUND))  # nearly a list: without quotes, or cut off
+    inner = text.strip(_AROUND)
+    # Nearly a list, without quotes or cut off; or a path.
+    return _apart(inner) if "://" in inner or not inner else [text]
 
 
 def _clean(found: Iterable[str]) -> list[str]:

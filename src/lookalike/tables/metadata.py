@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lookalike.errors import UsageError
+from lookalike.tables.addresses import existing_column
+from lookalike.tables.rows import open_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from lookalike.types import Value
@@ -24,7 +25,7 @@ _NUMBER = re.compile(r"[+-]?(?=\.?\d)(?!0\d)\d*(\.\d*)?([eE][+-]?\d+)?", re.ASCI
 _LONGEST = 18  # digits that fit in 64 bits
 
 
-def read_metadata(file: Path) -> dict[str, dict[str, Value]]:
+def read_metadata(file: Path, column: str | None = None) -> dict[str, dict[str, Value]]:
     """Read a CSV or TSV table with a column for the path, one row a picture.
 
     A column whose every value is an integer, or a number, is read as such; an empty cell is no
@@ -32,6 +33,7 @@ def read_metadata(file: Path) -> dict[str, dict[str, Value]]:
 
     Args:
         file: the table, with a header line; UTF-8, with or without a byte order mark.
+        column: which one has the path; default one with a usual name.
 
     Returns:
         For each path as the table has it, its fields.
@@ -39,23 +41,31 @@ def read_metadata(file: Path) -> dict[str, dict[str, Value]]:
     Raises:
         UsageError: the table can't be read, or has no column for the path.
     """
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            dialect = csv.excel_tab if file.suffix.lower() == ".tsv" else csv.excel
-            reader = csv.DictReader(lines, dialect=dialect, strict=True)
-            names = [name for name in reader.fieldnames or () if name]
-            lower = {name.lower(): name for name in reversed(names)}
-            column = next((lower[name] for name in PATH_COLUMNS if name in lower), None)
-            if column is None:
-                raise UsageError(
-                    f"{file}: no column for the path; expected one of {', '.join(PATH_COLUMNS)}, "
-                    f"found {', '.join(names) or 'an empty file'}"
-                )
-            rows = {row[column]: row for row in reader if row[column]}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{file}: can't be read as a table: {error}") from error
-    types = {n: _type_of(row.get(n) for row in rows.values()) for n in names if n != column}
-    return {path: {n: read(row[n]) for n, read in types.items() if row.get(n)} for path, row in rows.items()}
+    table = open_csv(file)
+    names = [name for name in table.columns if name]
+    column = _path_column(file, names) if column is None else existing_column(names, column)
+    others = [name for name in names if name != column]
+    rows: dict[str, tuple[str | None, ...]] = {}
+    for cells in table.rows([column, *others]):
+        path, *rest = cast("tuple[str | None, ...]", cells)
+        if path:
+            rows[path] = tuple(rest)
+    types = [_type_of(row[place] for row in rows.values()) for place in range(len(others))]
+    return {
+        path: {name: read(cell) for name, read, cell in zip(others, types, row, strict=True) if cell}
+        for path, row in rows.items()
+    }
+
+
+def _path_column(file: Path, names: Sequence[str]) -> str:
+    lower = {name.lower(): name for name in reversed(names)}
+    column = next((lower[name] for name in PATH_COLUMNS if name in lower), None)
+    if column is None:
+        raise UsageError(
+            f"{file}: no column for the path; expected one of {', '.join(PATH_COLUMNS)}, "
+            f"found {', '.join(names) or 'an empty file'}"
+        )
+    return column
 
 
 def _type_of(values: Iterable[str | None]) -> Callable[[str], Value]:

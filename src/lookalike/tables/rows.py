@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 import zlib
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, TYPE_CHECKING, cast
 
 from lookalike.errors import UsageError
+from lookalike.tables.addresses import IMAGE_COLUMNS
 from lookalike.tables.parquet import pyarrow
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 _BATCH = 4096  # rows of Parquet held at a time
 _SEPARATORS = ",;\t"
+_PICTURE = re.compile(r"\.(jpe?g|jfif|png|gif|webp|bmp|tiff?|hei[cf]|avif|jp2|jxl|svg)\s*\Z", re.IGNORECASE)
+_HEADERS = {*IMAGE_COLUMNS, "address", "addresses", "file", "file_name", "filename", "path"}
+_AMONG_PICTURES = {".txt", ".json"}  # endings that files beside pictures have for other reasons
 _BROKEN = (OSError, EOFError, ValueError, RecursionError, zlib.error, csv.Error)
 
 
@@ -39,8 +44,9 @@ class Table:
 def open_table(file: Path) -> Table:
     """Open a table by the ending of its name; `.gz` may follow, but for Parquet.
 
-    A `.csv`, `.tsv` or `.txt` file whose first line holds an address has no header: its columns are
-    called `1`, `2` ….
+    A `.csv`, `.tsv` or `.txt` file whose first line holds an address, or the name of a picture, has no
+    header: its columns are called `1`, `2` …. A `.txt` file of one column has one only if that is a usual
+    name, as `url`.
 
     Raises:
         UsageError: another ending, or a file that can't be read as what it is called.
@@ -49,15 +55,34 @@ def open_table(file: Path) -> Table:
     ending = _ending(file)
     if ending not in _OPENERS:
         raise UsageError(f"{file}: can't tell the format; expected a name in {', '.join(_OPENERS)}")
+    return _opened(file, _OPENERS[ending])
+
+
+def open_csv(file: Path) -> Table:
+    """Open a table that is CSV whatever it is called, or TSV if it is called so.
+
+    Raises:
+        UsageError: it can't be read as such.
+    """
+    return _opened(file, _open_csv)
+
+
+def is_table(file: Path, *, meant: bool) -> bool:
+    """Whether a file's name ends as that of a table does.
+
+    Args:
+        file: its name.
+        meant: whether a table is expected; else `.txt` and `.json` are taken for files of another kind.
+    """
+    ending = _ending(file)
+    return ending in _OPENERS and (meant or ending not in _AMONG_PICTURES)
+
+
+def _opened(file: Path, opener: Callable[[Path], Table]) -> Table:
     try:
-        return _OPENERS[ending](file)
+        return opener(file)
     except _BROKEN as error:
         raise _unreadable(file, error) from error
-
-
-def is_table(file: Path) -> bool:
-    """Whether a file's name ends as that of a table does."""
-    return _ending(file) in _OPENERS
 
 
 def _ending(file: Path) -> str:
@@ -80,10 +105,23 @@ def _text(file: Path) -> IO[str]:
 def _open_csv(file: Path) -> Table:
     with _text(file) as lines:
         first = lines.readline()
-    separator = _separator(file, first)
+    separator = "\t" if _ending(file) == ".tsv" else _separator(first)
+    return _open_text(file, separator, lambda head: not any(map(_is_place, head)))
+
+
+def _open_list(file: Path) -> Table:
+    """A list of places; in further columns, behind a tab, there may be more."""
+
+    def is_header(head: list[str]) -> bool:
+        return not any(map(_is_place, head)) and (len(head) > 1 or "".join(head).strip().lower() in _HEADERS)
+
+    return _open_text(file, "\t", is_header)
+
+
+def _open_text(file: Path, separator: str, is_header: Callable[[list[str]], bool]) -> Table:
     with _text(file) as lines:
         head = next(csv.reader(lines, delimiter=separator, strict=True), [])
-    has_header = not any(_is_place(cell) for cell in head)
+    has_header = is_header(head)
     columns = tuple(head) if has_header else tuple(str(n + 1) for n in range(len(head)))
 
     def rows(wanted: Sequence[str]) -> Iterator[tuple[object, ...]]:
@@ -101,15 +139,17 @@ def _open_csv(file: Path) -> Table:
 
 
 def _is_place(cell: str) -> bool:
-    """Whether a cell is an address or a path, and so no column's name."""
+    """Whether a cell is an address, a path, or the name of a picture, and so no column's name."""
+    return _is_address(cell) or _PICTURE.search(cell) is not None
+
+
+def _is_address(cell: str) -> bool:
     return "://" in cell or cell.startswith("/")
 
 
-def _separator(file: Path, first: str) -> str:
-    """A tab for `.tsv` and `.txt`; else what the first line has most of: programs write `;`, too."""
-    if _ending(file) in {".tsv", ".txt"}:
-        return "\t"
-    header = "" if _is_place(first) else first
+def _separator(first: str) -> str:
+    """What the first line has most of: programs write `;`, too. An address may hold all of them."""
+    header = "" if _is_address(first) else first
     return max(_SEPARATORS, key=header.count)
 
 
@@ -177,7 +217,7 @@ def _open_parquet(file: Path) -> Table:
 _OPENERS = {
     ".csv": _open_csv,
     ".tsv": _open_csv,
-    ".txt": _open_csv,
+    ".txt": _open_list,
     ".jsonl": _open_json_lines,
     ".ndjson": _open_json_lines,
     ".json": _open_json,
