@@ -13,14 +13,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from lookalike.extractors.runtime import cores
-from lookalike.loading import READERS, Loader, chunks
+from lookalike.loading import READERS, Loader, Memory, chunks
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from lookalike.images import ImageLimits
-    from lookalike.loading import Loaded, Memory
+    from lookalike.loading import Loaded
     from lookalike.plan import Work
     from lookalike.types import Extraction, Extractor, Floats, Record, Store
 
@@ -48,6 +48,7 @@ class Part(NamedTuple):
     added, updated: how many were described and are written already.
     precision: of the arithmetic, where something was described.
     sifted: whether known bytes were looked for; else there may be such among the rows.
+    waited: seconds until workers elsewhere had begun, told with the first of what they did.
     """
 
     rows: Sequence[Row] = ()
@@ -57,6 +58,38 @@ class Part(NamedTuple):
     updated: int = 0
     precision: str = ""
     sifted: bool = True
+    waited: float = 0.0
+
+
+def together(parts: Sequence[Part]) -> Part:
+    """Several parts as one."""
+    return Part(
+        rows=[row for part in parts for row in part.rows],
+        same=[item for part in parts for item in part.same],
+        skipped=[skip for part in parts for skip in part.skipped],
+        added=sum(part.added for part in parts),
+        updated=sum(part.updated for part in parts),
+        precision=max((part.precision for part in parts), default=""),
+        sifted=all(part.sifted for part in parts),
+        waited=sum(part.waited for part in parts),
+    )
+
+
+def apart(
+    works: Iterator[Work | Memory], batches: list[list[Work]], most: int, size: int
+) -> Iterator[Memory]:
+    """Gather files in batches of a size for workers elsewhere until there are so many; give the others."""
+    batch: list[Work] = []
+    while len(batches) < most and (work := next(works, None)) is not None:
+        if isinstance(work, Memory):
+            yield work
+            continue
+        batch.append(work)
+        if len(batch) == size:
+            batches.append(batch)
+            batch = []
+    if batch:
+        batches.append(batch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """Pictures described by Ray: where one machine is not enough, and for nothing else.
 
-Ray Data does what is distributed: it hands batches of addresses to a pool of workers, holds back where
-they come faster than they are dealt with, and gives the batch of a worker that died to another. A worker
-reads and describes pictures as one machine does. Where the store takes many writers it writes them, too;
-else this process does. What is to be done, and what became of it, is told here alone.
+Ray Data does what is distributed: it deals out numbers to a pool of workers as they take them, and that of
+one that died to another. Each stands for a batch of addresses, which a foreman in the cluster holds until it
+is answered; so no more of them are held than are being dealt with. A worker describes pictures as one machine
+does. Where the store takes many writers it writes them, too; else this process does.
 """
 
 from __future__ import annotations
@@ -14,34 +14,36 @@ import pickle
 import re
 import socket
 import tempfile
-from contextlib import ExitStack, closing, contextmanager, suppress
-from itertools import islice
+import threading
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import compress, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from lookalike import stores
-from lookalike.describing import Describer, Part
+from lookalike.describing import Part, apart, together
 from lookalike.errors import LookalikeError, MissingExtra, UsageError
 from lookalike.extractors import runtime
-from lookalike.ingest import write
-from lookalike.loading import Memory
+from lookalike.ingest import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
+    from lookalike.describing import Describer
     from lookalike.ingest import Job
+    from lookalike.loading import Memory
     from lookalike.plan import Work
-    from lookalike.types import Store
 
 BATCH = 32
 """Pictures that a worker is given at a time, and that another one does again if it dies."""
 
 _SHARE = 0.5  # of a processor asked for each that a worker uses: others still find room on a full cluster
-_ROUND = 50_000  # pictures a worker; their addresses are held in memory here until the round is done
-_BLOCKS = 20_000  # at most of one round, for Ray keeps a record of each
+_AHEAD = 4  # batches a worker that are in the cluster: one is dealt with, the others wait their turn
+_DEATHS = 3  # of workers over one batch, after which it is not given to yet another
+_LIFETIME = 2_000  # batches a worker, after which all are replaced: Ray Data remembers 3 kB of each till then
 _OBJECTS = 200 << 20  # bytes of shared memory of a cluster of our own; a described batch takes 200 kB
-_CONNECT = 10.0  # seconds
-_STALLED = 600.0  # seconds without any progress after the first
+_LOOK, _STALLED = 5.0, 600.0  # seconds without an answer till somebody looks for the cluster, and gives up
 
 
 class Cluster:
@@ -80,208 +82,227 @@ class Cluster:
             MissingExtra: the extra `ray` is not installed.
         """
         works = iter(works)
-        with ExitStack() as ending:
-            pool: _Pool | None = None
+        batches: list[list[Work]] = []
+        yield from here.describe(apart(works, batches, 1, BATCH))
+        if not batches:
+            return
+        with self._joined(job) as pool:
             while True:
-                most = _ROUND * (1 if pool is None else pool.size)
-                taken = _Round(works, most)
-                yield from here.describe(taken)
-                if not taken.batches:
+                yield from here.describe(apart(works, batches, pool.most - pool.waiting, BATCH))
+                if not batches and not pool.waiting:
                     return
-                if pool is None:
-                    pool = ending.enter_context(self._joined(job))
-                yield from pool.describe(taken.batches)
+                yield from pool.describe(batches)
+                batches = []
 
     @contextmanager
     def _joined(self, job: Job) -> Iterator[_Pool]:
         """The pool of workers, in a cluster that is left in the end, or stopped if it was started here."""
+        started = time.monotonic()
         ray = _ray()
         with ExitStack() as ending, _clear_errors(ray, self.address):
             if not ray.is_initialized():
                 _join(ray, self.address, ending)
-            yield _Pool(ray, _pickled(job), self.size, self.patience)
-
-
-class _Round:
-    """Works for the workers, in pickled batches; iterated, it gives those that are not for them."""
-
-    def __init__(self, works: Iterator[Work | Memory], most: int) -> None:
-        self.batches: list[bytes] = []
-        self._works = works
-        self._most = most
-
-    def __iter__(self) -> Iterator[Memory]:
-        batch: list[Work] = []
-        count = 0
-        while count < self._most and (work := next(self._works, None)) is not None:
-            if isinstance(work, Memory):
-                yield work
-                continue
-            batch.append(work)
-            count += 1
-            if len(batch) == BATCH:
-                self.batches.append(pickle.dumps(batch))
-                batch = []
-        if batch:
-            self.batches.append(pickle.dumps(batch))
+            pool = _Pool(ray, job.pickled(), self, started)
+            # With the foreman go the workers. Ray would look for another cluster where this one is gone.
+            ending.callback(lambda: ray.is_initialized() and ray.kill(pool.foreman))
+            yield pool
 
 
 class _Pool:
-    """Workers for one job."""
+    """Workers for one job.
 
-    def __init__(self, ray: Any, job: bytes, size: int | None, patience: float) -> None:
-        processors = int(ray.cluster_resources().get("CPU", 0))
-        if processors < 1:
+    waiting, most: how many batches they have that are not answered, and may have.
+    """
+
+    def __init__(self, ray: Any, job: bytes, cluster: Cluster, started: float) -> None:
+        nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+        if not any(nodes):
             raise LookalikeError("the Ray cluster has no processors; add a node, or start it with --num-cpus")
-        self.size = size or processors
+        self.waiting = 0
         self._ray = ray
-        self._job = job
-        self._patience = patience
-        self._cores = max(1, processors // self.size)
+        self._cluster = cluster
+        self._started: float | None = started
+        size = cluster.size or sum(nodes)
+        self.most = _AHEAD * size
+        self._cores = runtime.share(nodes, size)
+        # Where this process is connected to: without that node it could not go on itself.
+        pinned = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
+        )
+        actor = ray.remote(num_cpus=0, max_concurrency=16, scheduling_strategy=pinned)(_Foreman)
+        self.foreman = actor.remote(job, self._cores, size, cluster.patience, _LIFETIME, pinned)
+        self._running = self.foreman.run.remote()
 
-    def describe(self, batches: list[bytes]) -> Generator[Part, None, None]:
-        """What became of pickled batches of works."""
-        share = _SHARE * self._cores
-        most = min(self.size, len(batches))
-        room = int(self._ray.available_resources().get("CPU", 0.0) / share)
-        how = _Run(self._job, self._cores, share, most, max(1, min(most, room)), self._patience)
-        # From outside of a cluster Ray Data can't be asked for its answers one by one.
-        outside = self._ray.util.client.ray.is_connected()
-        with closing((self._from_outside if outside else _answers)(how, batches)) as answers:
-            for answer in answers:
-                yield _part(answer)
+    def describe(self, batches: Sequence[list[Work]]) -> Generator[Part, None, None]:
+        """Give the workers more; what became of some that they have, once there is something."""
+        self.waiting += len(batches)
+        for answer in self._awaited(self.foreman.exchange.remote([pickle.dumps(b) for b in batches])):
+            self.waiting -= 1
+            part = pickle.loads(answer)  # noqa: S301  # a worker's, by way of Ray
+            if isinstance(part, LookalikeError):
+                raise part
+            if self._started is not None:
+                part = part._replace(waited=time.monotonic() - self._started)
+                self._started = None
+            yield part
 
-    def _from_outside(self, how: _Run, batches: list[bytes]) -> Generator[bytes, None, None]:
-        """The answers, by way of a process inside the cluster that asks for them."""
-        inside = self._ray.remote(num_cpus=0)(_Inside).remote(how, batches)
+    def _awaited(self, answers: Any) -> list[bytes]:
+        """What the foreman answers."""
+        until = time.monotonic() + self._cluster.patience + _STALLED
+        while not (done := self._ray.wait([answers, self._running], timeout=_LOOK)[0]):
+            # A client learns by itself that its cluster is gone; of others Ray would end the process.
+            if not self._ray.util.client.ray.is_connected():
+                _reach(self._ray.get_runtime_context().gcs_address)
+            if time.monotonic() > until:
+                raise TimeoutError(f"no worker has answered for {_STALLED:g} s")
         try:
-            self._ray.get(inside.ready.remote(), timeout=self._patience)
-            while answers := self._ray.get(inside.more.remote()):
-                yield from answers
-        finally:
-            self._ray.kill(inside)
+            return cast("list[bytes]", self._ray.get(done[0]))
+        except self._ray.exceptions.GetTimeoutError as error:
+            free, there = self._ray.available_resources(), self._ray.cluster_resources()
+            raise LookalikeError(
+                f"no worker could be started within {self._cluster.patience:g} s: it needs "
+                f"{_SHARE * self._cores:g} processors of one node, and {free.get('CPU', 0):g} of the "
+                f"{there['CPU']:g} of the Ray cluster are free; wait for other work there, or add a node"
+            ) from error
 
 
-class _Run(NamedTuple):
-    """How a pool of workers is run.
+@dataclass
+class _Batch:
+    """Pickled works without an answer.
+
+    begun: how often; all but the last time by a worker that died of it.
+    at: which work it then was at, where they were done one by one.
+    """
+
+    works: bytes
+    begun: int = 0
+    at: int = 0
+
+
+@dataclass(eq=False)
+class _Foreman:
+    """An actor that holds the batches, runs Ray Data, and gathers the answers; called on several threads.
 
     job: pickled.
-    cores: processors that a worker uses.
-    share: how many of them it asks for.
-    most: how many workers there may be.
-    first: how many are started at once.
-    patience: seconds until these must have started.
+    cores, size: processors that a worker uses, and how many workers there may be.
+    patience: seconds until the first must have started.
+    lifetime: batches a worker, after which all are replaced.
+    pinned: makes a task run where the foreman does.
     """
 
     job: bytes
     cores: int
-    share: float
-    most: int
-    first: int
+    size: int
     patience: float
+    lifetime: int
+    pinned: Any
+    _change: threading.Condition = field(default_factory=threading.Condition)
+    _batches: dict[int, _Batch] = field(default_factory=dict)
+    _given: int = 0
+    _answers: list[bytes] = field(default_factory=list)
 
+    def run(self) -> None:
+        """Deal out batches and gather answers, as long as this actor lives."""
+        self.size = min(self.size, self.given(0))
+        for first in count(0, self.lifetime * self.size):
+            for answers in self._described(first, first + self.lifetime * self.size):
+                with self._change:
+                    new = (self._batches.pop(n, None) is not None for n in answers["number"].tolist())
+                    self._answers += compress(answers["answer"], new)
+                    self._change.notify_all()
 
-def _answers(how: _Run, batches: list[bytes]) -> Generator[bytes, None, None]:
-    """What the workers answer to each batch, in no order."""
-    data = _ray().data
-    context = data.DataContext.get_current().copy()
-    context.enable_progress_bars = context.print_on_execution_start = False
-    context.wait_for_min_actors_s = how.patience
-    context.execution_no_progress_timeout_s = max(_STALLED, how.patience)
-    with data.DataContext.current(context):
-        blocks = min(len(batches), _BLOCKS)
-        works = data.from_items([{"works": batch} for batch in batches], override_num_blocks=blocks)
-        described = works.map(
+    def exchange(self, batches: Sequence[bytes]) -> list[bytes]:
+        """Take batches, and give the answers that there are, once there are any."""
+        with self._change:
+            self._batches |= {number: _Batch(works) for number, works in enumerate(batches, self._given)}
+            self._given += len(batches)
+            self._change.notify_all()
+            self._change.wait_for(lambda: self._answers)
+            answers, self._answers = self._answers, []
+            return answers
+
+    def given(self, number: int) -> int:
+        """How many batches there have been, once that of this number has come."""
+        with self._change:
+            self._change.wait_for(lambda: number < self._given)
+            return self._given
+
+    def begin(self, number: int, place: int | None = None) -> _Batch | None:
+        """A batch that a worker is about to deal with, or one picture of it; None if it is answered."""
+        with self._change:
+            batch = self._batches.get(number)
+            if batch is not None:
+                batch.begun += place is None
+                batch.at = batch.at if place is None else place
+            return batch
+
+    def _described(self, first: int, end: int) -> Any:
+        """What the workers answer to the batches of these numbers, in no order; iterate it."""
+        from ray import data
+
+        me = _ray().get_runtime_context().current_actor
+        context = data.DataContext.get_current()
+        context.enable_progress_bars = context.print_on_execution_start = False
+        context.wait_for_min_actors_s = self.patience
+        context.execution_no_progress_timeout_s = -1  # for it may be this side that has nothing to give
+        context.target_max_block_size = 1  # bytes: each number is dealt out by itself, and at once
+        growth = context.autoscaling_config  # to all that find room, at once, and never back
+        growth.actor_pool_util_upscaling_threshold = 1 / self.size
+        growth.actor_pool_util_downscaling_threshold = -1
+        numbers = data.from_items([{"first": first, "end": end}]).flat_map(
+            _numbers, fn_args=(me,), num_cpus=0, scheduling_strategy=self.pinned
+        )
+        return numbers.map(
             _Worker,
-            fn_constructor_args=(how.job, how.cores),
-            compute=data.ActorPoolStrategy(min_size=1, max_size=how.most, initial_size=how.first),
-            num_cpus=how.share,
+            fn_constructor_args=(self.job, self.cores, me),
+            compute=data.ActorPoolStrategy(min_size=1, max_size=self.size),
+            num_cpus=_SHARE * self.cores,
         ).iter_batches(batch_size=None, prefetch_batches=0, batch_format="numpy")
-        with closing(iter(described)) as answered:
-            for block in answered:
-                yield from block["part"]
 
 
-class _Inside:
-    """Asks for the answers from inside the cluster."""
-
-    def __init__(self, how: _Run, batches: list[bytes]) -> None:
-        self._answers = _answers(how, batches)
-
-    def ready(self) -> None:
-        """Nothing, once it runs."""
-
-    def more(self) -> list[bytes]:
-        """The next answers; none in the end."""
-        return list(islice(self._answers, 1))
+def _numbers(row: dict[str, int], foreman: Any) -> Iterator[dict[str, int]]:
+    """The numbers of batches as these come; the same ones where it has to be done again."""
+    given = 0
+    for number in range(row["first"], row["end"]):
+        if number >= given:
+            given = _ray().get(foreman.given.remote(number))
+        yield {"number": number}
 
 
-class _Worker:
-    """What runs elsewhere: built once a worker, called with a batch at a time."""
+class _Worker(Worker):
+    """What runs elsewhere: built once a worker, called with the number of a batch at a time."""
 
-    def __init__(self, job: bytes, cores: int) -> None:
+    def __init__(self, job: bytes, cores: int, foreman: Any) -> None:
         os.environ[runtime.CORES] = str(cores)
-        self._job: Job = pickle.loads(job)  # noqa: S301  # our own, by way of Ray
-        self._describer: Describer | None = None
-        self._store: Store | None = None
+        super().__init__(pickle.loads(job))  # noqa: S301  # our own, by way of Ray
+        self._foreman = foreman
 
-    def __call__(self, row: dict[str, bytes]) -> dict[str, bytes]:
-        """The pickled part for pickled works, or the pickled error that ends it all."""
-        works = pickle.loads(row["works"])  # noqa: S301
-        answer: Part | LookalikeError
+    def __call__(self, row: dict[str, int]) -> dict[str, Any]:
+        """The pickled part of a batch, or the pickled error that ends it all."""
+        number = row["number"]
+        batch: _Batch | None = _ray().get(self._foreman.begin.remote(number))
         try:
-            answer = self._describe(works)
+            answer: Any = batch and self._answer(number, batch)
         except LookalikeError as error:
+            error.args = (f"a worker on {socket.gethostname()} met this: {error}",)
             answer = error
-        return {"part": pickle.dumps(answer)}
+        return {"number": number, "answer": pickle.dumps(answer)}
 
-    def _describe(self, works: list[Work]) -> Part:
-        describer = self._ready()
-        parts = list(describer.describe(works))
-        describer.claimed.clear()
-        done = Part(
-            rows=[row for part in parts for row in part.rows],
-            same=[item for part in parts for item in part.same],
-            skipped=[skip for part in parts for skip in part.skipped],
-            precision=max((part.precision for part in parts), default=""),
-            sifted=self._store is not None,
-        )
-        if self._store is None or not done.rows:
-            return done
-        with self._store.writing():
-            written = write(self._store, done.rows)
-        return done._replace(
-            rows=(),
-            skipped=[*done.skipped, *written.skipped],
-            added=written.added,
-            updated=written.updated,
-        )
-
-    def _ready(self) -> Describer:
-        if self._describer is None:
-            job = self._job
-            self._store = None if job.store is None else stores.open_store(job.store)
-            self._describer = Describer(
-                self._store, lambda: job.model.extractor(job.header), job.root, job.limits
+    def _answer(self, number: int, batch: _Batch) -> Part:
+        """The part; where workers died of the batch its pictures are read one by one, to know of which."""
+        works: list[Work] = pickle.loads(batch.works)  # noqa: S301
+        if batch.begun == 1:
+            return self.describe(works)
+        if batch.begun > _DEATHS:
+            raise LookalikeError(
+                f"{_DEATHS} workers died, the last of them over {works[batch.at].id}; take it away, or give "
+                "them more memory, and run the same again to go on"
             )
-        return self._describer
-
-
-def _part(answer: bytes) -> Part:
-    """What a worker answered. Raises the error that it met."""
-    part = pickle.loads(answer)  # noqa: S301  # a worker's, by way of Ray
-    if isinstance(part, LookalikeError):
-        raise part
-    return cast("Part", part)
-
-
-def _pickled(job: Job) -> bytes:
-    try:
-        return pickle.dumps(job)
-    except (TypeError, AttributeError, pickle.PicklingError) as error:
-        raise UsageError(
-            f"the extractor can't be sent to workers ({error}); open the gallery by the model's name"
-        ) from error
+        done = []
+        for place, work in enumerate(works):
+            _ray().get(self._foreman.begin.remote(number, place))
+            done.append(self.describe([work]))
+        return together(done)
 
 
 def _ray() -> Any:
@@ -290,7 +311,8 @@ def _ray() -> Any:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
-        import ray.data
+        import ray.util.client
+        import ray.util.scheduling_strategies
     except ImportError as error:
         raise MissingExtra("Ray is an extra package: pip install 'lookalike[ray]'") from error
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
@@ -304,31 +326,31 @@ def _join(ray: Any, address: str, ending: ExitStack) -> None:
         LookalikeError: there is none at that address.
     """
     wishes: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
+    known = address
     if address == "local":
-        # Its sockets lie there, whose paths may not be long.
+        # For its sockets, whose paths may not be long; it goes when nobody uses it any more.
         place = tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True)
-        # It goes when nobody uses it any more.
         ending.callback(place.cleanup)
         wishes |= {"num_cpus": runtime.cores(), "include_dashboard": False, "_temp_dir": place.name}
         wishes |= {"object_store_memory": _OBJECTS}
     elif address == "auto":
-        _require_somebody(_last_cluster())
-    elif re.fullmatch(r"ray://.+:\d+", address):
-        _require_somebody(address)
-    else:
+        known = _last_cluster()
+    elif not re.fullmatch(r"ray://.+:\d+", address):
         raise UsageError(
             f"{address!r} is no address of a Ray cluster; expected auto, local, or one such as ray://head:10001"
         )
     ending.callback(ray.shutdown)
+    logging.getLogger("ray.util.client.logsclient").disabled = True
     try:
+        _reach(known)
         with _silent():
             ray.init(address, **wishes)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
-        wheres = {"auto": "no Ray cluster was found", "local": "Ray can't be started here"}
-        where = wheres.get(address, f"no Ray cluster answers at {address}")
+    except (RuntimeError, ValueError, OSError) as error:
+        nowhere = "Ray can't be started here" if address == "local" else "no Ray cluster was found"
+        where = f"no Ray cluster answers at {known}" if ":" in known else nowhere
         raise LookalikeError(
-            f"{where} ({_first_line(error)}); start one with `ray start --head`, or use this machine alone "
-            "by --ray local; one that asks for a token wants RAY_AUTH_MODE=token here, too"
+            f"{where} ({_first_line(error)}); start one with `ray start --head`, open to clients at 10001, "
+            "or use --ray local; one that asks for a token wants RAY_AUTH_MODE=token here, too"
         ) from error
 
 
@@ -336,14 +358,13 @@ def _join(ray: Any, address: str, ending: ExitStack) -> None:
 def _silent() -> Iterator[None]:
     """No line on standard error, where the part of Ray that is not Python tells that it is to be quiet."""
     kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
     try:
         yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-        os.close(nowhere)
 
 
 def _last_cluster() -> str:
@@ -354,18 +375,11 @@ def _last_cluster() -> str:
     return ""
 
 
-def _require_somebody(address: str) -> None:
-    """Raise at once where nobody listens: Ray itself would try for minutes."""
+def _reach(address: str) -> None:
+    """Raise an `OSError` at once where nobody listens: Ray itself would try for minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
-    if not port.isdecimal():
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), _CONNECT).close()
-    except OSError as error:
-        raise LookalikeError(
-            f"no Ray cluster answers at {address} ({error.strerror or error}); is it running, and is its "
-            "port for clients (10001, unless told otherwise) open to this machine?"
-        ) from error
+    if port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), 10).close()  # seconds
 
 
 @contextmanager
@@ -373,22 +387,10 @@ def _clear_errors(ray: Any, address: str) -> Iterator[None]:
     """Say in our words what went wrong in the cluster."""
     try:
         yield
-    except ray.exceptions.GetTimeoutError as error:
-        raise LookalikeError(_no_room(ray)) from error
-    except (ray.exceptions.RayError, ConnectionError) as error:
+    except (ray.exceptions.RayError, OSError) as error:
         raise LookalikeError(
             f"the Ray cluster {address} stopped the work: {_first_line(error)}; run the same again to go on"
         ) from error
-
-
-def _no_room(ray: Any) -> str:
-    """Why no worker started."""
-    free = ray.available_resources().get("CPU", 0.0)
-    there = ray.cluster_resources().get("CPU", 0.0)
-    return (
-        f"no worker could be started: it needs {_SHARE:g} of a processor, and {free:g} of the {there:g} of "
-        "the Ray cluster are free; wait for other work there to end, or add a node"
-    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -6,12 +6,15 @@ pictures there are, and what a batch committed stays whatever happens next.
 
 from __future__ import annotations
 
+import pickle
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from lookalike.describing import Describer, Part
+from lookalike import stores
+from lookalike.describing import Describer, Part, together
+from lookalike.errors import UsageError
 from lookalike.loading import Loaded, Memory
 from lookalike.plan import Work
 from lookalike.results import Progress, Skip
@@ -31,7 +34,7 @@ _COMMIT_SECONDS = 2.0
 
 
 class Job(NamedTuple):
-    """What workers elsewhere must know to describe the pictures of a gallery; it can be pickled.
+    """What workers elsewhere must know to describe the pictures of a gallery.
 
     store: its address, where workers are to write; None where this process alone may.
     header: of the gallery.
@@ -46,6 +49,15 @@ class Job(NamedTuple):
     root: str
     limits: ImageLimits
 
+    def pickled(self) -> bytes:
+        """As it is sent there. Raises `UsageError` where the extractor can't be sent."""
+        try:
+            return pickle.dumps(self)
+        except (TypeError, AttributeError, pickle.PicklingError) as error:
+            raise UsageError(
+                f"the extractor can't be sent to workers ({error}); open the gallery by the model's name"
+            ) from error
+
 
 class Workers(Protocol):
     """Who describes pictures elsewhere than on the threads of this process."""
@@ -55,6 +67,37 @@ class Workers(Protocol):
     ) -> Generator[Part, None, None]:
         """Deal with every work; pictures that are no files may be left to this process, `here`."""
         ...
+
+
+class Worker:
+    """One of them: describes pictures for a job, and writes them where the job says so."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._describer: Describer | None = None
+        self._ending = ExitStack()
+
+    def describe(self, works: Iterable[Work]) -> Part:
+        """What became of all of them."""
+        describer = self._describer = self._describer or self._ready()
+        done = together(list(describer.describe(works)))
+        describer.claimed.clear()
+        if describer.store is None:
+            return done
+        written = write(describer.store, done.rows) if done.rows else Part()
+        return together([done._replace(rows=()), written])
+
+    def close(self) -> None:
+        """Let go of the store. A process that ends need not, for all that was written is durable."""
+        self._ending.close()
+
+    def _ready(self) -> Describer:
+        job, store = self._job, None
+        if job.store is not None:
+            store = self._ending.enter_context(closing(stores.open_store(job.store)))
+            # Left in the end only, for that makes the server look for all that was written.
+            self._ending.enter_context(store.writing())
+        return Describer(store, lambda: job.model.extractor(job.header), job.root, job.limits)
 
 
 @dataclass(slots=True)
@@ -90,7 +133,7 @@ class Pipeline:
     failed: gathers what could not be read and is not for the store to remember.
     progress: called after every commit.
     precisions: gathers those of the arithmetic that described something.
-    waited: seconds until the first of them was dealt with.
+    waited: seconds until workers elsewhere had begun.
     """
 
     store: Store
@@ -134,13 +177,12 @@ class Pipeline:
             self._commit()
 
     def _take_all(self, parts: Generator[Part, None, None]) -> None:
-        asked = time.monotonic()
         with closing(parts):
             for part in parts:
+                self.waited += part.waited
                 if self._started is None:
                     # How long it took to get ready says nothing of how long the rest will take.
-                    self._started = time.monotonic()
-                    self.waited = self._started - asked
+                    self._started = self._committed = time.monotonic()
                 self._take(part if part.sifted else self._sifted(part))
         self._commit()
 
@@ -150,7 +192,7 @@ class Pipeline:
         self._skips += part.skipped
         self._count_written(part)
         size = sum(row.vector.nbytes for row in self._rows)
-        late = bool(part.rows) and time.monotonic() - self._committed > _COMMIT_SECONDS
+        late = time.monotonic() - self._committed > _COMMIT_SECONDS
         others = len(self._same) + len(self._skips)
         if len(self._rows) >= _COMMIT_ROWS or size >= _COMMIT_BYTES or others >= _COMMIT_ROWS or late:
             self._commit()

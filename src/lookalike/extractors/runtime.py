@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from lookalike.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lookalike.types import Precision
 
 # OpenVINO reports every import over the network unless this package is missing, and has no switch for it.
@@ -83,6 +85,15 @@ def shared() -> bool:
     if told and (not told.isdecimal() or int(told) < 1):
         raise UsageError(f"{CORES} is {told!r}; expected a whole number, 1 or more")
     return bool(told)
+
+
+def share(nodes: Sequence[int], processes: int) -> int:
+    """How many processors each of several processes uses, of those of several machines; it is on one, whole.
+
+    >>> share([8, 8, 8], 2), share([8, 8, 8], 6)
+    (8, 4)
+    """
+    return max(1, min(sum(nodes) // processes, max(nodes)))
 
 
 def cache_folder() -> Path:
