@@ -78,7 +78,7 @@ class Node:
         }
         # JSON is YAML, too.
         (config / "elasticsearch.yml").write_text(json.dumps({**settings, **own}, indent=1))
-        owner = _other_user()
+        owner = other_user()
         for path in (self._folder, *self._folder.rglob("*")) if owner else ():
             os.chown(path, owner["user"], owner["group"])
 
@@ -102,7 +102,7 @@ class Node:
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # or Ctrl-C would reach it before us
-                **_other_user(),
+                **other_user(),
             )
         (self._folder / "launcher.pid").write_text(str(self._launcher.pid))
 
@@ -158,7 +158,7 @@ def command_line(pid: int) -> str:
     return subprocess.run(show, capture_output=True, text=True, check=False).stdout
 
 
-def _other_user() -> dict[str, Any]:
+def other_user() -> dict[str, Any]:
     """As whom a node is to run: it refuses to be root's."""
     if os.geteuid() != 0:
         return {}

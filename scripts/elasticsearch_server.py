@@ -67,9 +67,10 @@ class Server:
         return httpx.Client(base_url=url, **{"timeout": 60} | options)
 
     def delete(self, name: str) -> None:
-        """Delete every index whose name begins so; nothing happens where there is none."""
+        """Delete the gallery of this name: the index or alias, and every `NAME~…`; none need be there."""
+        every = {"expand_wildcards": "all", "ignore_unavailable": "true"}
         with self.client() as client:
-            found = client.get(f"/{name}*", params={"expand_wildcards": "all"}).raise_for_status().json()
+            found = client.get(f"/{name},{name}~*", params=every).raise_for_status().json()
             for index in found:
                 client.delete(f"/{index}").raise_for_status()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from lookalike import images, vocabulary
 from lookalike.errors import ImageError, MissingExtra, ModelError, StoreError, UsageError
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     )
 
 
+_T = TypeVar("_T")
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is wanted of a search by picture, as `Gallery.search` describes it."""
@@ -67,7 +70,28 @@ class Answering:
         resolved = [resolve(query, self.store, self.root, self.limits) for query in queries]
         if not resolved:
             return Answers()
-        header = self.store.header
+        return self._of_one_gallery(lambda header: self._search(resolved, wish, rerank, header))
+
+    def _of_one_gallery(self, ask: Callable[[Header], _T]) -> _T:
+        """An answer to which vectors, classes and pictures of one and the same gallery led.
+
+        Another process may put a gallery of another model in its place at any moment: then it is asked anew.
+        """
+        while True:
+            header = self.store.header
+            try:
+                found = ask(header)
+            except (ModelError, UsageError, ValueError):  # the last of arrays whose shapes do not fit
+                self.store.count()  # a store in a cluster notices only when it is asked
+                if self.store.header == header:
+                    raise
+            else:
+                if self.store.header == header:
+                    return found
+
+    def _search(
+        self, resolved: Sequence[Resolved], wish: Wish, rerank: Rerank | None, header: Header
+    ) -> Answers:
         vectors = self._vectors(resolved, header.dim)
         ids = [query.id for query in resolved if query.id is not None]
         own = {record.id: record for record in self.store.get(ids) if record is not None} if ids else {}
@@ -103,7 +127,13 @@ class Answering:
     def find(self, words: str, k: int, where: Where, distinct: tuple[str, ...], *, only: str | None) -> Hits:
         """The pictures that satisfy every word."""
         check_fields(distinct, self.store)
-        header = self.store.header
+        return self._of_one_gallery(
+            lambda header: self._find(words, k, where, distinct, header=header, only=only)
+        )
+
+    def _find(
+        self, words: str, k: int, where: Where, distinct: tuple[str, ...], *, header: Header, only: str | None
+    ) -> Hits:
         classes = header.classes
         if classes is None and only == "classes":
             raise ModelError(

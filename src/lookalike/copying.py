@@ -6,53 +6,82 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike import stores
+from lookalike import places, stores
 from lookalike.errors import ModelMismatch, UsageError
 from lookalike.plan import merge
 from lookalike.results import Progress, Report, Skip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from lookalike.types import Batch, Floats, Header, Record, Store, Value
+    from lookalike.types import Batch, Floats, Record, Store, Value
 
 _compared = attrgetter("source", "size", "mtime_ns", "digest", "width", "height", "metadata", "thumbnail")
 _kind = attrgetter("extractor", "digest", "dim", "metric", "normalized", "classes")
 _PICTURES = 1024  # in one transaction; the store gives fewer of long vectors
+_SOME = 1_000  # pictures by which another gallery is told from a copy
+
+
+def destination(to: str, root: str, name: str | None) -> str:
+    """The address that a copy is to have.
+
+    Args:
+        to: a store's address, the folder of the pictures, or a folder that is to be the gallery.
+        root: the folder of the pictures.
+        name: of the copy among the galleries of the pictures' folder; None for the usual one.
+
+    Raises:
+        UsageError: there can be no gallery of that name, or it would have none.
+    """
+    found = places.destination(to, root, name or places.DEFAULT_NAME)
+    if name is not None and found in {to, places.absolute(to)}:
+        raise UsageError(
+            f"{to} would be a gallery by itself, which has no name such as {name!r}; leave the name out, or "
+            "copy to the folder of the pictures"
+        )
+    return found if name is None else places.address(str(Path(found).parent.parent), name, None)
 
 
 def copy(
     source: Store,
-    header: Header,
     address: str,
+    root: str,
     *,
+    wanted: str | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Report:
     """Copy a gallery to another place, or bring the copy that is there up to date.
 
     Args:
         source: the gallery.
-        header: of the copy.
         address: where it is to be.
+        root: the folder of its pictures.
+        wanted: the root that the copy is to have; None for that which it has, and for a new one `root`.
         progress: called after every commit.
 
     Raises:
         ModelMismatch: there is a gallery with other vectors.
-        UsageError: it is the very same gallery, or there can be no such gallery at that place.
+        UsageError: it is the very same gallery, there is a gallery of other pictures or of another root, or
+            there can be no such gallery at that place.
     """
     started = time.monotonic()
     if address == source.address:
         raise UsageError(f"{address} can't be copied onto itself; tell another place")
+    own = source.header
+    header = replace(own, root=places.root_at(address, wanted or root))
     with closing(stores.open_store(address, create=header)) as target:
-        if _kind(target.header) != _kind(header):
+        if _kind(target.header) != _kind(own):
             raise ModelMismatch(
                 f"the gallery {address} was made with {target.header.extractor} ({target.header.metric}), "
-                f"not with {header.extractor} ({header.metric}) as {source.address}: tell another place, or "
-                f"remove that one with `lookalike delete --gallery {address}`"
+                f"not with {own.extractor} ({own.metric}) as {source.address}: {_instead(address)}"
             )
-        report = Report(root=header.root, gallery=target.address, model=header.extractor)
+        top = _root(target)
+        if wanted not in {None, top}:
+            raise UsageError(f"the copy {address} has the root {top}, not {wanted}: {_instead(address)}")
+        report = Report(root=top, gallery=target.address, model=own.extractor)
         with target.writing():
             bring(source, target, report, progress=progress)
     report.seconds = time.monotonic() - started
@@ -71,7 +100,8 @@ def bring(
 
     What it has already and is as it should be stays; what is not in the other one goes. So it can be
     stopped anywhere and started again. The vectors of a picture are taken to be unchanged where its
-    record is. Class scores come along where both have the same classes.
+    record is. Class scores come along where both have the same classes. A store that holds mostly other
+    pictures is left alone.
 
     Args:
         source: where pictures, skipped and removed files and folders are taken from; it is only read.
@@ -79,6 +109,9 @@ def bring(
         report: filled in as it goes.
         change: makes the target's vectors (n, other dim) of the source's (n, dim).
         progress: called after every commit.
+
+    Raises:
+        UsageError: most pictures of the target are not in the source; nothing was changed.
     """
     _follow(source, target, report)
     copy = _Copy(source, target, report, change)
@@ -99,17 +132,47 @@ def _follow(source: Store, target: Store, report: Report) -> None:
     gone: list[str] = []
     forget: list[str] = []
     keep_out: list[str] = []
+    some: list[str] = []
+    seen, every = 0, 1 + target.count() // _SOME
     for mine, theirs in merge(target.states(), source.states()):
+        if mine is not None and mine.status == "picture":
+            some += [mine.id] if seen % every == 0 else []
+            seen += 1
         status = None if theirs is None else theirs.status
         if mine is not None and mine.status != status:
             (gone if mine.status == "picture" else forget).append(mine.id)
         if theirs is not None and status == "removed" and (mine is None or mine.status != status):
             keep_out.append(theirs.id)
+    _require_copy(source, target, some)
     report.removed += target.delete(gone)
     target.forget(forget)
     target.delete(keep_out, keep_out=True)
     known = frozenset(target.skipped())
     target.skip([skip for skip in source.skipped() if skip not in known])
+
+
+def _require_copy(source: Store, target: Store, ids: Sequence[str]) -> None:
+    """Raise `UsageError` where most of some pictures of the target are not in the source, by file or path."""
+    pictures = [record for record in target.get(ids) if record is not None]
+    digests = source.by_digest([record.digest for record in pictures])
+    there = source.get(ids) if _root(source) == _root(target) else []
+    known = {record.id for record in there if record is not None}
+    ours = sum(record.digest in digests or record.id in known for record in pictures)
+    if 2 * ours < len(pictures):
+        raise UsageError(
+            f"most pictures of the gallery {target.address} are not in {source.address}, and would be "
+            f"removed; nothing was changed: {_instead(target.address)}"
+        )
+
+
+def _root(store: Store) -> str:
+    """The folder that the ids of a gallery are relative to, as `Gallery.open` has it."""
+    return store.header.root or str(Path(store.address).parent.parent)
+
+
+def _instead(address: str) -> str:
+    """What to do where a gallery stands in the way of a copy."""
+    return f"tell another place, or remove that gallery with `lookalike delete --gallery {address}`"
 
 
 @dataclass(slots=True)

@@ -116,6 +116,7 @@ class Gallery(Reader):
         limit: int | None = None,
         seed: int = 0,
         image: str | None = None,
+        allow_private: bool = False,
         workers: Workers | None = None,
         progress: Callable[[Progress], object] | None = None,
     ) -> Report:
@@ -134,6 +135,7 @@ class Gallery(Reader):
             limit: index only a random part of so many of each folder, and remove nothing.
             seed: of that choice.
             image: the column of a table that has the addresses; default one with a usual name, as `url`.
+            allow_private: whether a table's addresses may lead into this machine or its network.
             workers: who describes pictures, such as `lookalike.distributed.Cluster("auto")`; default the
                 threads of this process.
             progress: called after every commit.
@@ -152,7 +154,7 @@ class Gallery(Reader):
         if limit is not None and limit < 1:
             raise UsageError(f"limit is {limit}; expected 1 or more")
         started = time.monotonic()
-        given = sort(pictures, self.root, self._store)
+        given = sort(pictures, self.root, self._store, image)
         with self._creating:
             if self._store is None:
                 header = header_for(self.extractor(), self._model.metric, self._root())
@@ -160,6 +162,7 @@ class Gallery(Reader):
         wishes = Wishes(prune=prune, restore=restore, retry=retry, limit=limit, seed=seed)
         report = Report(root=self.root, gallery=self.address, model=self.model)
         fill = Fill(self.store, self.root, self.extractor, self.limits, report, progress, column=image)
+        fill.allow_private = allow_private
         fill.workers = None if workers is None else (workers, self._model)
         with self.store.writing():
             fill.add(given, wishes, exclude=tuple(exclude), hidden=hidden, metadata=metadata or {})
@@ -346,34 +349,33 @@ class Gallery(Reader):
         self,
         to: str | os.PathLike[str],
         *,
-        name: str = places.DEFAULT_NAME,
+        name: str | None = None,
         root: str | os.PathLike[str] | None = None,
         progress: Callable[[Progress], object] | None = None,
     ) -> Report:
         """Copy the gallery to another place, from one kind of store to another if wanted.
 
         No picture is opened. Everything comes along: vectors, class scores, metadata, what was skipped or
-        removed. Done again it brings the copy up to date; stopped and started again it goes on.
+        removed. Done again it mirrors the gallery once more: what the gallery does not hold goes from the
+        copy, too. Stopped and started again it goes on.
 
         Args:
             to: a store's address, the folder of the pictures (the copy is then one of the galleries inside
                 it), or another folder, which becomes the gallery.
-            name: of the copy, where `to` is the folder of the pictures.
+            name: of the copy, where `to` is the folder of the pictures; default `default`.
             root: the folder of the pictures, if it is another one where the copy will be used.
             progress: called after every commit.
 
         Raises:
             ModelMismatch: there is a gallery with other vectors.
-            UsageError: it is this gallery's own place, or that kind of store can't keep its vectors.
+            UsageError: it is this gallery's own place, most pictures there are not of this gallery, the copy
+                has another root or can have no name, or that kind of store can't keep its vectors.
         """
         from lookalike import copying
 
-        top = self.root if root is None else places.absolute(root)
-        address = places.destination(str(to), top, name)
-        header = replace(self.store.header, root=places.root_at(address, top))
-        report = copying.copy(self.store, header, address, progress=progress)
-        report.root = top
-        return report
+        top = None if root is None else places.absolute(root)
+        address = copying.destination(str(to), top or self.root, name)
+        return copying.copy(self.store, address, self.root, wanted=top, progress=progress)
 
     def delete(self) -> None:
         """Delete the gallery with everything in it; the pictures are not touched.

@@ -262,7 +262,8 @@ class Limits:
 class Store(Protocol):
     """Where a gallery lives. What is written is found at once; ids are unique; write replaces.
 
-    Reading is safe from several threads. One process writes at a time, inside `writing()`.
+    Reading is safe from several threads. Writing happens inside `writing()`; how many processes may write at
+    once is among the `limits`.
     """
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from contextlib import ExitStack, contextmanager
 from itertools import product
 
@@ -17,8 +18,9 @@ HEADER = Header("toy", "0" * 64, 8, "cosine", "f32", True, "float32", "", CLASSE
 
 
 @contextmanager
-def _two(folder, elasticsearch, name):
+def _two(folder, elasticsearch):
     """A gallery in a folder, and one in the cluster that is deleted in the end."""
+    name = f"test-{uuid.uuid4().hex}"
     with ExitStack() as stack:
         stack.callback(elasticsearch.delete, name)
         places = (str(folder / "gallery"), elasticsearch.address(name))
@@ -31,7 +33,7 @@ def _two(folder, elasticsearch, name):
 @pytest.fixture
 def both(tmp_path, elasticsearch):
     """Two empty galleries."""
-    with _two(tmp_path, elasticsearch, "test-finding-empty") as made:
+    with _two(tmp_path, elasticsearch) as made:
         yield made
 
 
@@ -87,7 +89,7 @@ def found_in(tmp_path_factory, elasticsearch, a_record, unit_vectors):
         # Every second one ties with others in whatever is looked for.
         kept = scores if i % 4 < 2 else [("n3", 0.5), ("n1", 0.25)]
         records.append(a_record(f"{i}-{id_}", width=i, metadata=note, scores=tuple(kept)))
-    with _two(tmp_path_factory.mktemp("found"), elasticsearch, "test-finding") as both:
+    with _two(tmp_path_factory.mktemp("found"), elasticsearch) as both:
         for store in both:
             assert store.write(records, unit_vectors(700)) == []
         yield both

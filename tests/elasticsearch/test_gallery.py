@@ -37,6 +37,14 @@ def root(tmp_path):
 
 
 @pytest.fixture
+def second_address(elasticsearch, elasticsearch_address):
+    """The address of another gallery, deleted afterwards."""
+    address = f"{elasticsearch_address}-2"
+    yield address
+    elasticsearch.delete(address.rpartition("/")[2])
+
+
+@pytest.fixture
 def both(root, tmp_path, elasticsearch_address):
     """The gallery of the folder, in a folder of its own and in the cluster."""
     with (
@@ -178,7 +186,7 @@ def test_copied_both_ways(both, tmp_path):
     _same(both)
 
 
-def test_converted(root, tmp_path, elasticsearch_address):
+def test_converted(root, tmp_path, elasticsearch_address, second_address):
     """A model whose first steps made the vectors has a gallery beside, without a picture being opened."""
     first = _network(tmp_path / "colours", (Power(0.5), Normalise()))
     steps = (Linear(np.diag([10, 1, 1]).astype(np.float32)), Normalise())
@@ -187,15 +195,13 @@ def test_converted(root, tmp_path, elasticsearch_address):
     found = []
     for place, to in (
         (str(tmp_path / "e"), str(tmp_path / "f")),
-        (elasticsearch_address, f"{elasticsearch_address}-2"),
+        (elasticsearch_address, second_address),
     ):
         with Gallery.open(root, gallery=place, model=first) as gallery:
             gallery.add()
             assert gallery.convert(further, gallery=to).added == 41
         with Gallery.open(gallery=to, create=False) as ranked:
             found.append(ranked.vectors())
-            if "://" in to:
-                ranked.delete()
     np.testing.assert_allclose(found[1], found[0], atol=1e-6)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import uuid
+from contextlib import ExitStack, closing
 
 import numpy as np
 import pytest
@@ -32,9 +33,13 @@ def vectors():
 @pytest.fixture(scope="module", params=["int8_hnsw", "bbq_hnsw"])
 def store(request, elasticsearch, vectors):
     """A gallery of them by each type of index that does not keep exact vectors in its graph."""
-    address = elasticsearch.address(f"test-recall-{request.param.partition('_')[0]}")
+    name = f"test-{uuid.uuid4().hex}"
+    address = elasticsearch.address(name)
     header = Header("toy", "0" * 64, DIM, "cosine", "f32", True, "float16", "")
-    with closing(stores.open_store(f"{address}?index_type={request.param}", create=header)) as made:
+    with ExitStack() as stack:
+        stack.callback(elasticsearch.delete, name)
+        opened = stores.open_store(f"{address}?index_type={request.param}", create=header)
+        made = stack.enter_context(closing(opened))
         for start in range(0, COUNT, 1500):
             records = [
                 Record(
@@ -45,7 +50,6 @@ def store(request, elasticsearch, vectors):
             made.write(records, vectors[start : start + 1500])
         made.refresh()
         yield made
-    stores.delete_store(address)
 
 
 def _recall(found, expected):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import httpx
@@ -69,14 +70,16 @@ def test_a_server_listens_on_loopback_alone(elasticsearch, elasticsearch_address
 
 
 def test_what_a_test_wrote_is_deleted_by_its_name(elasticsearch):
-    """`delete` takes every index whose name begins so, also behind an alias, and no other."""
+    """`delete` takes a gallery's indices, also behind an alias, and no other whose name begins so."""
+    mine = f"test-{uuid.uuid4().hex}"
     with elasticsearch.client() as client:
-        for index in ("test-mine-1", "test-mine-2", "test-other"):
+        for index in (f"{mine}~000001", f"{mine}~000002", f"{mine}-other"):
             client.put(f"/{index}", json={"aliases": {f"{index}-alias": {}}}).raise_for_status()
-        elasticsearch.delete("test-mine")
+        elasticsearch.delete(mine)
         left = set(client.get("/_all").json())
-        elasticsearch.delete("test-other")
-    assert {index for index in left if index.startswith(("test-mine", "test-other"))} == {"test-other"}
+        elasticsearch.delete(f"{mine}-other")
+        elasticsearch.delete(f"{mine}-other")  # a second time there is nothing to do
+    assert {index for index in left if index.startswith(mine)} == {f"{mine}-other"}
 
 
 def test_ctrl_c_while_it_starts_ends_everything(script):

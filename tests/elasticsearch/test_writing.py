@@ -12,13 +12,15 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from elasticsearch import Elasticsearch
 
 from lookalike import stores
 from lookalike.errors import StoreUnavailable, UsageError
 from lookalike.types import Header
 
 HEADER = Header("toy", "0" * 64, 8, "cosine", "f32", True, "float32", "")
+
+
+_JSON = [("X-Elastic-Product", "Elasticsearch"), ("Content-Type", "application/json")]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -29,15 +31,19 @@ class _Handler(BaseHTTPRequestHandler):
     def _pass_on(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault = self.server.fault(self.command, self.path)
-        self.server.seen.append((self.command, self.path, fault))
+        self.server.seen.append((fault, body))
         if fault == "drop":
             self.close_connection = True
             return
-        answer = self._answer(body)
+        if isinstance(fault, int):
+            status, headers, content = fault, _JSON, b'{"error": "busy"}'
+        elif isinstance(fault, tuple):
+            status, headers, content = 200, _JSON, self._done_in_part(body, *fault)
+        else:
+            status, headers, content = self._answer(body)
         if fault == "lose":  # done, but nobody is told
             self.close_connection = True
             return
-        status, headers, content = answer if fault is None else (fault, answer[1], b'{"error": "busy"}')
         self.send_response(status)
         for name, value in headers:
             if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
@@ -47,13 +53,22 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"" if self.command == "HEAD" else content)
 
     def _answer(self, body):
-        if isinstance(self.server.fault(self.command, self.path), int):
-            return 0, [("X-Elastic-Product", "Elasticsearch"), ("Content-Type", "application/json")], b""
-        connection = http.client.HTTPConnection(*self.server.behind, timeout=60)
-        with closing(connection):
-            connection.request(self.command, self.path, body, dict(self.headers))
+        headers = {name: value for name, value in self.headers.items() if name != "Content-Length"}
+        with closing(http.client.HTTPConnection(*self.server.behind, timeout=60)) as connection:
+            connection.request(self.command, self.path, body, headers)
             answer = connection.getresponse()
             return answer.status, answer.getheaders(), answer.read()
+
+    def _done_in_part(self, body, every, status):
+        """What is said to a bulk request of which every so many-th document is refused."""
+        lines = body.splitlines(keepends=True)
+        documents = [b"".join(lines[i : i + 2]) for i in range(0, len(lines), 2)]
+        last = every - 1
+        taken = [document for i, document in enumerate(documents) if i % every != last]
+        items = iter(json.loads(self._answer(b"".join(taken))[2])["items"] if taken else ())
+        refused = {"index": {"status": status, "error": {"type": "rejected", "reason": "the queue is full"}}}
+        items = [refused if i % every == last else next(items) for i in range(len(documents))]
+        return json.dumps({"errors": True, "items": items}).encode()
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass_on  # noqa: N815  # names of http.server
 
@@ -63,7 +78,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def proxy(elasticsearch):
-    """A proxy before the server: `proxy.fault(method, path)` gives a status, `drop`, `lose` or None."""
+    """A proxy before the server: `proxy.fault(method, path)` gives a status, `drop`, `lose` or None.
+
+    Or it gives (n, status): of a bulk request every n-th document is not taken, with that status.
+    """
     behind = urlsplit(elasticsearch.urls[0])
     with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
         server.daemon_threads = True
@@ -83,13 +101,6 @@ def store(proxy, elasticsearch_address):
     address = f"elasticsearch://127.0.0.1:{proxy.server_address[1]}/{name}?timeout=10"
     with closing(stores.open_store(address, create=HEADER)) as opened:
         yield opened
-
-
-@pytest.fixture
-def client(elasticsearch):
-    """The official client, past the proxy."""
-    with Elasticsearch(elasticsearch.urls[0]) as es:
-        yield es
 
 
 def _first(count, fault):
@@ -127,8 +138,21 @@ def test_tried_again(proxy, store, fault, a_record, unit_vectors):
     assert store.write([a_record(i) for i in range(700)], unit_vectors(700)) == []
     assert store.count() == 700
     assert [state.id for state in store.states()] == [a_record(i).id for i in range(700)]
-    # A status is asked for once more by the handler itself, which uses up the faults as well.
-    assert any(seen[2] == fault for seen in proxy.seen)
+    assert [seen for seen, _ in proxy.seen].count(fault) == 3
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_single_pictures_are_tried_again(proxy, store, status, a_record, unit_vectors):
+    """Of a request that was done in part only the rest is sent again, and all of it arrives."""
+    vectors = unit_vectors(100)
+    proxy.seen.clear()
+    proxy.fault = lambda _method, path: (3, status) if "/_bulk" in path else None
+    assert store.write([a_record(i) for i in range(100)], vectors) == []
+    assert store.count() == 100
+    np.testing.assert_array_equal(store.vectors([a_record(i).id for i in range(100)]), vectors)
+    # Two requests of fifty, of each every third again, of those every third again.
+    sizes = [body.count(b"\n") // 2 for fault, body in proxy.seen if body.startswith(b'{"index"')]
+    assert sorted(sizes) == [1, 1, 5, 5, 16, 16, 50, 50]
 
 
 def test_searches_are_tried_again(proxy, store, a_record, unit_vectors):
@@ -151,10 +175,11 @@ def test_updates_are_tried_again(proxy, store, a_record, unit_vectors):
     np.testing.assert_array_equal(store.vectors([a_record(i).id for i in range(30)]), vectors)
 
 
-def test_time_is_up(proxy, store, a_record, unit_vectors):
+@pytest.mark.parametrize("fault", [429, (1, 429)], ids=["all of it", "each by itself"])
+def test_time_is_up(proxy, store, fault, a_record, unit_vectors):
     """A server that never takes anything gives an error within the time, with what to do; nothing is lost."""
     store.write([a_record(0)], unit_vectors(1))
-    proxy.fault = lambda _method, path: 429 if "_bulk" in path else None
+    proxy.fault = lambda _method, path: fault if "_bulk" in path else None
     with closing(stores.open_store(store.address.replace("timeout=10", "timeout=2"))) as hasty:
         with pytest.raises(StoreUnavailable, match=r"within 2 s .* is kept: run the same"):
             hasty.write([a_record(1)], unit_vectors(1))

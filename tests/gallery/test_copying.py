@@ -91,6 +91,89 @@ def test_another_gallery_is_left_alone(gallery, root, tmp_path):
         gallery.copy(root)
 
 
+@pytest.fixture
+def others(tmp_path, paint):
+    """A gallery by the same model, of four pictures that are called as some of ours, and are not them."""
+    folder = tmp_path / "others"
+    for seed, name in enumerate(("red", "blue sky", "violet", "grey")):
+        paint(folder / f"{name}.png", (90, 20 * seed, 90), size=(30, 30), seed=seed)
+    with Gallery.open(folder, model="toy") as opened:
+        opened.add()
+        yield opened
+
+
+@pytest.mark.parametrize("where", ["beside its pictures", "by itself"])
+def test_a_gallery_of_other_pictures_is_left_alone(gallery, others, tmp_path, where):
+    """What is no copy of the gallery is not made one: nothing in it is changed."""
+    place = others.root
+    if where == "by itself":
+        place = tmp_path / "by itself"
+        others.copy(place)
+    before = list(others.records())
+    with pytest.raises(UsageError, match=r"most pictures of the gallery .* would be removed; nothing was"):
+        gallery.copy(place)
+    with Gallery.open(gallery=place, create=False) as untouched:
+        assert list(untouched.records()) == before
+        assert untouched.removed() == []
+
+
+def test_a_copy_is_known_by_its_pictures(gallery, root, tmp_path, paint):
+    """Moved, or painted over where they lie, they are the same pictures: the copy is brought up to date."""
+    gallery.copy(tmp_path / "copy")
+    for seed, file in enumerate(sorted(root.rglob("*.png"))):
+        paint(file, (30, 30, 40 * seed), size=(20, 20), seed=seed)
+    gallery.add()
+    assert gallery.copy(tmp_path / "copy").updated == 4
+    gallery.copy(tmp_path / "mounted", root=tmp_path / "elsewhere")
+    (root / "2024").rename(root / "2025")
+    (root / "red.png").rename(root / "scarlet.png")
+    gallery.add()
+    report = gallery.copy(tmp_path / "mounted")
+    assert report.total == len(gallery)
+    with Gallery.open(gallery=tmp_path / "mounted", create=False) as copy:
+        assert same(copy, gallery)
+
+
+def test_copied_back(gallery, root, tmp_path):
+    """A copy that was added to goes back to where it came from."""
+    gallery.copy(tmp_path / "copy")
+    with Gallery.open(gallery=tmp_path / "copy", create=False) as copy:
+        copy.add([("more", np.full((8, 8, 3), (1, 2, 3), np.uint8))])
+        gallery.close()
+        assert copy.copy(root).added == 1
+    with Gallery.open(root, create=False) as back:
+        assert "more" in back
+        assert back.root == str(root)
+
+
+def test_the_root_of_a_copy_stays(gallery, root, tmp_path):
+    """A copy keeps the root it was made with, and its report tells that; another root is refused."""
+    mounted = str(tmp_path / "mounted")
+    assert gallery.copy(tmp_path / "copy", root=mounted).root == mounted
+    assert gallery.copy(tmp_path / "copy").root == mounted
+    assert gallery.copy(tmp_path / "copy", root=mounted).root == mounted
+    gallery.remove(["mine"])
+    with pytest.raises(UsageError, match=f"has the root {mounted}, not {root}: .*lookalike delete"):
+        gallery.copy(tmp_path / "copy", root=root)
+    with Gallery.open(gallery=tmp_path / "copy", create=False) as copy:
+        assert "mine" in copy
+
+
+@pytest.mark.parametrize("to", ["plain", "elasticsearch://127.0.0.1:9/photos"])
+def test_a_name_where_there_is_none(gallery, tmp_path, to):
+    """A gallery by itself has no name: telling one is an error, and makes nothing."""
+    place = to if "://" in to else tmp_path / to
+    with pytest.raises(UsageError, match="would be a gallery by itself, which has no name such as 'second'"):
+        gallery.copy(place, name="second")
+    assert not (tmp_path / "plain").exists()
+
+
+def test_a_name_that_is_none(gallery, root):
+    """A name leads to no other folder."""
+    with pytest.raises(UsageError, match="is no name for a gallery"):
+        gallery.copy(root, name="../../second")
+
+
 def test_copying_by_hand(gallery, root, tmp_path, capsys):
     """`lookalike copy` copies the gallery found here, and says what it did."""
     assert run(["copy", "--gallery", str(root), "--to", str(tmp_path / "copy"), "--json"]) == 0

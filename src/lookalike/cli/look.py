@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from lookalike.cli.options import DEFAULT_NAME, Place, gallery_options, json_option, quiet_option
+from lookalike.cli.options import Place, gallery_options, json_option, quiet_option
 from lookalike.cli.output import (
     Bar,
     escape,
@@ -82,9 +84,8 @@ def export(*, file: Path, place: Place, as_json: bool) -> None:
 @click.option(
     "--as",
     "copied",
-    default=DEFAULT_NAME,
     metavar="NAME",
-    help="What to call the copy among the galleries of the pictures' folder.",
+    help="What to call the copy among the galleries of the pictures' folder; `default` unless told.",
 )
 @click.option(
     "--root",
@@ -95,10 +96,12 @@ def export(*, file: Path, place: Place, as_json: bool) -> None:
 @quiet_option
 @json_option
 @gallery_options
-def copy(*, place: Place, to: str, copied: str, root: str | None, quiet: bool, as_json: bool) -> None:
+def copy(*, place: Place, to: str, copied: str | None, root: str | None, quiet: bool, as_json: bool) -> None:
     """Copy the gallery with everything in it, from one kind of store to another if wanted.
 
-    No picture is opened. Run again it brings the copy up to date; stopped and started again it goes on.
+    No picture is opened. Run again it mirrors the gallery once more: what the gallery does not hold any
+    more goes from the copy, too. Stopped and started again it goes on. A gallery of mostly other pictures is
+    not written into.
     """
     with place.existing() as gallery, Bar("copying", quiet=quiet) as bar:
         report = gallery.copy(to, name=copied, root=root, progress=bar.callback)
@@ -118,22 +121,57 @@ def copy(*, place: Place, to: str, copied: str, root: str | None, quiet: bool, a
       lookalike delete --gallery elasticsearch://es:9200/photos --yes
     """,
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask; needs --gallery or --name.")
 @json_option
 @gallery_options
-def delete(*, place: Place, yes: bool, as_json: bool) -> None:
+@click.pass_context
+def delete(context: click.Context, *, place: Place, yes: bool, as_json: bool) -> None:
     """Delete a whole gallery, with everything it knows; the pictures themselves are not touched.
 
-    The gallery has to be told by --gallery or --name, unless one answers the question.
+    With --yes the gallery has to be told by --gallery or --name: what LOOKALIKE_GALLERY names, or is found
+    here and upward, is deleted only after a question. One that can't be opened any more is deleted, too.
     """
-    with place.existing() as gallery:
-        count, address = len(gallery), gallery.address
-        if not yes:
-            click.confirm(
-                f"Delete the gallery {escape(address)} with its {count:,} pictures?", abort=True, err=True
-            )
-        gallery.delete()
+    from lookalike import stores
+
+    by_gallery, by_name = (_told(context, option) for option in ("gallery", "name"))
+    if yes and not (by_gallery or by_name):
+        raise click.UsageError("--yes needs --gallery or --name, which tell the gallery", context)
+    address = _doomed(place, named=by_name)
+    count = _count(address)
+    if not yes:
+        holding = "which can't be opened" if count is None else f"with its {count:,} pictures"
+        click.confirm(f"Delete the gallery {escape(address)}, {holding}?", abort=True, err=True)
+    stores.delete_store(address)
     print_answer(f"{escape(address)} is deleted", {"deleted": address, "count": count}, as_json=as_json)
+
+
+def _told(context: click.Context, option: str) -> bool:
+    return context.get_parameter_source(option) is ParameterSource.COMMANDLINE
+
+
+def _doomed(place: Place, *, named: bool) -> str:
+    """The address of the gallery to delete, which need not be one that can be opened."""
+    from lookalike import places, stores
+    from lookalike.errors import NotFound
+    from lookalike.walk import GALLERIES
+
+    address = places.address(None, place.name, place.gallery)
+    if not stores.exists(address):
+        raise NotFound(places.absent(address, place.name))
+    # Elsewhere a name that says nothing does no harm.
+    if named and Path(address).parts[-2:] != (GALLERIES, place.name):
+        raise click.UsageError(f"{address} is a gallery by itself; leave out --name {place.name}")
+    return address
+
+
+def _count(address: str) -> int | None:
+    """How many pictures a gallery holds; None where it can't be opened."""
+    from lookalike import stores
+    from lookalike.errors import StoreError
+
+    with suppress(StoreError), closing(stores.open_store(address)) as store:
+        return store.count()
+    return None
 
 
 @click.command(

@@ -199,7 +199,10 @@ def evaluate(  # noqa: PLR0913  # an argument an option
     "model and some of its cuts.",
 )
 @click.option(
-    "--galleries", multiple=True, metavar="NAME...", help="Galleries of FOLDER to compare, by their names."
+    "--galleries",
+    multiple=True,
+    metavar="NAME|ADDRESS...",
+    help="Galleries of FOLDER to compare, by their names or addresses.",
 )
 @click.option(
     "--query",

@@ -71,7 +71,7 @@ class Folder:
             UsageError: a method that can't be read.
             NotFound: the folder has no gallery of one of these names.
         """
-        unknown = [name for name in galleries if name not in self.galleries]
+        unknown = [name for name in galleries if name not in self.galleries and "://" not in name]
         if unknown:
             has = f"it has {', '.join(self.galleries)}" if self.galleries else "it has none"
             raise NotFound(f"{self.path} has no gallery {unknown[0]!r}: {has}")
@@ -140,6 +140,8 @@ class Folder:
 
     def open(self, name: str) -> Gallery:
         """One of its galleries."""
+        if "://" in name:
+            return Gallery.open(self.path, gallery=name, create=False)
         return Gallery.open(self.path, name=name, create=False)
 
     def finished(self, extractor: Extractor, metric: str, precision: Precision | None) -> str | None:

@@ -38,6 +38,7 @@ _HEAD = "head.json"
 _MAX_HEAD_BYTES = 4096
 _FIRST_BYTES = 64
 _TOKEN = re.compile(r"[0-9a-f]{16}")
+_OWN = re.compile(rf"{_TOKEN.pattern}\.(keys|first|rest|fine|factors|mean)|{re.escape(_HEAD)}(\.new)?")
 
 
 def width(dim: int) -> int:
@@ -219,7 +220,7 @@ class Cache:
         return replace(head, rows=head.rows + len(keys), last=last)
 
     def publish(self, head: Head) -> None:
-        """Make the arrays safe on disk, then the head; drop every other file."""
+        """Make the arrays safe on disk, then the head; drop the arrays of every other one."""
         for name, size in _sizes(head).items():
             os.truncate(self._path(head, name), size)
             _sync(self._path(head, name))
@@ -228,23 +229,26 @@ class Cache:
         _sync(temporary)
         temporary.replace(self.folder / _HEAD)
         _sync(self.folder)
-        for path in self.folder.iterdir():
+        for path in self._files():
             if path.name != _HEAD and path.stem != head.token:
                 path.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Delete the cache."""
-        if self.folder.is_dir():
-            for path in sorted(self.folder.iterdir(), key=lambda p: p.name != _HEAD):
-                path.unlink(missing_ok=True)
-            with suppress(OSError):
-                self.folder.rmdir()
+        """Delete the cache, and its folder unless something else is in it."""
+        for path in sorted(self._files(), key=lambda p: p.name != _HEAD):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
 
     def bytes(self) -> int:
         """What it takes on disk."""
+        return sum(path.stat().st_size for path in self._files())
+
+    def _files(self) -> list[Path]:
+        """Those of the folder's files that are the cache's own."""
         if not self.folder.is_dir():
-            return 0
-        return sum(path.stat().st_size for path in self.folder.iterdir())
+            return []
+        return [path for path in self.folder.iterdir() if _OWN.fullmatch(path.name) and path.is_file()]
 
     def _path(self, head: Head, name: str) -> Path:
         return self.folder / f"{head.token}.{name}"

@@ -12,6 +12,8 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
+from lookalike.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["delete_store", "exists", "open_store"]
 
-# Two letters at least: `C:\Pictures` is a path.
+# Two letters at least: `C:\Pictures` is a path, and so is `C://Pictures`.
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):(?=//|[^/\\])")
+_ADDRESS = re.compile(r"([^/\\:@]{2,})://")
 
 
 def open_store(address: str | Path, *, create: Header | None = None) -> Store:
@@ -35,6 +38,7 @@ def open_store(address: str | Path, *, create: Header | None = None) -> Store:
         NotFound: nothing is there, and `create` is None.
         StoreCorrupt: it is damaged, or is no gallery.
         StoreUnavailable: it can't be reached, read or made.
+        UsageError: there is no store of that scheme, or it can't have such an address.
 
     >>> open_store("/tmp/no/gallery/here")
     Traceback (most recent call last):
@@ -69,6 +73,10 @@ def _opener(address: str) -> Any:
     scheme = _SCHEME.match(address)
     if scheme is not None and scheme[1] in registry.names("lookalike.stores"):
         return registry.load("lookalike.stores", scheme[1])
+    unknown = _ADDRESS.match(address)
+    if unknown is not None:
+        known = ", ".join(registry.names("lookalike.stores"))
+        raise UsageError(f"{unknown[1]!r} is no kind of store; there are {known}, and plain folders")
     # Not by its entry point: importlib.metadata costs more than opening the store.
     from lookalike.stores.sqlite import open_store as open_folder
 

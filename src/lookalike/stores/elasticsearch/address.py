@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from base64 import b64encode
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -49,23 +50,23 @@ class Address:
         """Read an address.
 
         Raises:
-            UsageError: it can't be meant; a password in it is refused without being repeated.
+            UsageError: it can't be meant; what may be a password in it is refused without being repeated.
         """
-        parts = urlsplit(text)
-        if "@" in parts.netloc:
+        if "@" in text:
             raise UsageError(
-                "an address holds no user or password, which others could read; set ELASTIC_API_KEY, or "
-                "ELASTIC_USER and ELASTIC_PASSWORD, in the environment"
+                "an address holds no @: others could read a user and password in it; set ELASTIC_API_KEY, or "
+                "ELASTIC_USER and ELASTIC_PASSWORD, in the environment (and write %40 in the name of a file)"
             )
+        parts, nodes = _split(text)
         name = unquote(parts.path.removeprefix("/").removesuffix("/"))
         if not _NAME.fullmatch(name):
             raise UsageError(
                 f"{name!r} can't be a gallery's name in Elasticsearch; expected lower case letters, digits "
                 f"and _ . - as in {_EXAMPLE}"
             )
-        if not parts.netloc or parts.fragment:
+        if parts.fragment:
             raise UsageError(f"{text!r} is no address of Elasticsearch; expected one such as {_EXAMPLE}")
-        return cls(text, _nodes(parts), name, **_options(parts.query))
+        return cls(text, nodes, name, **_options(parts.query))
 
 
 def credentials() -> dict[str, Any]:
@@ -88,19 +89,21 @@ def credentials() -> dict[str, Any]:
     return {"basic_auth": b64encode(f"{user}:{password}".encode()).decode()}
 
 
-def _nodes(parts: SplitResult) -> tuple[str, ...]:
-    scheme = SCHEMES[parts.scheme]
-    try:
-        hosts = [urlsplit(f"//{host}") for host in parts.netloc.split(",")]
-        return tuple(f"{scheme}://{_host(host)}:{host.port or 9200}" for host in hosts)
-    except ValueError as error:
-        raise UsageError(f"{parts.netloc!r} names no host and port ({error}); see {_EXAMPLE}") from error
+def _split(text: str) -> tuple[SplitResult, tuple[str, ...]]:
+    """An address in its parts, and the URLs of its nodes."""
+    with suppress(ValueError):
+        parts = urlsplit(text)
+        return parts, tuple(_node(SCHEMES[parts.scheme], host) for host in parts.netloc.split(","))
+    # What stands in the place of a port may be a password: neither it nor Python's error is repeated.
+    raise UsageError(f"the address names no host and port, which is a number, as in {_EXAMPLE}")
 
 
-def _host(host: SplitResult) -> str:
+def _node(scheme: str, text: str) -> str:
+    host = urlsplit(f"//{text}")
     if not host.hostname:
         raise ValueError("a host has no name")
-    return f"[{host.hostname}]" if ":" in host.hostname else host.hostname
+    name = f"[{host.hostname}]" if ":" in host.hostname else host.hostname
+    return f"{scheme}://{name}:{host.port or 9200}"
 
 
 def _options(query: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ no more documents pass than there are candidates makes it leave its graph alone.
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +29,10 @@ if TYPE_CHECKING:
     Query = dict[str, Any]
 
 CANDIDATES = 100
-"""Documents that a search looks at at least, in every shard (benches/cluster.py)."""
+"""Documents that a graph gives at least, in every part of the index (benches/index_types.py)."""
 
-OVERSAMPLED = 3.0
-"""Of how many times k the exact scores are computed."""
+SPARE = 3
+"""How many times k it gives at least. The exact scores of all that it gives are computed."""
 
 PICTURES: dict[str, Any] = {"term": {"status": "picture"}}
 
@@ -75,7 +74,7 @@ class Searcher:
         query = {"bool": {"filter": [PICTURES, *filters]}}
         answer = self._server.call(
             lambda es: es.search(
-                index=self._index.name,
+                index=self._index.alias,
                 query=query,
                 size=0,
                 track_total_hits=True,
@@ -96,8 +95,8 @@ class Searcher:
             }
             if not query.any():
                 return body
-        candidates = min(_MOST, max(CANDIDATES, math.ceil(1.5 * k)))
-        body["knn"] = self._knn(query, k, candidates, OVERSAMPLED, filters)
+        candidates = min(_MOST, max(CANDIDATES, SPARE * k))
+        body["knn"] = self._knn(query, k, candidates, filters)
         return body
 
     def _shell(self, k: int) -> dict[str, Any]:
@@ -108,12 +107,10 @@ class Searcher:
             "size": k,
         }
 
-    def _knn(
-        self, query: Floats, k: int, candidates: int, oversampled: float, filters: list[Query]
-    ) -> dict[str, Any]:
+    def _knn(self, query: Floats, k: int, candidates: int, filters: list[Query]) -> dict[str, Any]:
         knn: dict[str, Any] = {"field": "vector", "query_vector": query, "k": k, "num_candidates": candidates}
         if self._type not in {"flat", "hnsw"}:
-            knn["rescore_vector"] = {"oversample": oversampled}
+            knn["rescore_vector"] = {"oversample": candidates / k}
         if filters:
             knn["filter"] = filters
         return knn
@@ -133,7 +130,7 @@ class Searcher:
 
     def _several(self, bodies: Sequence[dict[str, Any]]) -> list[Any]:
         lines: Any = [line for body in bodies for line in (b"{}", _json(body))]  # encoded already
-        answer = self._server.call(lambda es: es.msearch(index=self._index.name, searches=lines))
+        answer = self._server.call(lambda es: es.msearch(index=self._index.alias, searches=lines))
         return list(answer["responses"])
 
     def request(self, query: Floats, k: int, filters: Sequence[Query] = ()) -> dict[str, Any]:
@@ -142,7 +139,7 @@ class Searcher:
 
     def _one(self, body: dict[str, Any]) -> Any:
         arguments = _arguments(body)
-        return self._server.call(lambda es: es.search(index=self._index.name, **arguments))
+        return self._server.call(lambda es: es.search(index=self._index.alias, **arguments))
 
     def _neighbours(self, answer: Any) -> Neighbours:
         hits = answer["hits"]["hits"]
@@ -165,9 +162,10 @@ class Searcher:
         """The best of the pictures in some buckets; halved where they turn out to be too many."""
         within: Query = {"range": {"bucket": {"gte": low, "lt": high}}}
         body = self._body(query, k, [*filters, within])
+        body["sort"] = [{"_score": "desc"}, {"id": "asc"}]
         if "knn" in body:
             unit = body["knn"]["query_vector"]
-            body["knn"] = self._knn(unit, _MOST, _MOST, 1.0, [*filters, within])
+            body["knn"] = self._knn(unit, _MOST, _MOST, [*filters, within])
         answer = self._one(body)
         if answer["hits"]["total"]["value"] >= _MOST and high - low > 1:
             middle = (low + high) // 2

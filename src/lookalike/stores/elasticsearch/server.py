@@ -6,6 +6,7 @@ import logging
 import random
 import re
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lookalike.errors import (
@@ -42,7 +43,14 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _OPENING = 10.0
 _LONG = 500  # characters of the server's reason that are told
 _RETRIED = {429, 502, 503, 504}
+_FORBIDDEN = {401, 403}
 _MOST_CAUSES = 8
+_OPTIONS: dict[str, Any] = {
+    "serializers": {"application/json": elasticsearch.serializer.OrjsonSerializer()},
+    "max_retries": 0,  # tried again here, with pauses, and within a time
+    "connections_per_node": 16,
+    "http_compress": False,
+}
 _HUNG_UP = ("RemoteDisconnected", "Connection aborted", "reset by peer", "closed connection")
 _PLAIN = ("record layer failure", "WRONG_VERSION_NUMBER", "wrong version number")
 
@@ -81,13 +89,15 @@ class Server:
     """A cluster, as an address names it.
 
     Raises:
-        UsageError: there is a user without a password in the environment, or no such CA file.
+        UsageError: there is a user without a password in the environment.
+        StoreUnavailable: there is no file of that certificate authority.
     """
 
     def __init__(self, address: Address) -> None:
         self.address = address
         self._secure = address.nodes[0].startswith("https:")
-        self._client = Elasticsearch(list(address.nodes), **_options(address), **credentials())
+        trust = _trusted(address.ca_cert) if self._secure and address.ca_cert is not None else {}
+        self._client = Elasticsearch(list(address.nodes), **_OPTIONS, **trust, **credentials())
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +145,8 @@ class Server:
             return IndexGone(f"the index of the gallery {self.address.text} is not there any more")
         if type_ == "cluster_block_exception":
             return self._blocked(reason)
-        if status == 401 or type_ == "security_exception":
+        # To the question whether an index is there the answer is a status, and nothing else.
+        if status in _FORBIDDEN or type_ == "security_exception":
             return self._forbidden(status)
         return None
 
@@ -251,17 +262,9 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONG else f"{text[:_LONG]}…"
 
 
-def _options(address: Address) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "serializers": {"application/json": elasticsearch.serializer.OrjsonSerializer()},
-        "max_retries": 0,  # tried again here, with pauses, and within a time
-        "connections_per_node": 16,
-        "http_compress": False,
-    }
-    if address.ca_cert is not None:
-        from pathlib import Path
-
-        if not Path(address.ca_cert).expanduser().is_file():
-            raise StoreUnavailable(f"there is no file {address.ca_cert} with a certificate authority")
-        options["ca_certs"] = str(Path(address.ca_cert).expanduser())
-    return options
+def _trusted(ca_cert: str) -> dict[str, Any]:
+    """The client's option that makes it believe a certificate authority besides those it knows."""
+    file = Path(ca_cert).expanduser()
+    if not file.is_file():
+        raise StoreUnavailable(f"there is no file {ca_cert} with a certificate authority")
+    return {"ca_certs": str(file)}
