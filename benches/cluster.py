@@ -1,6 +1,6 @@
 """How fast a gallery in Elasticsearch is written and searched, and whether it finds what there is.
 
-    python benches/cluster.py [--rows 20000 100000] [--types int8_hnsw bbq_hnsw flat hnsw] [--server URL]
+    python benches/cluster.py [--rows 20000 100000] [--heap 1g] [--server URL]
 
 A real server of one node runs beside, with as many cores as the client. The vectors are those of 8,000
 pieces of real clip art, more of them convex mixtures of two plus noise of .01, seeded. The baseline is
@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import time
+from collections import deque
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -42,13 +44,13 @@ BATCH = 1024
 QUERIES = 200
 K = 10
 SCORES = 20
+QUIET = 5  # seconds without a merge after which there will be none
 
 
 def main() -> None:
-    """Measure writing, searching and each type of index."""
+    """Measure writing, searching and visual words."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, nargs=2, default=[20_000, 100_000])
-    parser.add_argument("--types", nargs="*", default=["int8_hnsw", "bbq_hnsw", "flat", "hnsw"])
     parser.add_argument("--heap", default="1g")
     parser.add_argument("--server", help="URL of a running one, instead of one of its own")
     wishes = parser.parse_args()
@@ -59,8 +61,6 @@ def main() -> None:
         with closing(client):
             writing(client, address, vectors[: min(few, 8 * BATCH)])
             searches(client, address, vectors, few)
-        for kind in wishes.types:
-            index_type(address, vectors, kind)
         visual_words(address)
 
 
@@ -72,16 +72,16 @@ def _served(server: str | None, heap: str) -> Iterator[tuple[str, str]]:
         return
     from elasticsearch_server import Cluster  # among the scripts, whose place `setting` knows
 
-    with Cluster(nodes=1, heap=heap) as cluster:
+    with Cluster(nodes=1, heap=heap, quick=False) as cluster:
         yield cluster.urls[0], cluster.address("bench")
 
 
-def drawn(count: int) -> Floats:
-    """Vectors of pictures, real ones as far as there are any: (count, 1280)."""
+def drawn(count: int, alike: int | None = None) -> Floats:
+    """Vectors of pictures, real ones as far as there are any: (count, 1280); `alike` is for mixtures."""
     real = real_vectors()
     blocks = [real[:count]]
     if count > len(real):
-        blocks += mixtures(real, count - len(real))
+        blocks += mixtures(real, count - len(real), alike)
     return np.concatenate(blocks)
 
 
@@ -108,14 +108,14 @@ def records_of(first: int, count: int, classes: Classes) -> list[Record]:
     ]  # fmt: skip
 
 
-def fill(store: Store, vectors: Floats) -> float:
-    """Write pictures with these vectors; documents a second."""
+def fill(store: Store, vectors: Floats, first: int = 0) -> float:
+    """Write pictures with these vectors, numbered from `first` on; documents a second."""
     classes = store.header.classes or Classes((), ())
     taken = 0.0
     with store.writing():
         for start in range(0, len(vectors), BATCH):
             block = vectors[start : start + BATCH]
-            records = records_of(start, len(block), classes)
+            records = records_of(first + start, len(block), classes)
             taken += seconds(partial(store.write, records, block))
         taken += seconds(store.refresh)
     return len(vectors) / taken
@@ -132,7 +132,7 @@ def writing(client: Elasticsearch, address: str, vectors: Floats) -> None:
     ):
         fields = {"shelf": "integer"}
         other._fields.define(other._live.index, fields)  # type: ignore[attr-defined]  # noqa: SLF001
-        alias = other._live.index.writing  # type: ignore[attr-defined]  # noqa: SLF001
+        alias = other._live.index.alias  # type: ignore[attr-defined]  # noqa: SLF001
         for start in range(0, len(vectors), BATCH):
             block = vectors[start : start + BATCH]
             records = records_of(start, len(block), header.classes or Classes((), ()))
@@ -164,6 +164,8 @@ def searches(client: Elasticsearch, address: str, vectors: Floats, few: int) -> 
         for store, size in zip(stores, sizes, strict=True):
             rate = fill(store, vectors[:size])
             figure(f"write {size:,}, refreshed", f"{rate:.0f}/s", "", "", "")
+        taken = seconds(partial(settle, client))
+        figure("merge what is to be merged after that", f"{taken:.0f} s", "", "", "")
         chosen = np.random.default_rng(1).integers(0, few, QUERIES)
         times = _in_turn(client, stores, vectors[chosen])
         small, large, bare = (1000 * statistics.median(found) for found in times)
@@ -174,10 +176,22 @@ def searches(client: Elasticsearch, address: str, vectors: Floats, few: int) -> 
         )
         share = recall(stores[1], vectors)
         figure(f"recall@10, {len(vectors):,}, default", f"{share:.4f}", "1, numpy", f"{share:.4f}", "≥ .99")
+        for name, read in (("states, as `index` reads them", stores[1].states), ("scan", stores[1].scan)):
+            rate = len(vectors) / seconds(lambda read=read: deque(read(), maxlen=0))  # type: ignore[misc]
+            figure(f"{name}, {len(vectors):,}", f"{rate:.0f} pictures/s", "", "", "")
     finally:
         for store in stores:
             store.close()
             delete_store(store.address)
+
+
+def settle(client: Elasticsearch) -> None:
+    """Wait until the server has merged all that it wants to; while it does it has less to search with."""
+    quiet = 0
+    while quiet < QUIET:
+        time.sleep(1)
+        merges = client.indices.stats(metric="merge")["_all"]["total"]["merges"]
+        quiet = 0 if merges["current"] else quiet + 1
 
 
 def _in_turn(client: Elasticsearch, stores: list[Store], queries: Floats) -> list[list[float]]:
@@ -194,7 +208,7 @@ def _in_turn(client: Elasticsearch, stores: list[Store], queries: Floats) -> lis
             taken = (
                 seconds(partial(small.search, query[None], K)),
                 seconds(partial(large.search, query[None], K)),
-                seconds(partial(client.search, index=index.name, **body)),
+                seconds(partial(client.search, index=index.alias, **body)),
             )
             if turn:
                 for found, one in zip(times, taken, strict=True):
@@ -211,25 +225,6 @@ def recall(store: Store, vectors: Floats) -> float:
         found = [int(id_[3:11]) for id_ in store.search(vectors[row : row + 1], K)[0].ids]
         shares.append(float((scores[found] >= tenth - 1e-5).mean()))
     return statistics.mean(shares)
-
-
-def index_type(address: str, vectors: Floats, kind: str) -> None:
-    """One type of index: disk, speed of writing and searching, recall."""
-    place = f"{address}-{kind.replace('_', '-')}?index_type={kind}"
-    with closing(open_store(place, create=header_of())) as store:
-        rate = fill(store, vectors)
-        queries = vectors[np.random.default_rng(3).integers(0, len(vectors), QUERIES)]
-        for query in queries[: QUERIES // 4]:
-            store.search(query[None], K)
-        times = [seconds(partial(store.search, query[None], K)) for query in queries]
-        found = (
-            f"{1000 * statistics.median(times):.1f} ms",
-            f"{rate:.0f}/s written",
-            f"recall {recall(store, vectors):.4f}",
-            f"{store.bytes() / len(vectors) / 1000:.1f} kB a picture",
-        )
-        figure(f"index_type={kind}, {len(vectors):,}", found[0], found[1], found[2], found[3])
-    delete_store(place)
 
 
 def visual_words(address: str, count: int = 2_000) -> None:

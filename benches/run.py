@@ -23,6 +23,7 @@ def main() -> None:
         ["unchanged.py"],
         ["search.py"],
         ["cluster.py"],
+        ["index_types.py"],  # twenty minutes
         ["compare.py"],
         ["neighbors.py"],
         ["neighbors.py", "--wide"],

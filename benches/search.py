@@ -88,12 +88,22 @@ def real_vectors() -> Floats:
         return gallery.vectors()
 
 
-def mixtures(real: Floats, count: int) -> Iterator[Floats]:
-    """Convex mixtures of two real vectors plus noise, unit length: (m, dim) at a time, count in all."""
+def mixtures(real: Floats, count: int, alike: int | None = None) -> Iterator[Floats]:
+    """Convex mixtures of two real vectors plus noise, unit length: (m, dim) at a time, count in all.
+
+    Args:
+        real: unit vectors (n, dim).
+        count: how many mixtures.
+        alike: the second is one of so many that are nearest to the first; default any.
+    """
     rng = np.random.default_rng(count)
+    nearest = None if alike is None else np.argpartition(-(real @ real.T), alike, axis=1)[:, : alike + 1]
     for start in range(0, count, BATCH):
         m = min(BATCH, count - start)
-        one, other = (real[rng.integers(0, len(real), m)] for _ in range(2))
+        first, second = (rng.integers(0, len(real), m) for _ in range(2))
+        if nearest is not None:
+            second = nearest[first, second % nearest.shape[1]]
+        one, other = real[first], real[second]
         share = rng.random((m, 1), np.float32)
         mixed = share * one + (1 - share) * other
         mixed += 0.01 * rng.standard_normal(mixed.shape, np.float32)
