@@ -30,9 +30,9 @@ def vectors():
     return _mixtures(COUNT)
 
 
-@pytest.fixture(scope="module", params=["int8_hnsw", "bbq_hnsw"])
+@pytest.fixture(scope="module", params=["int8_hnsw", "bbq_hnsw", "hnsw"])
 def store(request, elasticsearch, vectors):
-    """A gallery of them by each type of index that does not keep exact vectors in its graph."""
+    """A gallery of them by each type of index that has a graph."""
     name = f"test-{uuid.uuid4().hex}"
     address = elasticsearch.address(name)
     header = Header("toy", "0" * 64, DIM, "cosine", "f32", True, "float16", "")

@@ -109,7 +109,10 @@ class Searcher:
 
     def _knn(self, query: Floats, k: int, candidates: int, filters: list[Query]) -> dict[str, Any]:
         knn: dict[str, Any] = {"field": "vector", "query_vector": query, "k": k, "num_candidates": candidates}
-        if self._type not in {"flat", "hnsw"}:
+        if self._type == "hnsw":
+            # From each part no more than the best of all that were found so far would be looked for.
+            knn["k"] = candidates
+        elif self._type != "flat":
             knn["rescore_vector"] = {"oversample": candidates / k}
         if filters:
             knn["filter"] = filters
