@@ -41,6 +41,9 @@ OWN_SURROUNDINGS = (
     *("ELASTIC_API_KEY", "ELASTIC_USER", "ELASTIC_USERNAME", "ELASTIC_PASSWORD"),
 )
 
+SERVERS = ("ray", "elasticsearch", "elasticsearch_cluster")
+"""The fixtures that start one, in the order in which they are to be asked for."""
+
 
 def pytest_sessionstart():
     """Where everything should be installed, nothing is skipped for want of it."""
@@ -51,6 +54,18 @@ def pytest_sessionstart():
         pytest.exit(
             f"not installed: {', '.join(missing)}; run `make test`, which installs them", returncode=3
         )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Tests that need a server come last: once it runs it takes a part of the processors to the end."""
+    items.sort(
+        key=lambda item: max((SERVERS.index(name) for name in set(SERVERS) & _fixtures(item)), default=-1)
+    )
+
+
+def _fixtures(item):
+    return set(getattr(item, "fixturenames", ()))
 
 
 def _module(path: Path):
