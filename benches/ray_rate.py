@@ -3,7 +3,8 @@
     python benches/ray_rate.py [--pictures 2000] [--rounds 3] [--gallery ADDRESS]
 
 Rates count from the first batch written to the last, for Ray takes long to start; that is told apart. Memory
-is the most that this process and its workers had together, of their own; Ray's servers are not in it.
+is the most that this process, its workers and their foreman had together, of their own; Ray's servers are not
+in it.
 `--gallery` takes a store to which the workers write themselves, as `elasticsearch://localhost:9200/bench`.
 """
 
@@ -97,15 +98,16 @@ def run(folder: Path, place: str, workers: int, pictures: int) -> Run:
             most = max(most, sum(memory.values()))
             time.sleep(TICK)
         ticks = json.loads(process.stdout.read() if process.stdout else "")
+    if len(ticks) < 2:
+        sys.exit(f"{pictures} pictures came in all at once; take more of them with --pictures")
     (first, before), (last, after) = ticks[0], ticks[-1]
     return Run((after - before) / (last - first), first, most / 1e3)
 
 
 def workers_now() -> list[int]:
-    """The processes of Ray's workers that describe pictures."""
-    return [
-        int(folder.name) for folder in Path("/proc").glob("[0-9]*") if "ray::MapWorker" in command(folder)
-    ]
+    """The processes of Ray's workers that describe pictures, and of those that deal them out."""
+    titles = ("ray::MapWorker", "ray::_Foreman", "ray::FlatMap")
+    return [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if command(folder).startswith(titles)]
 
 
 def command(process: Path) -> str:

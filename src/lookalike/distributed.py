@@ -99,7 +99,7 @@ class Cluster:
         """The pool of workers, in a cluster that is left in the end, or stopped if it was started here."""
         started = time.monotonic()
         ray = _ray()
-        with ExitStack() as ending, _clear_errors(ray, self.address):
+        with _clear_errors(ray, self.address), ExitStack() as ending:
             if not ray.is_initialized():
                 _join(ray, self.address, ending)
             pool = _Pool(ray, job.pickled(), self, started)
@@ -309,6 +309,7 @@ def _ray() -> Any:
     """Ray, which reports nothing of its use and says nothing of its own accord."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "^")  # else a death is told on standard output
     try:
         import ray
         import ray.util.client
@@ -326,16 +327,14 @@ def _join(ray: Any, address: str, ending: ExitStack) -> None:
         LookalikeError: there is none at that address.
     """
     wishes: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
-    known = address
+    known = _last_cluster() if address == "auto" else address
     if address == "local":
         # For its sockets, whose paths may not be long; it goes when nobody uses it any more.
         place = tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True)
         ending.callback(place.cleanup)
         wishes |= {"num_cpus": runtime.cores(), "include_dashboard": False, "_temp_dir": place.name}
         wishes |= {"object_store_memory": _OBJECTS}
-    elif address == "auto":
-        known = _last_cluster()
-    elif not re.fullmatch(r"ray://.+:\d+", address):
+    elif address != "auto" and not re.fullmatch(r"ray://.+:\d+", address):
         raise UsageError(
             f"{address!r} is no address of a Ray cluster; expected auto, local, or one such as ray://head:10001"
         )
@@ -387,7 +386,7 @@ def _clear_errors(ray: Any, address: str) -> Iterator[None]:
     """Say in our words what went wrong in the cluster."""
     try:
         yield
-    except (ray.exceptions.RayError, OSError) as error:
+    except (ray.exceptions.RayError, ImportError, OSError) as error:
         raise LookalikeError(
             f"the Ray cluster {address} stopped the work: {_first_line(error)}; run the same again to go on"
         ) from error
@@ -395,5 +394,6 @@ def _clear_errors(ray: Any, address: str) -> Iterator[None]:
 
 def _first_line(error: BaseException) -> str:
     """What an error says, without the traces that Ray adds."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1][:300]}" if lines else type(error).__name__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    told = [line for line in lines if re.match(r"\w+Error: ", line)] or lines
+    return f"{type(error).__name__}: {told[-1][:300]}"

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import pytest
 from odd_models import marks as left
+from PIL import Image
 
 from lookalike import Gallery
 from lookalike.errors import LookalikeError
@@ -29,15 +30,16 @@ def wait_until(true, seconds=60):
 
 
 def test_a_cluster_of_its_own(program, pictures, odd_models, marks):
-    """`local` starts one, whose workers load the model once each, and leaves nothing of it, nor a word."""
-    folder = pictures(800)
-    words = ("index", folder, "--model", f"odd?slow=0.01&place={marks}", "--ray", "local")
+    """`local` starts one, whose workers load the model once each, die in silence, and leave nothing."""
+    folder = pictures(799)
+    Image.new("RGB", (60, 40), "white").save(folder / "00050-white.png")
+    words = ("index", folder, "--model", f"odd?dies=1&slow=0.01&place={marks}", "--ray", "local")
     running = program(*words, LOOKALIKE_CORES="2", **odd_models)
     code, out, err = running.ends()
     assert (code, out[: out.find(" in ")]) == (0, "800 added; 800 pictures"), err
     assert re.fullmatch(r"note: the workers took [0-9.]+ s to begin\n", err)
     loaded = left(marks, "loaded")
-    assert len(set(loaded) - {running.process.pid}) == 2
+    assert len(set(loaded) - {running.process.pid}) == 2 + 1  # one died
     assert len(loaded) == len(set(loaded))
     assert running.family.seen
     assert running.family.places
