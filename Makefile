@@ -40,7 +40,7 @@ demo-elasticsearch: $(READY)
 	@$(BIN)/python scripts/demo_elasticsearch.py
 
 test: $(WHOLE) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-faults: $(WHOLE)
 	LOOKALIKE_FAULT_ROUNDS=5 $(BIN)/python -m pytest -v tests/elasticsearch/test_faults.py

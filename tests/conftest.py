@@ -41,8 +41,11 @@ OWN_SURROUNDINGS = (
     *("ELASTIC_API_KEY", "ELASTIC_USER", "ELASTIC_USERNAME", "ELASTIC_PASSWORD"),
 )
 
-SERVERS = ("ray", "elasticsearch", "elasticsearch_cluster")
-"""The fixtures that start one, in the order in which they are to be asked for."""
+SERVERS = ("tests/distributed/", "tests/elasticsearch/", "tests/elasticsearch/test_faults.py")
+"""Where tests need Ray or Elasticsearch, which are started once; the last needs one of its own."""
+
+SLOW = ("tests/extractors/keras/", "tests/training/", "tests/test_examples.py")
+"""Where most tests take seconds; those of the first share networks that take long to make."""
 
 
 def pytest_sessionstart():
@@ -58,14 +61,27 @@ def pytest_sessionstart():
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Tests that need a server come last: once it runs it takes a part of the processors to the end."""
-    items.sort(
-        key=lambda item: max((SERVERS.index(name) for name in set(SERVERS) & _fixtures(item)), default=-1)
-    )
+    """Quick tests come first, then those that need a server, then the slow ones."""
+    order = (*SERVERS, *SLOW)
+
+    def place(item):
+        return max((n for n, start in enumerate(order) if item.nodeid.startswith(start)), default=-1)
+
+    items.sort(key=place)
 
 
-def _fixtures(item):
-    return set(getattr(item, "fixturenames", ()))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Where processes share the work (`-n 2`), a file stays whole, and one of them has all the servers."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Shared(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            if nodeid.startswith(SERVERS):
+                return "servers"
+            return SLOW[0] if nodeid.startswith(SLOW[0]) else nodeid.partition("::")[0]
+
+    return Shared(config, log)
 
 
 def _module(path: Path):

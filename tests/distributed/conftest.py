@@ -97,7 +97,7 @@ class Program:
         )
         self.family = Family(self.process.pid)
 
-    def ends(self, timeout=120):
+    def ends(self, timeout=300):
         """Its status, and what it wrote."""
         try:
             out, err = self.process.communicate(timeout=timeout)

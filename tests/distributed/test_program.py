@@ -21,7 +21,7 @@ def count(place):
     return 0
 
 
-def wait_until(true, seconds=60):
+def wait_until(true, seconds=150):
     """Wait for something, but not for ever."""
     until = time.monotonic() + seconds
     while not true():
