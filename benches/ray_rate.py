@@ -5,7 +5,8 @@
 Rates count from the first batch written to the last, for Ray takes long to start; that is told apart. Memory
 is the most that this process, its workers and their foreman had together, of their own; Ray's servers are not
 in it.
-`--gallery` takes a store to which the workers write themselves, as `elasticsearch://localhost:9200/bench`.
+`--gallery` takes a store to which the workers write themselves, and the one process, too, as
+`elasticsearch://localhost:9200/bench`; its galleries are called after it, and deleted.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ with Gallery.open(folder, gallery=place, precision="f32") as gallery:
     gallery.add(workers=cluster, limit=int(limit), progress=tell)
 print(json.dumps(ticks))
 """
+KINDS = ("one", "ray", "less")
 TICK = 0.1  # seconds between two looks at the memory
 
 
@@ -64,15 +66,13 @@ def main() -> None:
     single, double, less = [], [], []
     with tempfile.TemporaryDirectory() as name:
         for number in range(wishes.rounds):
-            here, there = f"{name}/here-{number}", wishes.gallery or f"{name}/ray-{number}"
-            single.append(run(folder, here, 0, wishes.pictures))
-            double.append(run(folder, there, 2, wishes.pictures))
-            apart = difference(here, there)
-            if wishes.gallery:
-                delete(there)
-            less.append(run(folder, wishes.gallery or f"{name}/less-{number}", 2, wishes.pictures // 4))
-            if wishes.gallery:
-                delete(wishes.gallery)
+            places = [f"{wishes.gallery or name + '/gallery'}-{kind}-{number}" for kind in KINDS]
+            single.append(run(folder, places[0], 0, wishes.pictures))
+            double.append(run(folder, places[1], 2, wishes.pictures))
+            apart = difference(places[0], places[1])
+            less.append(run(folder, places[2], 2, wishes.pictures // 4))
+            for place in places:
+                delete(place)
     what = f"index {wishes.pictures:,} JPEG by two Ray workers{', which write' if wishes.gallery else ''}"
     share = statistics.median(two.rate / one.rate for one, two in zip(single, double, strict=True))
     rate, base = (statistics.median(one.rate for one in runs) for runs in (double, single))
