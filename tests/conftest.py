@@ -20,6 +20,9 @@ sys.path.append(str(REPOSITORY / "scripts"))
 # As the program sets it before it loads TensorFlow: here, a test may have loaded that before.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+# OpenVINO reports its use by this, from processes that it forks; lookalike never lets it, and no test may.
+sys.modules["openvino_telemetry"] = None
+
 
 EXTRAS = (
     "elasticsearch",

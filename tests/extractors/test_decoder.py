@@ -4,14 +4,14 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import openvino
 import pytest
 
 from lookalike.errors import ModelError, UnknownModel, UsageError
-from lookalike.extractors import cards, trained
+from lookalike.extractors import cards, runtime, trained
 from lookalike.extractors.cards import Card
 from lookalike.extractors.decoder import Decoder
 
+openvino = runtime.openvino()
 ops = openvino.opset13
 HEIGHT, WIDTH, DIM = 2, 4, 3
 
