@@ -10,6 +10,7 @@ drawings of `openclipart-png`, for benchmarks.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -89,10 +90,13 @@ def _packaged(folder: Path, package: str, inside: str) -> Path:
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
             raise PicturesMissing(f"{package} is a Debian package, and there is no {tool} here")
-    print(f"fetching {package} (some 150 MB) ...", file=sys.stderr, flush=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as workshop:
-        _unpack(_download(Path(workshop), package), Path(workshop), inside).rename(folder)
+    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():  # another process may have been first
+            print(f"fetching {package} (some 150 MB) ...", file=sys.stderr, flush=True)
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as workshop:
+                _unpack(_download(Path(workshop), package), Path(workshop), inside).rename(folder)
     return folder
 
 

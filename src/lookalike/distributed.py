@@ -310,6 +310,7 @@ def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "^")  # else a death is told on standard output
+    os.environ.setdefault("RAY_worker_niceness", "0")  # else all that runs beside workers goes before them
     try:
         import ray
         import ray.util.client

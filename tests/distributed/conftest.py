@@ -126,13 +126,14 @@ class Head:
             *("--num-cpus=2", "--include-dashboard=false"),
         ]
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex}
+        busy = {"RAY_worker_niceness": "0"}  # the workers come in beside other tests, too
         self.surroundings = {"RAY_ADDRESS": f"127.0.0.1:{self.port}", **token}
         ray = Path(sys.executable).with_name("ray")
         self._block = subprocess.Popen(
             [ray, "start", "--head", "--block", "--disable-usage-stats", *words],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, **token, **environment},
+            env={**os.environ, **token, **busy, **environment},
         )
         self.family = Family(self._block.pid)
         for port in (self.port, self.client):

@@ -54,6 +54,11 @@ def test_the_result_is_that_of_one_machine(ray, pictures, tmp_path):
         assert counts(far.add(workers=Cluster("local"))) == {"unchanged": 151, "total": 151}
 
 
+def test_workers_go_on_beside_other_work(ray):
+    """They have the priority of the program itself, where Ray by default lets everything else go first."""
+    assert ray.get(ray.remote(lambda: os.nice(0)).remote()) == os.nice(0)
+
+
 def test_what_changed_moved_and_went(ray, pictures, tmp_path):
     """A later run tells changes from moves and copies as one machine does, and takes arrays too."""
     folder = pictures(80)

@@ -21,11 +21,14 @@ def count(place):
     return 0
 
 
-def wait_until(true, seconds=150):
-    """Wait for something, but not for ever."""
+def wait_until_written(place, running, seconds=150):
+    """Wait until a gallery has pictures; what the program said, where it ends or takes too long instead."""
     until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until
+    while not count(place):
+        if running.process.poll() is not None or time.monotonic() > until:
+            code = running.process.poll()
+            running.process.kill()
+            pytest.fail(f"nothing was written; status {code}, output {running.ends()}")
         time.sleep(0.1)
 
 
@@ -73,7 +76,7 @@ def test_ctrl_c(program, pictures, odd_models, tmp_path):
     folder, place = pictures(2000), tmp_path / "gallery"
     words = ("index", folder, "--gallery", place, "--model", "odd?slow=0.02", "--ray", "local")
     running = program(*words, LOOKALIKE_CORES="2", **odd_models)
-    wait_until(lambda: count(place) > 0)
+    wait_until_written(place, running)
     asked = time.monotonic()
     running.process.send_signal(signal.SIGINT)
     code, out, err = running.ends()
@@ -93,7 +96,7 @@ def test_a_head_that_dies(program, starting, pictures, odd_models, tmp_path, add
         words = ("index", folder, "--gallery", place, "--model", "odd?slow=0.02", "--ray", named)
         patience = {"RAY_CLIENT_RECONNECT_GRACE_PERIOD": "3"}
         running = program(*words, **head.surroundings, **odd_models, **patience)
-        wait_until(lambda: count(place) > 0)
+        wait_until_written(place, running)
         head.kill()
         asked = time.monotonic()
         code, out, err = running.ends()
