@@ -126,7 +126,8 @@ class Head:
             *("--num-cpus=2", "--include-dashboard=false"),
         ]
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex}
-        busy = {"RAY_worker_niceness": "0"}  # the workers come in beside other tests, too
+        # Beside other tests the workers come in, too, and a client may take its time.
+        busy = {"RAY_worker_niceness": "0", "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "120"}
         self.surroundings = {"RAY_ADDRESS": f"127.0.0.1:{self.port}", **token}
         ray = Path(sys.executable).with_name("ray")
         self._block = subprocess.Popen(
