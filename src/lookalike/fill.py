@@ -81,8 +81,8 @@ class Fill:
             if given.tables:
                 self._plan_tables(given, planned, [walk.prefix for walk in walks], restore=wishes.restore)
             # Before the long part: a run that is stopped is to know its folders the next time.
-            if planned.folders != self.store.folders():
-                self.store.set_folders(planned.folders)
+            if planned.folders != planned.known:
+                self.store.set_folders(planned.folders, seen=planned.known)
             self._run(planned, given.rest, prune=wishes.prune)
             self._clear(planned)
         finally:
@@ -109,8 +109,10 @@ class Fill:
 
     def _drop_outdated(self, before: Store) -> None:
         """Forget what an earlier attempt described and what has changed since; bring fields up to date."""
-        self.store.forget([skip.id for skip in self.store.skipped()])
-        self.store.delete(before.removed(), keep_out=True)
+        removed = before.removed()
+        restored = set(self.store.removed()).difference(removed)
+        self.store.forget([*(skip.id for skip in self.store.skipped()), *restored])
+        self.store.delete(removed, keep_out=True)
         pictures = (state.id for state in self.store.states() if state.status == "picture")
         for ids in _batches(pictures):
             pairs = list(zip(self.store.get(ids), before.get(ids), ids, strict=True))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lookalike import stores
 from lookalike.describing import Describer, Part, together
-from lookalike.errors import UsageError
+from lookalike.errors import NotFound, UsageError
 from lookalike.loading import Loaded, Memory
 from lookalike.plan import Work
 from lookalike.results import Progress, Skip
@@ -314,7 +314,14 @@ class Pipeline:
 
     def _copy(self, copies: list[_Copy]) -> None:
         origins = self.store.get([copy.origin for copy in copies])
-        vectors = self.store.vectors([copy.origin for copy in copies])
+        try:
+            vectors = self.store.vectors([copy.origin for copy in copies])
+        except NotFound:
+            origins = [None] * len(copies)
+        if None in origins:
+            # Somebody else has moved or deleted one: what is left is looked up and read once more.
+            self._again += (copy.item.again() for copy in copies)
+            return
         records = [copy.record(old) for copy, old in zip(copies, origins, strict=True) if old is not None]
         before = self.before.get([record.id for record in records])
         keep = self._keeping if self.anew else keeping

@@ -58,7 +58,7 @@ class Plan:
     walked: pictures that were named one by one and are now seen by a walk.
     faults: what the walk met that can't be a picture.
     reported: what the user should know of, and the store need not remember.
-    folders: what the store is to remember of the folders.
+    folders, known: what the store is to remember of the folders, and what it did.
     """
 
     count: int = 0
@@ -72,6 +72,7 @@ class Plan:
     unseen: dict[str, str] = field(default_factory=dict)
     kept: Counter[str] = field(default_factory=Counter)
     folders: list[Folder] = field(default_factory=list)
+    known: list[Folder] = field(default_factory=list)
     _spool: IO[str] = field(
         default_factory=lambda: tempfile.SpooledTemporaryFile(  # noqa: SIM115  # closed with the plan
             _SPOOL_IN_MEMORY, "w+", encoding="utf-8", newline="\n"
@@ -137,8 +138,8 @@ def plan(store: Store, walks: Iterable[AnyWalk], wishes: Wishes) -> Plan:
     A picture counts as gone only where its folder was really listed: not below a folder that could
     not be read, nor a root or mount point that is on another device than before or suddenly empty.
     """
-    result = Plan()
-    devices = {folder.prefix: folder.device for folder in store.folders()}
+    result = Plan(known=store.folders())
+    devices = {folder.prefix: folder.device for folder in result.known}
     for walk in walks:
         part = _Part(result, wishes, walk.source, chosen=_sample(walk, wishes))
         part.take(walk, store)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _WEB = ("http://", "https://")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)", re.IGNORECASE)
 _SCHEMES = re.compile(r"(?:^|(?<=::))[a-z][a-z0-9+.-]*(?=://)", re.IGNORECASE)
-_SECRET = re.compile(r"(?<!github)://[^/\s:]*:[^/\s]*@")
+_SECRET = re.compile(r"(?<!github)(?<!zip)(?<!tar)://[^/\s:\[]*:(?!\d*(?:[/\s]|$))\S*@")  # and no port
 _QUERY = re.compile(r"\?[^\s'\"]*")
 _STAMP = re.compile(r"(\d{14})(?:\.(\d{1,6})\d*)?", re.ASCII)  # as FTP tells it: from the year to the second
 _MILLISECONDS = 1e11  # a larger number is one of these: as seconds it would mean the year 5138

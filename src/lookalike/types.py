@@ -354,8 +354,8 @@ class Store(Protocol):
         """The folders that were indexed, and the mount points below them."""
         ...
 
-    def set_folders(self, folders: Sequence[Folder]) -> None:
-        """Replace what `folders` gives."""
+    def set_folders(self, folders: Sequence[Folder], *, seen: Sequence[Folder] | None = None) -> None:
+        """Replace what `folders` gives; of what it gave when it was `seen`, only what differs from that."""
         ...
 
     def fields(self) -> dict[str, str]:

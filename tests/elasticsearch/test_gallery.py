@@ -218,6 +218,33 @@ def _network(folder, steps):
     return str(folder)
 
 
+def test_moved_by_two_at_once(root, elasticsearch_address, monkeypatch):
+    """Pictures that another process has moved in the gallery a moment ago are looked at once more."""
+    with (
+        Gallery.open(root, gallery=elasticsearch_address, model=MODEL) as gallery,
+        Gallery.open(root, gallery=elasticsearch_address) as other,
+    ):
+        gallery.add()
+        (root / "green").rename(root / "verdant")
+        look, refresh = gallery.store.by_digest, gallery.store.refresh
+
+        def late(digests):
+            found = look(digests)
+            other.add()
+            return found
+
+        def refreshed():
+            refresh()
+            monkeypatch.setattr(gallery.store, "by_digest", late)
+
+        monkeypatch.setattr(gallery.store, "refresh", refreshed)
+        report = gallery.add()
+        assert report.total == 41
+        ids = [record.id for record in gallery.records()]
+        assert sum(id_.startswith("verdant/") for id_ in ids) == 10
+        assert not any(id_.startswith("green/") for id_ in ids)
+
+
 def test_deleted(both, elasticsearch_address, root):
     """A gallery that was deleted is not there any more; its pictures are."""
     both[1].delete()

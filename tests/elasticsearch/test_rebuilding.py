@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 
@@ -87,6 +88,29 @@ def test_replacement_goes_on(client, name, store, a_record, unit_vectors):
     assert len(client.indices.get(index=f"{name}~*")) == 1
 
 
+def test_other_options_begin_anew(client, name, elasticsearch_address, store, a_record, unit_vectors):
+    """A stopped replacement is gone on with unless other options than its own are asked for."""
+    store.write([a_record(1)], unit_vectors(1))
+    _stopped(store, OTHER, [a_record(7)], unit_vectors(1))
+    with closing(stores.open_store(f"{elasticsearch_address}?shards=2")) as wider:
+        _stopped(wider, OTHER, [a_record(8)], unit_vectors(1))
+    with store.replacement(OTHER) as fresh:
+        assert [state.id for state in fresh.states()] == [a_record(8).id]
+    settings = next(iter(client.indices.get_settings(index=f"{name}~*").values()))
+    assert settings["settings"]["index"]["number_of_shards"] == "2"
+
+
+def test_aliases_of_ones_own_go_along(client, name, store):
+    """What else points at the live index points at the new one, with its filter."""
+    only = {"term": {"status": "picture"}}
+    client.indices.put_alias(index=f"{name}~000001", name=f"{name}-shop", filter=only)
+    with store.replacement(OTHER):
+        pass
+    found = client.indices.get_alias(name=f"{name}-shop")
+    assert found[f"{name}~000002"]["aliases"][f"{name}-shop"] == {"filter": only}
+    assert len(found[f"{name}~000002"]["aliases"]) == 1
+
+
 def _killed(address):
     """A process that begins to build a gallery anew, as OTHER, and is killed."""
     code = (
@@ -166,6 +190,56 @@ def test_two_that_begin_at_once(monkeypatch, client, name, store, second, a_reco
         fresh.write([a_record(3)], unit_vectors(1))
     assert second.count() == 1
     assert second.header == OTHER
+
+
+def test_one_that_looked_before_the_other_had_begun(
+    monkeypatch, client, name, store, second, a_record, unit_vectors
+):
+    """It sees the other's index when it is about to make its own, and changes nothing."""
+    with store.replacement(OTHER) as fresh:
+        with monkeypatch.context() as patch:
+            patch.setattr(indices, "aside", lambda *_: [])
+            patch.setattr(indices, "blocked", lambda *_: False)
+            with pytest.raises(StoreBusy), second.replacement(replace(HEADER, digest="2" * 64)):
+                pass
+        assert len(client.indices.get(index=f"{name}~*")) == 2
+        with pytest.raises(StoreBusy):
+            second.write([a_record(2)], unit_vectors(1))
+        fresh.write([a_record(3)], unit_vectors(1))
+    assert second.count() == 1
+
+
+def test_an_outage_is_no_silence(monkeypatch, impatient, store, second):
+    """Of a look that took long because nothing answered, most does not count: the builder could not write."""
+    monkeypatch.setattr(claiming, "_MOST", 0.3)
+    look = claiming._look
+
+    def late(*_):
+        monkeypatch.setattr(claiming, "_look", look)
+        time.sleep(2 * claiming.SILENCE)
+        return before
+
+    with store.replacement(OTHER) as fresh:
+        alias = fresh._live.index.alias
+        before = look(second._server, alias)
+        monkeypatch.setattr(claiming, "_look", late)
+        assert claiming._changes(second._server, alias, before)
+
+
+def test_who_was_overtaken_writes_nothing(monkeypatch, store, second, a_record, unit_vectors):
+    """Not even into the very index that it has begun, and another process has finished."""
+    monkeypatch.setattr(claiming, "SILENCE", 0.5)
+    monkeypatch.setattr(claiming, "BEAT", 60.0)
+    with ExitStack() as ending:
+        ending.enter_context(pytest.raises(StoreBusy))
+        slept = ending.enter_context(store.replacement(OTHER))
+        slept.write([a_record(1)], unit_vectors(1))
+        with second.replacement(OTHER) as fresh:
+            fresh.delete([a_record(1).id], keep_out=True)
+        with pytest.raises(StoreBusy):
+            slept.write([a_record(1), a_record(2)], unit_vectors(2))
+    assert second.count() == 0
+    assert second.removed() == [a_record(1).id]
 
 
 @pytest.mark.parametrize(("digest", "error"), [("1" * 64, StoreBusy), ("2" * 64, NotFound)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +16,7 @@ import pytest
 
 from lookalike import stores
 from lookalike.errors import StoreUnavailable, UsageError
-from lookalike.types import Header
+from lookalike.types import Folder, Header
 
 HEADER = Header("toy", "0" * 64, 8, "cosine", "f32", True, "float32", "")
 
@@ -246,6 +247,31 @@ def test_types_by_two_writers(store, a_record, unit_vectors):
             store.write([a_record(1, metadata={"price": "much"})], unit_vectors(1))
         store.write([a_record(1, metadata={"price": 2})], unit_vectors(1))
         assert other.count() == 2
+
+
+def test_folders_by_many_writers(store):
+    """What each of several that work at once remembers of its own folder is remembered."""
+    seen = store.folders()
+    folders = [Folder(f"{number}/", number) for number in range(8)]
+
+    def work(folder):
+        with closing(stores.open_store(store.address)) as own:
+            own.set_folders([folder], seen=seen)
+
+    with ThreadPoolExecutor(len(folders)) as threads:
+        list(threads.map(work, folders))
+    assert store.folders() == folders
+    store.set_folders([], seen=folders[:2])
+    assert store.folders() == folders[2:]
+
+
+def test_a_field_of_a_foreign_type(client, store, a_record, unit_vectors):
+    """A type that somebody else has given a field is told, not waited for."""
+    dates = {"metadata": {"properties": {"shot": {"type": "date"}}}}
+    client.indices.put_mapping(index=store._live.index.name, properties=dates)
+    with pytest.raises(UsageError, match="'shot' has a type"):
+        store.write([a_record(0, metadata={"shot": "2024-01-01"})], unit_vectors(1))
+    assert store.count() == 0
 
 
 def test_too_many_fields(store, a_record, unit_vectors):

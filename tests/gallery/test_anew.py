@@ -50,6 +50,7 @@ def test_reindex_goes_on_from_what_there_is_now(gallery, root, paint):
     gallery.add([(f"n{n}", np.full((3, 3, 3), (n % 256, n // 256, 7), np.uint8)) for n in range(600)])
     (root / "notes.txt").write_text("no picture")
     gallery.add()
+    gallery.remove(["n9"])
 
     def stop(progress):
         if progress.done > 300:
@@ -57,6 +58,7 @@ def test_reindex_goes_on_from_what_there_is_now(gallery, root, paint):
 
     with pytest.raises(KeyboardInterrupt):
         gallery.reindex("toy?grid=2", progress=stop)
+    gallery.restore(["n9"])
     gallery.remove(["n0"])
     gallery.update({"n1": {"brand": "acme"}})
     gallery.add([("n2", np.full((3, 3, 3), BLUE, np.uint8))])

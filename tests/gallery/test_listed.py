@@ -3,14 +3,18 @@
 import csv
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import fsspec
 import pytest
 
 from lookalike import Gallery, given, listed
-from lookalike.errors import UsageError
+from lookalike.errors import MissingExtra, UsageError
+from lookalike.images import ImageLimits
 from lookalike.listed import Seen
+from lookalike.loading import Loader
+from lookalike.plan import Work
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
 
@@ -174,6 +178,23 @@ def test_a_scheme_without_its_package(gallery, memory, tmp_path):
     report = gallery.add(table)
     assert (report.added, [skip.path for skip in report.skipped]) == (1, ["wandb://x/y.png"])
     assert "package" in report.skipped[0].reason
+    # Where a walk came, only this machine can lack it: its pictures are not given up one by one.
+    with ThreadPoolExecutor() as readers:
+        loader = Loader(None, gallery.extractor, str(tmp_path), ImageLimits(), readers)
+        with pytest.raises(MissingExtra, match="wandb"):
+            loader.load([Work("wandb://x/y.png", 9, 9, "walk")])
+
+
+def test_a_password_with_a_slash(gallery, tmp_path):
+    """However it is made up, a password is neither kept nor told."""
+    for scheme in ("ftp", "zip://x.png::sftp"):
+        table = write(tmp_path / "t.csv", [["url"], [f"{scheme}://me:hun/ter2@host/a.png"]])
+        report = gallery.add(table)
+        assert (report.added, len(report.skipped)) == (0, 1)
+        assert "hun" not in repr(report)
+        with pytest.raises(UsageError, match="password") as told:
+            gallery.add(f"{scheme}://me:hun/ter2@host/a")
+        assert "hun" not in str(told.value)
 
 
 def test_a_picture_named_twice_comes_in_once(gallery, memory, paint, tmp_path):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from lookalike.types import Condition, Floats, Header, Record, Term, Value
+    from lookalike.types import Condition, Floats, Folder, Header, Record, Term, Value
 
 BUILT_IN = {"folder": "text", "name": "text", "width": "integer", "height": "integer"}
 """The fields that every picture has by itself, with their types."""
@@ -54,6 +54,23 @@ def name(id_: str) -> str:
 def class_numbers(header: Header) -> dict[str, int]:
     """Class numbers by class id."""
     return {} if header.classes is None else {id_: n for n, id_ in enumerate(header.classes.ids)}
+
+
+def folders_after(
+    now: Iterable[Folder], wanted: Iterable[Folder], seen: Iterable[Folder] | None
+) -> list[Folder]:
+    """The folders once some are set, sorted: what others changed since they were seen stays.
+
+    Args:
+        now: what is there.
+        wanted: what is to be there, by somebody who knows of what was seen alone.
+        seen: None where all of it is to be replaced.
+    """
+    before = {folder.prefix: folder for folder in (now if seen is None else seen)}
+    after = {folder.prefix: folder for folder in wanted}
+    kept = {folder.prefix: folder for folder in now if folder.prefix in after or folder.prefix not in before}
+    changed = {prefix: folder for prefix, folder in after.items() if before.get(prefix) != folder}
+    return sorted((kept | changed).values(), key=lambda folder: folder.prefix)
 
 
 def fault(record: Record, numbers: Mapping[str, int], longest: int = _LONGEST_ID) -> str | None:

@@ -226,6 +226,9 @@ def _check_lists(store: Store, what: str) -> None:
     _holds(touched == [State(id_, "picture", "file", 99, 98)], f"{what}touch left {touched}")
     store.set_folders([Folder("", 1), Folder("b/", 2)])
     _holds(store.folders() == [Folder("", 1), Folder("b/", 2)], f"{what}folders are {store.folders()}")
+    store.set_folders([Folder("", 3), Folder("c/", 4)], seen=[Folder("", 1), Folder("d/", 1)])
+    folders = [Folder("", 3), Folder("b/", 2), Folder("c/", 4)]
+    _holds(store.folders() == folders, f"{what}folders set by somebody who saw others are {store.folders()}")
     if store.header.classes is not None:
         green = store.find([Term("no such word", frozenset({"c1"}))], 3)
         shares = [match.classes for match in green]

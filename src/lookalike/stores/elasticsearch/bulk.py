@@ -32,6 +32,10 @@ class Seen(NamedTuple):
     term: int
 
 
+NOTHING = Seen(-1, 0)
+"""What was seen where there was no document."""
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """One thing to do.
@@ -48,7 +52,9 @@ class Action:
     def lines(self) -> list[bytes]:
         """The action as lines of a request."""
         about: dict[str, Any] = {"_id": self.key}
-        if self.seen is not None:
+        if self.seen == NOTHING:
+            about["op_type"] = "create"
+        elif self.seen is not None:
             about |= {"if_seq_no": self.seen.number, "if_primary_term": self.seen.term}
         if self.document is None:
             return [orjson.dumps({"delete": about})]

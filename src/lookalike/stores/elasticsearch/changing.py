@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from lookalike.errors import StoreCorrupt, StoreUnavailable
+from lookalike.stores import records as record_rules
 from lookalike.stores.elasticsearch import documents, reading
-from lookalike.stores.elasticsearch.bulk import Action
+from lookalike.stores.elasticsearch.bulk import NOTHING, Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from lookalike.stores.elasticsearch.documents import Writer
     from lookalike.stores.elasticsearch.indices import Index
     from lookalike.stores.elasticsearch.server import Server
-    from lookalike.types import Record, Skipped
+    from lookalike.types import Folder, Record, Skipped
 
     Change: TypeAlias = Callable[[Record], Record]
 
@@ -58,6 +59,24 @@ class Changer:
         raise StoreUnavailable(
             f"others write the picture {left[0]!r} all the time; try again when they are done"
         )
+
+    def set_folders(self, wanted: Sequence[Folder], seen: Sequence[Folder] | None) -> None:
+        """Remember the folders that were indexed; what others remember of theirs meanwhile stays.
+
+        Raises:
+            StoreUnavailable: somebody else wrote them every time.
+        """
+        for _ in range(_ATTEMPTS):
+            now, version = reading.folders(self._server, self._index.alias)
+            after = record_rules.folders_after(now, wanted, seen)
+            lines = [(folder.prefix, folder.device) for folder in after]
+            entry = documents.system(documents.FOLDERS_KEY, {"folders": lines})
+            action = Action(entry.key, entry.document, version or NOTHING)
+            outcome = self._bulk.write(self._index.alias, [action])
+            self._require(outcome.refused)
+            if not outcome.conflicts:
+                return
+        raise StoreUnavailable("others write the folders all the time; try again when they are done")
 
     def put(self, entries: Iterable[documents.Entry], gone: Iterable[str] = ()) -> None:
         """Write documents, and delete those of some ids."""

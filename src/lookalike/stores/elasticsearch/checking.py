@@ -40,8 +40,8 @@ def repair(server: Server, index: Index) -> None:
         left = replacing.claimed(server, index, holding)
         if left:
             indices.unblock(server, index)
-        for one, _ in left:
-            indices.remove(server, one.name)
+        for one in left:
+            indices.remove(server, one.index.name)
 
 
 def _shards(server: Server, index: Index) -> list[str]:

@@ -28,6 +28,7 @@ SILENCE = 15.0
 """Seconds without one after which its process is taken to be gone."""
 
 _LOOK = 0.25
+_MOST = 1.0  # seconds of silence that one look can tell
 _NOBODY = "nobody"
 
 
@@ -59,6 +60,7 @@ class Claim:
         self._server = server
         self._alias = alias
         self._me = secrets.token_hex(8)
+        self._written = _clocks()
         before = _State("", None) if fresh else _look(server, alias)
         if not fresh and _changes(server, alias, before):
             raise server.busy()
@@ -77,6 +79,11 @@ class Claim:
     def __exit__(self, *_: object) -> None:
         self.release()
 
+    def hold(self) -> None:
+        """Raise `StoreBusy` where another process may have taken it over; asked before every write."""
+        if self._lost or self._silent() > SILENCE / 2:
+            self.require()
+
     def require(self) -> None:
         """Raise `StoreBusy` where another process took it over: this one was silent for too long."""
         if self._lost or _look(self._server, self._alias).who != self._me:
@@ -92,6 +99,10 @@ class Claim:
             with suppress(LookalikeError):
                 self._write(self._held, free=True)
 
+    def _silent(self) -> float:
+        """Seconds since it was written; while a machine sleeps, only one of the two clocks goes on."""
+        return max(now - then for now, then in zip(_clocks(), self._written, strict=True))
+
     def _beat(self) -> None:
         while not self._ended.wait(BEAT):
             # A cluster that does not answer lets nobody else in, either.
@@ -106,6 +117,7 @@ class Claim:
         """Write the document if it still is as it was; None where it is not."""
         entry = documents.system(documents.BUILDER_KEY, {"who": _NOBODY if free else self._me})
         unseen: dict[str, Any] = {"op_type": "create"}
+        asked = _clocks()
         as_seen = (
             {"if_seq_no": before.seen.number, "if_primary_term": before.seen.term} if before.seen else unseen
         )
@@ -124,6 +136,7 @@ class Claim:
             # Perhaps by ourselves, in an attempt whose answer was lost.
             now = _look(self._server, self._alias)
             return now if now.who == self._me else None
+        self._written = asked
         return _State(self._me, Seen(answer["_seq_no"], answer["_primary_term"]))
 
 
@@ -140,9 +153,16 @@ def _look(server: Server, alias: str) -> _State:
 
 def _changes(server: Server, alias: str, before: _State) -> bool:
     """Whether somebody writes the document; an index that was just made has none yet."""
-    until = time.monotonic() + (0 if before.who == _NOBODY else SILENCE)
-    while time.monotonic() < until:
+    silent = SILENCE if before.who == _NOBODY else 0.0
+    while silent < SILENCE:
+        asked = time.monotonic()
         time.sleep(_LOOK)
         if _look(server, alias) != before:
             return True
+        # While a cluster does not answer, its builder can't write either.
+        silent += min(time.monotonic() - asked, _MOST)
     return False
+
+
+def _clocks() -> tuple[float, float]:
+    return time.monotonic(), time.time()

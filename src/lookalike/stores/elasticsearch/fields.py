@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from lookalike.types import Value, Where
 
 
+_ATTEMPTS = 20
+
+
 class Fields:
     """The fields of a gallery; a type once given stays, so that what was read once is remembered.
 
@@ -51,13 +54,19 @@ class Fields:
         if not record_rules.new_fields(self._remembered(index), facts):
             return
         # Another process may have given them a type meanwhile, and may do so yet.
-        while new := record_rules.new_fields(known := self.now(index), facts):
+        for _ in range(_ATTEMPTS):
+            if not (new := record_rules.new_fields(known := self.now(index), facts)):
+                return
             if len(known) + len(new) > layout.MOST_FIELDS:
                 raise UsageError(
                     f"the metadata would give the gallery {len(known) + len(new):,} fields; Elasticsearch "
                     f"keeps at most {layout.MOST_FIELDS:,}: put what they hold into fewer"
                 )
             self.define(index, new)
+        raise UsageError(
+            f"the field {next(iter(new))!r} has a type in the index that lookalike never gives; "
+            "rename the column"
+        )
 
     def define(self, index: Index, types: Mapping[str, str]) -> None:
         """Make fields of these types, unless there are any of that name."""

@@ -20,7 +20,7 @@ from lookalike.stores.elasticsearch import claiming, layout
 from lookalike.stores.elasticsearch.server import IndexGone, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from lookalike.stores.elasticsearch.server import Server
     from lookalike.types import Header
@@ -78,16 +78,22 @@ def live(server: Server, name: str) -> Index:
 
 
 def create(
-    server: Server, header: Header, *, live: bool, options: Mapping[str, Any], types: Mapping[str, str]
+    server: Server,
+    header: Header,
+    *,
+    options: Mapping[str, Any],
+    types: Mapping[str, str],
+    beside: Collection[str] | None = None,
 ) -> Index:
     """Make an index; where a gallery came to be live in the meantime, that one stays as it is.
 
     Args:
         server: where.
         header: of the gallery in it.
-        live: whether the gallery's alias is to point at it from the first moment on.
         options: shards, replicas and index_type, as far as they are chosen.
         types: of the user's fields.
+        beside: the gallery's other indices, as far as they are known; None where its alias is to point at
+            this one from the first moment on.
 
     Raises:
         StoreBusy: another process was faster to make one beside the live one.
@@ -99,9 +105,13 @@ def create(
     before = _described(server, f"{name}~*")
     index = f"{name}~{_next_number(name, before):06}"
     new = Index(index, f"{index}~{secrets.token_hex(4)}", header, options)
-    if live and any(name in about["aliases"] for about in before.values()):
+    if beside is None and any(name in about["aliases"] for about in before.values()):
         return new  # another process was faster
-    aliases: dict[str, Any] = {new.alias: {"is_hidden": True}, **({name: {}} if live else {})}
+    if beside is not None and any(
+        _is_ours(index, about, name) for index, about in before.items() if index not in beside
+    ):
+        raise server.busy()
+    aliases: dict[str, Any] = {new.alias: {"is_hidden": True}, **({name: {}} if beside is None else {})}
 
     def make(es: elasticsearch.Elasticsearch) -> Any:
         try:
@@ -120,7 +130,7 @@ def create(
             # By another process at the same time, or by ours in an attempt whose answer was lost.
             return es.indices.exists_alias(index=new.name, name=new.alias)
 
-    if not server.call(make) and not live:
+    if not server.call(make) and beside is not None:
         raise server.busy()
     return new
 
@@ -128,11 +138,7 @@ def create(
 def all_of(server: Server, name: str) -> dict[str, Any]:
     """Every index of a gallery that is ours, live or not, and what is known of it."""
     found = _described(server, f"{name}~*")
-    return {
-        index: about
-        for index, about in found.items()
-        if _is_of(index, name) and layout.is_ours(about["mappings"])
-    }
+    return {index: about for index, about in found.items() if _is_ours(index, about, name)}
 
 
 def aside(server: Server, current: Index) -> list[Index]:
@@ -147,10 +153,15 @@ def aside(server: Server, current: Index) -> list[Index]:
 
 
 def swap(server: Server, old: Index, new: Index) -> None:
-    """Let the alias point at another index, and delete the old one, all in one step."""
+    """Let the aliases point at another index, and delete the old one, all in one step.
+
+    Those that the user gave it go along.
+    """
     name = server.address.name
+    about = _described(server, old.alias).get(old.name, {"aliases": {}})
+    aliases = {alias: how for alias, how in about["aliases"].items() if alias != old.alias} | {name: {}}
     actions: list[dict[str, Any]] = [
-        {"add": {"index": new.name, "alias": name}},
+        *({"add": {"index": new.name, "alias": alias, **how}} for alias, how in aliases.items()),
         {"remove_index": {"index": old.name}},
     ]
     try:
@@ -235,6 +246,10 @@ def _opened(index: str, about: Mapping[str, Any], where: str) -> Index:
 def _own_alias(index: str, about: Mapping[str, Any]) -> str:
     """The index's own alias; one that was taken away is a name that nothing has."""
     return next((alias for alias in about["aliases"] if alias.startswith(f"{index}~")), f"{index}~")
+
+
+def _is_ours(index: str, about: Mapping[str, Any], name: str) -> bool:
+    return _is_of(index, name) and layout.is_ours(about["mappings"])
 
 
 def _is_of(index: str, name: str) -> bool:

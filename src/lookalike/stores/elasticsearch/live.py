@@ -13,6 +13,7 @@ from lookalike.stores.elasticsearch.server import IndexGone
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from lookalike.stores.elasticsearch.claiming import Claim
     from lookalike.stores.elasticsearch.indices import Index
     from lookalike.stores.elasticsearch.server import Server
 
@@ -29,10 +30,10 @@ class Live:
     Args:
         server: the cluster.
         index: the live index, or one that is built beside it.
-        beside: whether it is the latter, in whose place no other can come.
+        beside: the right to build the latter, in whose place no other can come.
     """
 
-    def __init__(self, server: Server, index: Index, *, beside: bool) -> None:
+    def __init__(self, server: Server, index: Index, *, beside: Claim | None) -> None:
         self.index = index
         self.beside = beside
         self.recent = Recent()
@@ -60,9 +61,11 @@ class Live:
         """The same of something that writes: where the new index is of the same kind.
 
         Raises:
-            StoreBusy: it is not.
+            StoreBusy: it is not, or another process has gone on with building it.
         """
         self._require_open()
+        if self.beside is not None:
+            self.beside.hold()
         index = self.index
         try:
             return work(index)
@@ -120,7 +123,7 @@ class Live:
     def _reopen(self, gone: Index) -> None:
         address = self._server.address
         with self._mutex:
-            if self.beside:
+            if self.beside is not None:
                 if indices.taken(self._server, gone.alias):
                     return
                 raise NotFound(

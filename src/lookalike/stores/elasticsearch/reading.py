@@ -12,7 +12,7 @@ from lookalike.stores.elasticsearch import documents, paging
 from lookalike.stores.elasticsearch.bulk import Seen
 from lookalike.stores.elasticsearch.searching import PICTURES
 from lookalike.stores.records import is_id
-from lookalike.types import Batch, Skipped
+from lookalike.types import Batch, Folder, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -59,6 +59,12 @@ def system(server: Server, alias: str, key: str) -> tuple[dict[str, Any], Seen |
     """What a document about the gallery itself holds just now, and its version; empty where there is none."""
     item = _items(server, alias, [key], wanted=True)[0]
     return (dict(item["_source"]["content"]), seen(item)) if item.get("found") else ({}, None)
+
+
+def folders(server: Server, alias: str) -> tuple[list[Folder], Seen | None]:
+    """The folders that were indexed, and the version of the document that holds them."""
+    content, version = system(server, alias, documents.FOLDERS_KEY)
+    return [Folder(prefix, device) for prefix, device in content.get("folders", [])], version
 
 
 def vectors(server: Server, index: Index, ids: Sequence[str]) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import LookalikeError, StoreBusy
@@ -18,12 +19,20 @@ if TYPE_CHECKING:
     from lookalike.types import Header
 
 
+@dataclass(frozen=True, slots=True)
+class Building:
+    """An index that is built beside the live one, and the right to do so."""
+
+    index: Index
+    claim: Claim
+
+
 @contextmanager
-def beside(server: Server, current: Index, header: Header, options: Mapping[str, Any]) -> Iterator[Index]:
+def beside(server: Server, current: Index, header: Header, options: Mapping[str, Any]) -> Iterator[Building]:
     """An index beside the live one, which takes its place when the block ends well.
 
-    It is what an earlier attempt left if its header is equal, or a new one. As long as it is built nobody
-    writes to the live one.
+    It is what an earlier attempt left if its header is equal, and its options are those asked for; else a
+    new one. As long as it is built nobody writes to the live one.
 
     Args:
         server: where.
@@ -40,25 +49,29 @@ def beside(server: Server, current: Index, header: Header, options: Mapping[str,
     layout.index_type(header, both.get("index_type"))
     with ExitStack() as holding:
         left = claimed(server, current, holding)
-        building = next((pair for pair in left if pair[0].header == header), None)
+        building = next((one for one in left if _is_wanted(one.index, header, options)), None)
         if building is None:
             types = indices.field_types(server, current)
-            made = indices.create(server, header, live=False, options=both, types=types)
-            building = made, holding.enter_context(Claim(server, made.alias, fresh=True))
-        new, claim = building
+            known = {current.name, *(one.index.name for one in left)}
+            made = indices.create(server, header, beside=known, options=both, types=types)
+            building = Building(made, holding.enter_context(Claim(server, made.alias, fresh=True)))
         try:
             _close_to_writers(server, current)
-            for index, _ in left:
-                if index is not new:
-                    indices.remove(server, index.name)
-            yield new
-            claim.require()
-            indices.swap(server, current, new)
+            for one in left:
+                if one is not building:
+                    indices.remove(server, one.index.name)
+            yield building
+            building.claim.require()
+            indices.swap(server, current, building.index)
         except BaseException:
             with suppress(LookalikeError):
-                claim.require()
+                building.claim.require()
                 indices.unblock(server, current)
             raise
+
+
+def _is_wanted(left: Index, header: Header, options: Mapping[str, Any]) -> bool:
+    return left.header == header and options.items() <= left.options.items()
 
 
 def lift(server: Server, current: Index) -> None:
@@ -78,7 +91,7 @@ def lift(server: Server, current: Index) -> None:
         indices.unblock(server, current)
 
 
-def claimed(server: Server, current: Index, holding: ExitStack) -> list[tuple[Index, Claim]]:
+def claimed(server: Server, current: Index, holding: ExitStack) -> list[Building]:
     """Everything that was built beside the live index and is not in use, for oneself alone.
 
     Args:
@@ -90,7 +103,8 @@ def claimed(server: Server, current: Index, holding: ExitStack) -> list[tuple[In
         StoreBusy: another process is building.
     """
     return [
-        (index, holding.enter_context(Claim(server, index.alias))) for index in indices.aside(server, current)
+        Building(index, holding.enter_context(Claim(server, index.alias)))
+        for index in indices.aside(server, current)
     ]
 
 

@@ -32,7 +32,6 @@ from lookalike.stores.elasticsearch.live import Live
 from lookalike.stores.elasticsearch.searching import Searcher
 from lookalike.stores.elasticsearch.server import Server
 from lookalike.stores.stems import Stemmer
-from lookalike.types import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from lookalike.types import (
         Batch,
         Floats,
+        Folder,
         Header,
         Limits,
         Match,
@@ -62,13 +62,15 @@ class ElasticsearchStore:
     Args:
         place: where it is.
         create: what to make there if nothing is there yet.
-        index: one to use in place of the live one, beside which it is built.
+        beside: an index to use in place of the live one, beside which it is built.
 
     Raises:
         NotFound, StoreCorrupt, StoreUnavailable, UsageError: as `lookalike.stores.open_store` says.
     """
 
-    def __init__(self, place: Address, *, create: Header | None = None, index: Index | None = None) -> None:
+    def __init__(
+        self, place: Address, *, create: Header | None = None, beside: replacing.Building | None = None
+    ) -> None:
         self._place = place
         self._server = Server(place)
         self._bulk = Bulk(self._server)
@@ -76,7 +78,8 @@ class ElasticsearchStore:
         self._fields = Fields(self._server)
         self._depth = threading.local()
         try:
-            self._live = Live(self._server, index or self._opened(create), beside=index is not None)
+            index = beside.index if beside is not None else self._opened(create)
+            self._live = Live(self._server, index, beside=beside.claim if beside is not None else None)
         except BaseException:
             self._let_go()
             raise
@@ -88,7 +91,7 @@ class ElasticsearchStore:
             if create is None:
                 raise
         options = layout.options_of(self._place)
-        indices.create(self._server, create, live=True, options=options, types={"taken": "text"})
+        indices.create(self._server, create, options=options, types={"taken": "text"})
         return indices.live(self._server, self._place.name)
 
     @property
@@ -114,7 +117,7 @@ class ElasticsearchStore:
             StoreBusy: another process is building the gallery anew.
         """
         depth = getattr(self._depth, "now", 0)
-        if not depth and not self._live.beside:
+        if not depth and self._live.beside is None:
             self._live.read(lambda index: replacing.lift(self._server, index))
         self._depth.now = depth + 1
         try:
@@ -251,16 +254,11 @@ class ElasticsearchStore:
 
     def folders(self) -> list[Folder]:
         """The folders that were indexed."""
-        found = self._live.read(
-            lambda index: reading.system(self._server, index.alias, documents.FOLDERS_KEY)[0]
-        )
-        return [Folder(prefix, device) for prefix, device in found.get("folders", [])]
+        return self._live.read(lambda index: reading.folders(self._server, index.alias)[0])
 
-    def set_folders(self, folders: Sequence[Folder]) -> None:
+    def set_folders(self, folders: Sequence[Folder], *, seen: Sequence[Folder] | None = None) -> None:
         """Remember the folders that were indexed, in place of those before."""
-        lines = sorted((folder.prefix, folder.device) for folder in folders)
-        entry = documents.system(documents.FOLDERS_KEY, {"folders": lines})
-        self._live.write(lambda index: self._changer(index).put([entry]))
+        self._live.write(lambda index: self._changer(index).set_folders(folders, seen))
 
     def fields(self) -> dict[str, str]:
         """The fields a filter can name, with their types."""
@@ -281,12 +279,12 @@ class ElasticsearchStore:
         with self.writing():
             options = layout.options_of(self._place)
             with replacing.beside(self._server, self._live.index, header, options) as new:
-                fresh = type(self)(self._place, index=new)
+                fresh = type(self)(self._place, beside=new)
                 with closing(fresh):
                     fresh.take_over(self)
                     yield fresh
                     fresh.refresh()
-            self._live.index = new
+            self._live.index = new.index
 
     def take_over(self, other: ElasticsearchStore) -> None:
         """Remember what another store remembers beside its pictures, but for what was skipped."""

@@ -258,12 +258,13 @@ class SqliteStore:
         with self.database.reading() as connection:
             return reading.folders(connection)
 
-    def set_folders(self, folders: Sequence[Folder]) -> None:
+    def set_folders(self, folders: Sequence[Folder], *, seen: Sequence[Folder] | None = None) -> None:
         """Remember the folders that were indexed, in place of those before."""
-        if list(folders) == self.folders():
+        wanted = record_rules.folders_after(self.folders(), folders, seen)
+        if wanted == self.folders():
             return
         with self.writing(), self.database.changing() as change:
-            writing.set_folders(change.connection, folders)
+            writing.set_folders(change.connection, wanted)
 
     def fields(self) -> dict[str, str]:
         """The fields a filter can name, with their types."""
