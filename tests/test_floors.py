@@ -34,7 +34,8 @@ FLOORS = {
 
 OF_THE_GALLERY = {
     "answers", "converted", "copying", "describing", "fill", "given", "imported", "ingest", "listed",
-    "loading", "model", "packed", "places", "plan", "queries", "reader", "remote", "rerank", "results",
+    "loading", "model", "packed", "places", "plan", "queries", "reader", "remote", "replaced", "rerank",
+    "results",
     "selection",
 }  # fmt: skip
 """The files that share the gallery's floor with it, and are one room."""

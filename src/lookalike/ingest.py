@@ -17,6 +17,7 @@ from lookalike.describing import Describer, Part, together
 from lookalike.errors import NotFound, UsageError
 from lookalike.loading import Loaded, Memory
 from lookalike.plan import Work
+from lookalike.replaced import keeping, write
 from lookalike.results import Progress, Skip
 from lookalike.types import State
 
@@ -151,6 +152,7 @@ class Pipeline:
     _rows: list[Row] = field(default_factory=list)
     _skips: list[Skipped] = field(default_factory=list)
     _same: list[Loaded] = field(default_factory=list)
+    _late: list[Loaded] = field(default_factory=list)
     _again: list[Work | Memory] = field(default_factory=list)
     _renamed: dict[bytes, str] = field(default_factory=dict)
     _told: int = 0
@@ -170,7 +172,7 @@ class Pipeline:
         """
         try:
             self._take_all((describe or self.here.describe)(works))
-            while self._again:
+            while self._again or self._late:
                 again, self._again = self._again, []
                 self._take_all(self.here.describe(again))
         finally:
@@ -229,8 +231,8 @@ class Pipeline:
         claimed = self.here.claimed
         claimed.difference_update(row.record.digest for row in rows)
         waiting = [item for item in self._same if item.record.digest in claimed]
-        same = [item for item in self._same if item.record.digest not in claimed]
-        self._same = waiting
+        same = self._late + [item for item in self._same if item.record.digest not in claimed]
+        self._same, self._late = waiting, []
         for start in range(0, len(same), _COMMIT_ROWS):
             self._reuse(same[start : start + _COMMIT_ROWS])
         self._committed = time.monotonic()
@@ -276,6 +278,8 @@ class Pipeline:
         same: list[Loaded] = []
         for item in items:
             renamed = self._renamed.get(item.record.digest)
+            if renamed is not None and self.store.get([renamed])[0] is None:
+                renamed = None  # it was refused
             ids = [renamed] if renamed is not None else known.get(item.record.digest, [])
             if not ids:
                 # The picture with these bytes was replaced in the meantime.
@@ -314,15 +318,18 @@ class Pipeline:
 
     def _copy(self, copies: list[_Copy]) -> None:
         origins = self.store.get([copy.origin for copy in copies])
+        pairs = [(copy, old) for copy, old in zip(copies, origins, strict=True) if old is not None]
         try:
-            vectors = self.store.vectors([copy.origin for copy in copies])
+            vectors = self.store.vectors([copy.origin for copy, _ in pairs])
         except NotFound:
-            origins = [None] * len(copies)
-        if None in origins:
-            # Somebody else has moved or deleted one: what is left is looked up and read once more.
-            self._again += (copy.item.again() for copy in copies)
+            pairs = []
+        # Where somebody else has moved or deleted an origin it is looked up once more.
+        there = {copy.item.record.id for copy, _ in pairs}
+        self._late += (copy.item for copy in copies if copy.item.record.id not in there)
+        if not pairs:
             return
-        records = [copy.record(old) for copy, old in zip(copies, origins, strict=True) if old is not None]
+        copies = [copy for copy, _ in pairs]
+        records = [copy.record(old) for copy, old in pairs]
         before = self.before.get([record.id for record in records])
         keep = self._keeping if self.anew else keeping
         records = [keep(new, old) if old else new for new, old in zip(records, before, strict=True)]
@@ -333,42 +340,6 @@ class Pipeline:
         self.counts.moved += len(moved)
         self.counts.updated += len(known - moved)
         self.counts.added += len(copies) - len(moved | known)
-
-
-def write(
-    store: Store,
-    rows: Sequence[Row],
-    before: Store | None = None,
-    keep: Callable[[Record, Record], Record] | None = None,
-) -> Part:
-    """Write pictures that were described; how many there were, and those refused.
-
-    Args:
-        store: where to; the caller holds the right to.
-        rows: the pictures.
-        before: where to look for what was known of them; default the store.
-        keep: joins a new record and the one it replaces; default `keeping`.
-    """
-    import numpy as np
-
-    known = (before or store).get([row.record.id for row in rows])
-    records = [
-        row.record if old is None else (keep or keeping)(row.record, old)
-        for row, old in zip(rows, known, strict=True)
-    ]
-    refused = store.write(records, np.stack([row.vector for row in rows]))
-    out = {skip.id for skip in refused}
-    updated = sum(
-        row.record.id not in out and (old is not None if row.known is None else row.known)
-        for row, old in zip(rows, known, strict=True)
-    )
-    return Part(skipped=refused, added=len(rows) - len(out) - updated, updated=updated)
-
-
-def keeping(record: Record, old: Record) -> Record:
-    """A record that replaces another keeps the user's own fields of that."""
-    own = {name: value for name, value in old.metadata.items() if name != "taken"}
-    return replace(record, metadata={**own, **record.metadata})
 
 
 def _stamp(record: Record) -> tuple[int, int]:

@@ -130,7 +130,7 @@ class Loader:
         try:
             return remote.read(work.id, self.limits, size=work.size if looked_up else None)
         except (UsageError, MissingExtra) as error:
-            if work.source == "walk":
+            if work.source == "walk" and isinstance(error, MissingExtra):
                 raise  # a walk came there, so that this machine alone can't
             # One of many addresses of a table, of which the others may be good.
             raise Unreadable(str(error)) from None

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 _WEB = ("http://", "https://")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)", re.IGNORECASE)
 _SCHEMES = re.compile(r"(?:^|(?<=::))[a-z][a-z0-9+.-]*(?=://)", re.IGNORECASE)
-_SECRET = re.compile(r"(?<!github)(?<!zip)(?<!tar)://[^/\s:\[]*:(?!\d*(?:[/\s]|$))\S*@")  # and no port
+_SECRET = re.compile(
+    r"(?<!github)://[^/\s:]*:[^/\s]*@"  # or, where / may be in a password and : is before no port:
+    r"|(?:(?<=ftp|ssh|smb)|(?<=ftps))://[^/\s:\[]*:(?!\d+(?:[/\s]|$))\S{0,300}@"
+)
 _QUERY = re.compile(r"\?[^\s'\"]*")
 _STAMP = re.compile(r"(\d{14})(?:\.(\d{1,6})\d*)?", re.ASCII)  # as FTP tells it: from the year to the second
 _MILLISECONDS = 1e11  # a larger number is one of these: as seconds it would mean the year 5138
@@ -40,16 +43,9 @@ _LARGE = 1 << 20  # bytes of a file of which only the beginning is read first: i
 _DIVIDING = ":: in the name of a folder, or in an archive, divides an address"
 
 _PACKAGES = {
-    "abfs": "adlfs",
-    "az": "adlfs",
-    "gcs": "gcsfs",
-    "gs": "gcsfs",
-    "s3": "s3fs",
-    "s3a": "s3fs",
-    "sftp": "paramiko",
-    "smb": "smbprotocol",
-    "ssh": "paramiko",
-}
+    "abfs": "adlfs", "az": "adlfs", "gcs": "gcsfs", "gs": "gcsfs", "s3": "s3fs", "s3a": "s3fs",
+    "sftp": "paramiko", "smb": "smbprotocol", "ssh": "paramiko",
+}  # fmt: skip
 """What fsspec needs besides itself, for the commonest schemes."""
 
 _ARCHIVES = {"libarchive", "tar", "zip"}

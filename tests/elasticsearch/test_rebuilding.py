@@ -226,8 +226,9 @@ def test_an_outage_is_no_silence(monkeypatch, impatient, store, second):
         assert claiming._changes(second._server, alias, before)
 
 
-def test_who_was_overtaken_writes_nothing(monkeypatch, store, second, a_record, unit_vectors):
-    """Not even into the very index that it has begun, and another process has finished."""
+@pytest.mark.parametrize("knows", [True, False])
+def test_who_was_overtaken_writes_nothing(knows, monkeypatch, store, second, a_record, unit_vectors):
+    """Not even into the very index that it has begun, and another finished, nor what was on its way."""
     monkeypatch.setattr(claiming, "SILENCE", 0.5)
     monkeypatch.setattr(claiming, "BEAT", 60.0)
     with ExitStack() as ending:
@@ -236,6 +237,8 @@ def test_who_was_overtaken_writes_nothing(monkeypatch, store, second, a_record, 
         slept.write([a_record(1)], unit_vectors(1))
         with second.replacement(OTHER) as fresh:
             fresh.delete([a_record(1).id], keep_out=True)
+        if not knows:
+            monkeypatch.setattr(claiming.Claim, "hold", lambda _: None)
         with pytest.raises(StoreBusy):
             slept.write([a_record(1), a_record(2)], unit_vectors(2))
     assert second.count() == 0

@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from contextlib import closing, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -141,6 +142,20 @@ def test_an_api_key_of_few_rights_is_enough(address, certificates, surroundings,
     """A key for indices of some names, and for nothing else of the cluster, does for all of it."""
     surroundings(ELASTIC_API_KEY=api_key(MAY_WRITE), LOOKALIKE_CA_CERT=certificates["authority"])
     _use(address, pictures)
+
+
+def test_an_alias_that_one_has_no_right_to(
+    secured, address, own_name, certificates, surroundings, api_key, pictures
+):
+    """A gallery is built anew none the less; the alias stays behind."""
+    surroundings(ELASTIC_API_KEY=api_key(MAY_WRITE), LOOKALIKE_CA_CERT=certificates["authority"])
+    header, records, vectors = pictures
+    with closing(open_store(address, create=header)) as store, secured.client() as client:
+        client.put(f"/{own_name}~000001/_alias/shop").raise_for_status()
+        with store.replacement(replace(header, digest="1" * 64)) as fresh:
+            fresh.write(records, vectors)
+        assert (store.header.digest, store.count(), store.check()) == ("1" * 64, len(records), [])
+        assert client.get("/_alias/shop").status_code == 404
 
 
 def test_who_may_only_read_reads(address, certificates, surroundings, api_key, pictures):

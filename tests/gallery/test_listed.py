@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import fsspec
 import pytest
 
-from lookalike import Gallery, given, listed
+from lookalike import Gallery, given, listed, remote
 from lookalike.errors import MissingExtra, UsageError
 from lookalike.images import ImageLimits
 from lookalike.listed import Seen
@@ -185,8 +185,26 @@ def test_a_scheme_without_its_package(gallery, memory, tmp_path):
             loader.load([Work("wandb://x/y.png", 9, 9, "walk")])
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("sftp://host:22/dir/a@b.png", "ftp://[::1]:21/x@y.png", "hdfs://a:8020,b:8020/u@v.png"),
+        *("s3://arn:aws:s3:us-east-1:123:accesspoint/p/i@2x.png", "s3://b/a:b@c.png", "memory://x:y/a@2.png"),
+        *(
+            "zip://a:b.png::ftp://h/y@z.zip",
+            "libarchive://a.png::s3://b/a@b.7z",
+            "github://org:repo@ref/a.png",
+        ),
+    ],
+)
+def test_what_is_no_password(address):
+    """Ports, colons and at signs where none can be do not make an address one with a password."""
+    assert "password" not in remote.refusal(address, allow_private=False)
+    assert remote.without_secrets(address) == address
+
+
 def test_a_password_with_a_slash(gallery, tmp_path):
-    """However it is made up, a password is neither kept nor told."""
+    """It is neither kept nor told."""
     for scheme in ("ftp", "zip://x.png::sftp"):
         table = write(tmp_path / "t.csv", [["url"], [f"{scheme}://me:hun/ter2@host/a.png"]])
         report = gallery.add(table)

@@ -32,11 +32,10 @@ def exists(address: str) -> bool:
         StoreUnavailable: the cluster can't be reached.
     """
     place = Address.parse(address)
-    from lookalike.stores.elasticsearch import indices
     from lookalike.stores.elasticsearch.server import Server
 
     with Server(place) as server:
-        return indices.taken(server, place.name)
+        return server.has(place.name)
 
 
 def delete_store(address: str) -> None:

@@ -66,7 +66,8 @@ class Changer:
         Raises:
             StoreUnavailable: somebody else wrote them every time.
         """
-        for _ in range(_ATTEMPTS):
+        clock = self._server.clock()
+        while True:
             now, version = reading.folders(self._server, self._index.alias)
             after = record_rules.folders_after(now, wanted, seen)
             lines = [(folder.prefix, folder.device) for folder in after]
@@ -76,7 +77,8 @@ class Changer:
             self._require(outcome.refused)
             if not outcome.conflicts:
                 return
-        raise StoreUnavailable("others write the folders all the time; try again when they are done")
+            if not clock.wait():
+                raise self._server.late("others write the folders all the time", clock)
 
     def put(self, entries: Iterable[documents.Entry], gone: Iterable[str] = ()) -> None:
         """Write documents, and delete those of some ids."""

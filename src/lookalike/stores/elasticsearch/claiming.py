@@ -17,6 +17,7 @@ import elasticsearch
 from lookalike.errors import LookalikeError
 from lookalike.stores.elasticsearch import documents, reading
 from lookalike.stores.elasticsearch.bulk import Seen
+from lookalike.stores.elasticsearch.server import IndexGone
 
 if TYPE_CHECKING:
     from lookalike.stores.elasticsearch.server import Server
@@ -79,6 +80,10 @@ class Claim:
     def __exit__(self, *_: object) -> None:
         self.release()
 
+    def follow(self, alias: str) -> None:
+        """Go on under another alias of the same index."""
+        self._alias = alias
+
     def hold(self) -> None:
         """Raise `StoreBusy` where another process may have taken it over; asked before every write."""
         if self._lost or self._silent() > SILENCE / 2:
@@ -86,7 +91,14 @@ class Claim:
 
     def require(self) -> None:
         """Raise `StoreBusy` where another process took it over: this one was silent for too long."""
-        if self._lost or _look(self._server, self._alias).who != self._me:
+        try:
+            lost = self._lost or _look(self._server, self._alias).who != self._me
+        except IndexGone as gone:
+            # Whoever takes it over calls it otherwise; else it was deleted.
+            if not self._server.has(self._alias.rpartition("~")[0]):
+                raise
+            raise self._server.busy() from gone
+        if lost:
             raise self._server.busy()
 
     def release(self) -> None:

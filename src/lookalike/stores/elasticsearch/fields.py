@@ -13,13 +13,11 @@ from lookalike.stores.records import BUILT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from lookalike.stores.elasticsearch.indices import Index
     from lookalike.stores.elasticsearch.server import Server
     from lookalike.types import Value, Where
-
-
-_ATTEMPTS = 20
 
 
 class Fields:
@@ -32,10 +30,13 @@ class Fields:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._known: tuple[str, dict[str, str]] = ("", {})
+        self._foreign: AbstractSet[str] = frozenset()
 
     def now(self, index: Index) -> dict[str, str]:
         """The fields with their types, as the server has them now."""
-        types = indices.field_types(self._server, index)
+        found = indices.field_types(self._server, index)
+        types = {name: type_ for name, type_ in found.items() if type_}
+        self._foreign = found.keys() - types.keys()
         self._known = (index.alias, types)
         return BUILT_IN | types
 
@@ -54,19 +55,18 @@ class Fields:
         if not record_rules.new_fields(self._remembered(index), facts):
             return
         # Another process may have given them a type meanwhile, and may do so yet.
-        for _ in range(_ATTEMPTS):
-            if not (new := record_rules.new_fields(known := self.now(index), facts)):
-                return
+        while new := record_rules.new_fields(known := self.now(index), facts):
+            if foreign := [name for name in new if name in self._foreign]:
+                raise UsageError(
+                    f"the field {foreign[0]!r} has a type in the index that lookalike never gives; "
+                    "rename the column"
+                )
             if len(known) + len(new) > layout.MOST_FIELDS:
                 raise UsageError(
                     f"the metadata would give the gallery {len(known) + len(new):,} fields; Elasticsearch "
                     f"keeps at most {layout.MOST_FIELDS:,}: put what they hold into fewer"
                 )
             self.define(index, new)
-        raise UsageError(
-            f"the field {next(iter(new))!r} has a type in the index that lookalike never gives; "
-            "rename the column"
-        )
 
     def define(self, index: Index, types: Mapping[str, str]) -> None:
         """Make fields of these types, unless there are any of that name."""

@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import elasticsearch
 
 from lookalike.errors import NotFound, StoreCorrupt
 from lookalike.stores.elasticsearch import claiming, layout
-from lookalike.stores.elasticsearch.server import IndexGone, kind_of
+from lookalike.stores.elasticsearch.server import Forbidden, IndexGone, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from lookalike.stores.elasticsearch.server import Server
+    from lookalike.stores.elasticsearch.server import Clock, Server
     from lookalike.types import Header
 
 _COPIES = "10s"
@@ -45,11 +45,6 @@ class Index:
     alias: str
     header: Header
     options: Mapping[str, Any]
-
-
-def taken(server: Server, name: str) -> bool:
-    """Whether there is an index or alias of a name."""
-    return bool(server.call(lambda es: es.indices.exists(index=name), server.clock(opening=True)))
 
 
 def live(server: Server, name: str) -> Index:
@@ -104,7 +99,7 @@ def create(
     name = server.address.name
     before = _described(server, f"{name}~*")
     index = f"{name}~{_next_number(name, before):06}"
-    new = Index(index, f"{index}~{secrets.token_hex(4)}", header, options)
+    new = Index(index, _fresh_alias(index), header, options)
     if beside is None and any(name in about["aliases"] for about in before.values()):
         return new  # another process was faster
     if beside is not None and any(
@@ -155,13 +150,25 @@ def aside(server: Server, current: Index) -> list[Index]:
 def swap(server: Server, old: Index, new: Index) -> None:
     """Let the aliases point at another index, and delete the old one, all in one step.
 
-    Those that the user gave it go along.
+    Those that the user gave it go along, where one may do that.
     """
     name = server.address.name
-    about = _described(server, old.alias).get(old.name, {"aliases": {}})
-    aliases = {alias: how for alias, how in about["aliases"].items() if alias != old.alias} | {name: {}}
+    about = _described(server, old.alias, server.clock()).get(old.name, {"aliases": {}})
+    aliases = {alias: how for alias, how in about["aliases"].items() if alias not in {old.alias, name}}
+    try:
+        _point(server, old, new, aliases)
+    except (Forbidden, StoreCorrupt):
+        if not aliases:
+            raise
+        _point(server, old, new, {})
+
+
+def _point(server: Server, old: Index, new: Index, aliases: Mapping[str, Any]) -> None:
+    name = server.address.name
+    adding = ({"add": {"index": new.name, "alias": alias, **how}} for alias, how in aliases.items())
     actions: list[dict[str, Any]] = [
-        *({"add": {"index": new.name, "alias": alias, **how}} for alias, how in aliases.items()),
+        {"add": {"index": new.name, "alias": name}},
+        *adding,
         {"remove_index": {"index": old.name}},
     ]
     try:
@@ -170,6 +177,17 @@ def swap(server: Server, old: Index, new: Index) -> None:
         # Done already, in an attempt whose answer was lost; or somebody else has deleted the gallery.
         if live(server, name).name != new.name:
             raise
+
+
+def called_anew(server: Server, index: Index) -> Index:
+    """Give an index another alias of its own in place of the one it has, by which nobody writes any more."""
+    new = replace(index, alias=_fresh_alias(index.name))
+    actions: list[dict[str, Any]] = [
+        {"add": {"index": index.name, "alias": new.alias, "is_hidden": True}},
+        {"remove": {"index": index.name, "alias": index.alias, "must_exist": False}},
+    ]
+    server.call(lambda es: es.indices.update_aliases(actions=actions))
+    return new
 
 
 def remove(server: Server, names: str) -> None:
@@ -219,20 +237,20 @@ def unblock(server: Server, index: Index) -> None:
 
 
 def field_types(server: Server, index: Index) -> dict[str, str]:
-    """The types of the user's fields, as they are now."""
+    """The types of the user's fields, as they are now; "" for one that only somebody else can have given."""
     path = "*.mappings.properties.metadata.properties"
     answer = server.call(lambda es: es.indices.get_mapping(index=index.alias, filter_path=path))
     found = answer.get(index.name, {}).get("mappings", {}).get("properties", {}).get("metadata", {})
     return layout.field_types(found.get("properties", {}))
 
 
-def _described(server: Server, pattern: str) -> dict[str, Any]:
+def _described(server: Server, pattern: str, clock: Clock | None = None) -> dict[str, Any]:
     try:
         answer = server.call(
             lambda es: es.indices.get(
                 index=pattern, filter_path="*.aliases,*.mappings", expand_wildcards="open"
             ),
-            server.clock(opening=True),
+            clock or server.clock(opening=True),
         )
     except IndexGone:
         return {}
@@ -241,6 +259,10 @@ def _described(server: Server, pattern: str) -> dict[str, Any]:
 
 def _opened(index: str, about: Mapping[str, Any], where: str) -> Index:
     return Index(index, _own_alias(index, about), *layout.read_header(about["mappings"], where))
+
+
+def _fresh_alias(index: str) -> str:
+    return f"{index}~{secrets.token_hex(4)}"
 
 
 def _own_alias(index: str, about: Mapping[str, Any]) -> str:

@@ -158,9 +158,9 @@ def field_mappings(types: Mapping[str, str]) -> dict[str, Any]:
 
 
 def field_types(mappings: Mapping[str, Any]) -> dict[str, str]:
-    """The types of the user's fields, sorted by name, from the properties of `metadata`."""
+    """The types of the user's fields by name, from the properties of `metadata`; "" for foreign ones."""
     found = {decoded(name): _TYPES_BACK.get(str(kind.get("type")), "") for name, kind in mappings.items()}
-    return {name: type_ for name, type_ in sorted(found.items()) if type_}
+    return dict(sorted(found.items()))
 
 
 def encoded(field: str) -> str:

@@ -124,8 +124,9 @@ class Live:
         address = self._server.address
         with self._mutex:
             if self.beside is not None:
-                if indices.taken(self._server, gone.alias):
+                if self._server.has(gone.alias):
                     return
+                self.beside.require()
                 raise NotFound(
                     f"the index {gone.name}, which was being built, was deleted by another process"
                 )

@@ -51,15 +51,19 @@ def beside(server: Server, current: Index, header: Header, options: Mapping[str,
         left = claimed(server, current, holding)
         building = next((one for one in left if _is_wanted(one.index, header, options)), None)
         if building is None:
-            types = indices.field_types(server, current)
+            types = {name: type_ for name, type_ in indices.field_types(server, current).items() if type_}
             known = {current.name, *(one.index.name for one in left)}
             made = indices.create(server, header, beside=known, options=both, types=types)
             building = Building(made, holding.enter_context(Claim(server, made.alias, fresh=True)))
+        else:
+            # Whoever has begun it, and only slept, writes no more into it.
+            left.remove(building)
+            building = Building(indices.called_anew(server, building.index), building.claim)
+            building.claim.follow(building.index.alias)
         try:
             _close_to_writers(server, current)
             for one in left:
-                if one is not building:
-                    indices.remove(server, one.index.name)
+                indices.remove(server, one.index.name)
             yield building
             building.claim.require()
             indices.swap(server, current, building.index)

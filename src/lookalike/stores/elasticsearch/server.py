@@ -59,6 +59,10 @@ class IndexGone(NotFound):
     """The index is not there any more: another process put a new one in its place, or deleted it."""
 
 
+class Forbidden(StoreUnavailable):
+    """The user may not do that."""
+
+
 class Clock:
     """How long a call has been tried, and how long it may be.
 
@@ -139,6 +143,10 @@ class Server:
                 if known is not None or not clock.wait():
                     raise known or self.late(causes, clock) from error
 
+    def has(self, name: str) -> bool:
+        """Whether there is an index or alias of a name."""
+        return bool(self.call(lambda es: es.indices.exists(index=name), self.clock(opening=True)))
+
     def refused(self, status: int, type_: str, reason: str) -> LookalikeError | None:
         """What a refusal means for everything that is written; None where it is about one document."""
         if type_ == "index_not_found_exception":
@@ -192,9 +200,9 @@ class Server:
             )
         return StoreUnavailable(f"{self._where()} does not let the gallery be written or read: {reason}")
 
-    def _forbidden(self, status: int) -> StoreUnavailable:
+    def _forbidden(self, status: int) -> Forbidden:
         what = "wants to know who you are" if status == 401 else "does not let you do that"
-        return StoreUnavailable(
+        return Forbidden(
             f"{self._where()} {what} ({status}); set ELASTIC_API_KEY, or ELASTIC_USER and ELASTIC_PASSWORD, "
             "in the environment to those of a user who may read and write the gallery's indices"
         )
