@@ -3,7 +3,8 @@
 An index is called after its gallery, `photos~000001`, and the alias `photos` points at the live one. Each has
 an alias of its own by which it is read and written, `photos~000001~` and eight digits by chance: so whoever
 holds an index that was deleted never meets another one of the same name, and a write, which requires an
-alias, never makes one.
+alias, never makes one. Whoever goes on with what another process began to build gives it a new one: that
+process, which may only have slept, writes nothing more.
 """
 
 from __future__ import annotations
