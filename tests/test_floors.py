@@ -20,8 +20,8 @@ FLOORS = {
     1: {"types"},
     1.5: {"distances"},
     2: {
-        "cifar", "downloads", "images", "indexes", "measures", "registry", "splits", "steps", "tables",
-        "vocabulary", "walk", "where",
+        "cifar", "downloads", "images", "indexes", "measures", "quiet", "registry", "splits", "steps",
+        "tables", "vocabulary", "walk", "where",
     },
     3: {"extractors", "pages", "plots", "stores"},
     4: {"gallery"},

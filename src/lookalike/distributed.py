@@ -26,6 +26,7 @@ from lookalike.describing import Part, apart, together
 from lookalike.errors import LookalikeError, MissingExtra, UsageError
 from lookalike.extractors import runtime
 from lookalike.ingest import Worker
+from lookalike.quiet import without
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -343,8 +344,7 @@ def _join(ray: Any, address: str, ending: ExitStack) -> None:
     logging.getLogger("ray.util.client.logsclient").disabled = True
     try:
         _reach(known)
-        with _silent():
-            ray.init(address, **wishes)
+        _init(ray, address, wishes)
     except (RuntimeError, ValueError, OSError) as error:
         nowhere = "Ray can't be started here" if address == "local" else "no Ray cluster was found"
         where = f"no Ray cluster answers at {known}" if ":" in known else nowhere
@@ -354,17 +354,15 @@ def _join(ray: Any, address: str, ending: ExitStack) -> None:
         ) from error
 
 
-@contextmanager
-def _silent() -> Iterator[None]:
-    """No line on standard error, where the part of Ray that is not Python tells that it is to be quiet."""
-    kept = os.dup(2)
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+def _init(ray: Any, address: str, wishes: dict[str, Any], tries: int = 3) -> None:
+    """Connect; again where the server that the head forks for each client is dead at birth, as some are."""
     try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        with without(b""):  # where the part of Ray that is not Python tells that it is to be quiet
+            ray.init(address, **wishes)
+    except ConnectionAbortedError:  # https://github.com/ray-project/ray/issues/63202
+        if tries == 1:
+            raise
+        _init(ray, address, wishes, tries - 1)
 
 
 def _last_cluster() -> str:

@@ -126,8 +126,9 @@ class Head:
             *("--num-cpus=2", "--include-dashboard=false"),
         ]
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex}
-        # Beside other tests the workers come in, too, and a client may take its time.
+        # Beside other tests workers come in, too, a client may take its time, and its server is born whole.
         busy = {"RAY_worker_niceness": "0", "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "120"}
+        busy |= {"GRPC_ENABLE_FORK_SUPPORT": "0"}
         self.surroundings = {"RAY_ADDRESS": f"127.0.0.1:{self.port}", **token}
         ray = Path(sys.executable).with_name("ray")
         self._block = subprocess.Popen(
@@ -198,11 +199,11 @@ def odd_models(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def starting(odd_models):
-    """Starts a cluster with a head, by `with`."""
+    """Starts a cluster with a head, by `with`; its environment may be added to."""
 
     @contextmanager
-    def start():
-        head = Head(odd_models)
+    def start(**environment):
+        head = Head(odd_models | environment)
         try:
             yield head
         finally:

@@ -106,6 +106,30 @@ def test_a_head_that_dies(program, starting, pictures, odd_models, tmp_path, add
         assert 0 < count(place) < 2000
 
 
+STILLBORN = """
+import os, sys
+
+if "--mode=specific-server" in sys.orig_argv and not os.path.exists({mark!r}):
+    open({mark!r}, "x").close()
+    os._exit(1)
+"""
+"""What a Python that imports it at its start does: the first server that a head starts for a client dies."""
+
+
+def test_a_server_for_the_client_that_dies(program, starting, pictures, tmp_path):
+    """The head of a cluster starts one for each client, not always with success; another try has it."""
+    mark, plug = tmp_path / "died", tmp_path / "plug"
+    plug.mkdir()
+    (plug / "sitecustomize.py").write_text(STILLBORN.format(mark=str(mark)))
+    impatient = {"RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "15"}
+    with starting(PYTHONPATH=str(plug), **impatient) as head:
+        words = ("index", pictures(3), "--model", "toy", "--ray", f"ray://127.0.0.1:{head.client}")
+        running = program(*words, **head.surroundings, RAY_CLIENT_RECONNECT_GRACE_PERIOD="1")
+        code, out, err = running.ends()
+        assert (code, out[: out.find(" in ")]) == (0, "3 added; 3 pictures"), err
+        assert mark.exists()
+
+
 def test_nobody_at_the_address(program, pictures):
     """A port where nothing listens, given or by the environment, and what is no address: a line at once."""
     folder = pictures(1)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import nullcontext
+from typing import Any
 
 from lookalike.errors import MissingExtra
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from lookalike.quiet import without
 
 MISSING = (
     "networks of Keras are built by Keras and TensorFlow, which are not installed; "
@@ -38,7 +35,7 @@ def keras() -> Any:
         # it is loaded first: a gallery could not be opened beside a model.
         import sqlite3  # noqa: F401
 
-        with _without(_CHATTER):
+        with nullcontext() if "keras" in sys.modules else without(*_CHATTER):
             import keras as library
 
             if library.backend.backend() == "tensorflow":
@@ -57,25 +54,3 @@ def first_line(error: Exception) -> str:
     """What an error of Keras says first."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:300]
-
-
-@contextmanager
-def _without(lines: tuple[bytes, ...]) -> Iterator[None]:
-    """Hold standard error back, of native code, too, and let out afterwards what has none of these in it."""
-    if "keras" in sys.modules or sys.stderr is None:
-        yield
-        return
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
-            held.seek(0)
-            for line in held:
-                if not any(each in line for each in lines):
-                    os.write(2, line)
