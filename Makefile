@@ -29,8 +29,8 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 $(WHOLE): $(READY)
-	@echo 'adding Keras, TensorFlow and Ray, which the tests need (once; about 2 GB)'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev,ray]'
+	@echo 'adding Keras, TensorFlow, Ray and more, which the tests need (once; about 2 GB)'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tests]'
 	@touch $@
 
 demo: $(READY)
