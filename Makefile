@@ -29,7 +29,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 $(WHOLE): $(READY)
-	@echo 'adding Keras, TensorFlow, Ray and more, which the tests need (once; about 2 GB)'
+	@echo 'adding Keras, TensorFlow, Ray and an S3 server, which the tests need (once; about 2 GB)'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tests]'
 	@touch $@
 

@@ -120,6 +120,7 @@ def test_the_program_and_its_workers_read_it(bucket, surroundings, tmp_path):
         )
         assert ended.returncode == 0, ended.stderr
         assert json.loads(ended.stdout)["added"] == 3
+        assert ("the workers took" in ended.stderr) == bool(more)
         assert SECRET not in ended.stdout + ended.stderr
     with Gallery.open(gallery=tmp_path / "here") as here, Gallery.open(gallery=tmp_path / "there") as there:
         assert list(here.records()) == list(there.records())

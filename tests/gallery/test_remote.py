@@ -1,8 +1,8 @@
 """Remote folders: walked, read, kept up to date and asked for by their addresses, on real file systems."""
 
-import importlib.util
 import io
 import os
+import sys
 import tarfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +12,7 @@ import fsspec
 import numpy as np
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import _registry
 from PIL import Image
 
 from lookalike import Gallery, remote
@@ -212,12 +213,13 @@ def test_an_address_that_leads_nowhere(gallery, unreachable):
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_missing_package_is_named(gallery):
+@pytest.mark.parametrize(("scheme", "package"), [("s3", "s3fs"), ("gs", "gcsfs"), ("abfs", "adlfs")])
+def test_a_missing_package_is_named(gallery, monkeypatch, scheme, package):
     """The message says what to install for the scheme."""
-    if importlib.util.find_spec("gcsfs"):
-        pytest.skip("gcsfs is installed")
-    with pytest.raises(MissingExtra, match="pip install gcsfs"):
-        gallery.add("gs://bucket/photos")
+    monkeypatch.setitem(sys.modules, package, None)  # makes an import fail
+    monkeypatch.delitem(_registry, scheme, raising=False)
+    with pytest.raises(MissingExtra, match=f"pip install {package}$"):
+        gallery.add(f"{scheme}://bucket/photos")
 
 
 def test_a_folder_by_its_file_address(gallery, tmp_path, paint):
