@@ -53,7 +53,7 @@ def photographs(folder: Path) -> Path:
     """
     found = find_spec("skimage")
     if found is None or found.origin is None:
-        raise PicturesMissing("scikit-image is not installed: pip install 'lookalike[dev]'")
+        raise PicturesMissing("scikit-image is not installed: pip install scikit-image")
     folder.mkdir(parents=True, exist_ok=True)
     for name in _PHOTOGRAPHS:
         if not (folder / name).exists():

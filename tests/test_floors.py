@@ -17,7 +17,7 @@ PACKAGE = REPOSITORY / "src" / "lookalike"
 
 FLOORS = {
     0: {"errors"},
-    1: {"types"},
+    1: {"extras", "types"},
     1.5: {"distances"},
     2: {
         "cifar", "downloads", "images", "indexes", "measures", "quiet", "registry", "splits", "steps",

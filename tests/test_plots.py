@@ -13,6 +13,7 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
+from lookalike import extras
 from lookalike.errors import UsageError
 from lookalike.plots import Plot, Point, Row, Tile, bars, grid, history, quality_and_cost, save
 from lookalike.plots.charts import front
@@ -343,4 +344,4 @@ def test_without_matplotlib_the_extra_is_named():
         "    try:\n        draw({})\n    except MissingExtra as error:\n        print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["plots need an extra package: pip install 'lookalike[plot]'"] * 4
+    assert done.stdout.splitlines() == [str(extras.missing("a plot", "plot"))] * 4

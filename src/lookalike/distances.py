@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.errors import MissingExtra, UsageError
+from lookalike import extras
+from lookalike.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,10 +200,7 @@ def _sklearn_metrics() -> list[str]:
     try:
         from sklearn.neighbors import VALID_METRICS
     except ImportError as error:
-        raise MissingExtra(
-            "metrics other than cosine, euclidean and inner need an extra package: "
-            "pip install 'lookalike[metrics]'"
-        ) from error
+        raise extras.missing("a metric other than cosine, euclidean and inner", "metrics") from error
     return sorted(set(VALID_METRICS["brute"]) - _UNFIT - set(CORE))
 
 

@@ -22,8 +22,9 @@ from itertools import compress, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from lookalike import extras
 from lookalike.describing import Part, apart, together
-from lookalike.errors import LookalikeError, MissingExtra, UsageError
+from lookalike.errors import LookalikeError, UsageError
 from lookalike.extractors import runtime
 from lookalike.ingest import Worker
 from lookalike.quiet import without
@@ -317,7 +318,7 @@ def _ray() -> Any:
         import ray.util.client
         import ray.util.scheduling_strategies
     except ImportError as error:
-        raise MissingExtra("Ray is an extra package: pip install 'lookalike[ray]'") from error
+        raise extras.missing("Ray", "ray") from error
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     return ray
 

@@ -16,7 +16,7 @@ from operator import itemgetter
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from lookalike import images
+from lookalike import extras, images
 from lookalike.errors import DownloadError, LookalikeError, MissingExtra, NotFound, Unreadable, UsageError
 from lookalike.images.formats import HEAD
 from lookalike.images.limits import require_bytes
@@ -331,8 +331,7 @@ def _open(address: str) -> Any:
     try:
         from fsspec.core import url_to_fs
     except ImportError as error:
-        message = f"{scheme}://… needs an extra package: pip install 'lookalike[remote]'"
-        raise MissingExtra(message) from error
+        raise extras.missing(f"{scheme}://…", "remote") from error
     try:
         return url_to_fs(address)[0]
     except ImportError as error:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from urllib.parse import quote
 
-from lookalike.errors import MissingExtra
+from lookalike import extras
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -193,7 +193,7 @@ class Answers(list[Hits]):
         try:
             from pandas import DataFrame
         except ImportError as error:
-            raise MissingExtra("a table needs an extra package: pip install 'lookalike[tables]'") from error
+            raise extras.missing("a table", "tables") from error
         first = ["query", "rank", "id", "path", "score", "distance", "tags"]
         rows = [{"query": hits.query, **_table_row(hit)} for hits in self for hit in hits]
         return DataFrame(rows, columns=list(dict.fromkeys([*first, *(key for row in rows for key in row)])))

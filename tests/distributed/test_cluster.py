@@ -1,6 +1,7 @@
 """Ray workers, which are real processes: what comes in by them is what one machine brings in."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from lookalike import Gallery, distributed
 from lookalike.distributed import Cluster
 from lookalike.errors import LookalikeError, MissingExtra, ModelMismatch, UsageError
 from lookalike.extractors import runtime
+from lookalike.extras import install_command
 from lookalike.testing import ToyExtractor
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -217,7 +219,7 @@ def test_ray_is_an_extra(pictures, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     folder = pictures(2)
     with Gallery.open(folder, model="toy") as gallery:
-        with pytest.raises(MissingExtra, match=r"pip install 'lookalike\[ray\]'"):
+        with pytest.raises(MissingExtra, match=re.escape(install_command("ray"))):
             gallery.add(workers=Cluster("local"))
         gallery.add()
         assert counts(gallery.add(workers=Cluster("local"))) == {"unchanged": 2, "total": 2}

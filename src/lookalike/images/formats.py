@@ -11,6 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from lookalike import extras
 from lookalike.errors import ImageError
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _open_heic(stream: BytesIO) -> Image:
     try:
         import pillow_heif
     except ImportError:
-        raise ImageError("HEIC, which needs an extra: pip install 'lookalike[heif]'") from None
+        raise ImageError(str(extras.missing("HEIC", "heif"))) from None
     opened: Image = pillow_heif.HeifImageFile(stream)
     return opened
 

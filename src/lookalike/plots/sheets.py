@@ -9,7 +9,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookalike.errors import MissingExtra, UsageError
+from lookalike import extras
+from lookalike.errors import UsageError
 from lookalike.plots.lettering import FAINT, SMALL, TITLE, UNIT, Style, drawable, wrapped
 
 if TYPE_CHECKING:
@@ -222,8 +223,7 @@ def load() -> type[Figure]:
         try:
             from matplotlib.figure import Figure  # the fonts are looked through here, too
         except ImportError as error:
-            message = "plots need an extra package: pip install 'lookalike[plot]'"
-            raise MissingExtra(message) from error
+            raise extras.missing("a plot", "plot") from error
         finally:
             noise.setLevel(level)
     return Figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lookalike.errors import MissingExtra
+from lookalike import extras
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,8 +20,7 @@ def pyarrow() -> tuple[Any, Any]:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        message = "Parquet needs an extra package: pip install 'lookalike[tables]'"
-        raise MissingExtra(message) from error
+        raise extras.missing("Parquet", "tables") from error
     return pa, pq
 
 

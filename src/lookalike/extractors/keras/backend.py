@@ -7,14 +7,11 @@ import sys
 from contextlib import nullcontext
 from typing import Any
 
-from lookalike.errors import MissingExtra
+from lookalike import extras
 from lookalike.quiet import without
 
-MISSING = (
-    "networks of Keras are built by Keras and TensorFlow, which are not installed; "
-    "run: pip install 'lookalike[keras]'"
-)
-
+WHAT = "a network of Keras"
+"""What the extra `keras` is needed for."""
 
 _CHATTER = (b"oneDNN custom operations are on", b"All log messages before absl::InitializeLog()")
 """What TensorFlow says when it is loaded, whatever level of messages it is asked for."""
@@ -41,7 +38,7 @@ def keras() -> Any:
             if library.backend.backend() == "tensorflow":
                 import tensorflow as tf  # noqa: F401
     except ImportError as error:
-        raise MissingExtra(MISSING) from error
+        raise extras.missing(WHAT, "keras") from error
     return library
 
 

@@ -10,8 +10,9 @@ import zipfile
 import zlib
 from typing import IO, TYPE_CHECKING, Any
 
-from lookalike.errors import MissingExtra, ModelError
-from lookalike.extractors.keras.backend import MISSING, first_line
+from lookalike import extras
+from lookalike.errors import ModelError
+from lookalike.extractors.keras.backend import WHAT, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +116,7 @@ def _h5py() -> Any:
     try:
         import h5py
     except ImportError as error:
-        raise MissingExtra(MISSING) from error
+        raise extras.missing(WHAT, "keras") from error
     return h5py
 
 

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from lookalike import extras
 from lookalike.errors import (
     LookalikeError,
-    MissingExtra,
     NotFound,
     StoreBusy,
     StoreCorrupt,
@@ -24,9 +24,7 @@ try:
     import orjson  # noqa: F401  # the client's serializer for vectors needs it
     from elasticsearch import Elasticsearch
 except ImportError as missing:
-    raise MissingExtra(
-        "a gallery in Elasticsearch needs an extra package: pip install 'lookalike[elasticsearch]'"
-    ) from missing
+    raise extras.missing("a gallery in Elasticsearch", "elasticsearch") from missing
 
 # Which node failed and is tried again is for those who ask for it, not for everybody's terminal.
 logging.getLogger("elastic_transport").addHandler(logging.NullHandler())
