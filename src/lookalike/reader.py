@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -12,7 +11,7 @@ from lookalike.answers import Answering, Wish, best_tags, tags_of, without_class
 from lookalike.errors import ModelError, NotFound, UsageError
 from lookalike.queries import resolve
 from lookalike.results import Answers, Hits, Skip
-from lookalike.selection import distinct_fields
+from lookalike.selection import checked_k, distinct_fields
 
 if TYPE_CHECKING:
     import os
@@ -267,11 +266,11 @@ class Reader:
         """
         resolved = resolve(query, self._store, self.root, self.limits)
         if resolved.content is not None:
-            return best_tags(self.extractor(), resolved, _checked(k), self.limits)
+            return best_tags(self.extractor(), resolved, checked_k(k), self.limits)
         classes, record = self.store.header.classes, self.store.get([resolved.id or ""])[0]
         if classes is None or record is None:
             raise ModelError(without_classes(self.model))
-        return list(tags_of(record, classes.by_id)[: _checked(k)])
+        return list(tags_of(record, classes.by_id)[: checked_k(k)])
 
     def check(self, *, repair: bool = False) -> list[str]:
         """Look for faults in what is stored; each in words, none when all is well.
@@ -298,23 +297,13 @@ class Reader:
     def _possible(self, k: int) -> int:
         """A k that the store can answer."""
         most = self.store.limits.k
-        if most is not None and _checked(k) > most:
+        if most is not None and checked_k(k) > most:
             raise UsageError(
                 f"k is {k:,}, and the store of {self.address} gives at most {most:,} pictures to a question; "
                 "ask for fewer, or export the vectors"
             )
-        return _checked(k)
+        return checked_k(k)
 
     def _conditions(self, given: WhereLike) -> Where:
         parsed = where_language.parse(given)
         return where_language.typed(parsed, self.store.fields()) if parsed else ()
-
-
-def _checked(k: int) -> int:
-    try:
-        number = operator.index(k)
-    except TypeError:
-        number = 0
-    if number < 1:
-        raise UsageError(f"k is {k!r}; expected a whole number, 1 or more")
-    return number

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from lookalike.errors import FilterError
+from lookalike.errors import FilterError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lookalike.types import Record, Store, Value
+
+_MOST = 2**31 - 1
+"""The largest number of pictures that can be asked for; a few times as many still fit a machine word."""
 
 
 class Ranked(NamedTuple):
@@ -116,3 +120,16 @@ def check_fields(fields: Sequence[str], store: Store) -> None:
     for field in fields:
         if field != "digest" and field not in known:
             raise FilterError(f"the gallery has no field {field!r}; it has {', '.join(known)}")
+
+
+def checked_k(k: int) -> int:
+    """Return how many pictures are asked for. Raises `UsageError` unless it is a whole number, 1 or more."""
+    try:
+        number = operator.index(k)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise UsageError(f"k is {k!r}; expected a whole number, 1 or more")
+    if number > _MOST:
+        raise UsageError(f"k is too large; expected at most {_MOST:,}")
+    return number

@@ -10,12 +10,12 @@ import os
 import sys
 import traceback
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from lookalike import __version__
-from lookalike.cli import ask, fetching, fill, look, measure, neighbors, training
+from lookalike.cli import ask, fetching, fill, look, measure, neighbors, streams, training
 from lookalike.cli.options import InOrder
 from lookalike.cli.output import one_line
 from lookalike.errors import LookalikeError, UsageError
@@ -88,24 +88,22 @@ def main() -> None:
     By then everything is written and closed, and to take the interpreter apart, with the libraries
     in it, would last longer than many a search.
     """
+    streams.prepare()
     code = run(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            _call(stream, "flush")
+        with suppress(OSError, ValueError, click.ClickException):
+            streams.call(stream, "flush")
     os._exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line, and return its exit code; errors become one line on standard error."""
-    for stream in (sys.stdout, sys.stderr):
-        # A name that the terminal's encoding lacks is shown escaped rather than ending the program.
-        _call(stream, "reconfigure", errors="backslashreplace")
     try:
         code = commands.main(list(arguments), prog_name="lookalike", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         # Nobody reads the answer any more (`| head`): no reason to complain.
-        _silence()
+        streams.silence()
         return FAILED
     except Exception as error:  # noqa: BLE001  # the last resort: whatever it is, one line and an exit code
         return _fail(error, kept=next(iter(arguments), "") in _LASTING)
@@ -136,18 +134,18 @@ def _explain(error: Exception, *, kept: bool) -> tuple[str, int]:
             message, code = str(error), USAGE if isinstance(error, UsageError) else FAILED
         case OSError(filename=str() | bytes()):
             message, code = f"{os.fsdecode(error.filename)}: {error.strerror}", FAILED
+        case FileNotFoundError() if not _is_somewhere():
+            message, code = "the current folder was deleted: change to another one with cd", FAILED
         case _:
             kind = f"{type(error).__name__}: {error}".rstrip(": ")
             message, code = f"unexpected error, {kind}; LOOKALIKE_DEBUG=1 shows where", FAILED
     return message, code
 
 
-def _silence() -> None:
-    """Point standard output nowhere, so that Python does not complain about it at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _call(stream: Any, method: str, **options: Any) -> None:
-    # Standard streams may be replaced by others, or be None in a process without a terminal.
-    if hasattr(stream, method):
-        getattr(stream, method)(**options)
+def _is_somewhere() -> bool:
+    """Whether the current folder still exists."""
+    try:
+        os.getcwd()  # noqa: PTH109  # Path.cwd() does no more
+    except OSError:
+        return False
+    return True

@@ -148,8 +148,16 @@ def describe(*, query: str, place: Place, k: int, as_json: bool) -> None:
 
 
 def _read(query: str) -> str | bytes:
-    """The query as the library takes it: standard input is read to its end."""
-    return sys.stdin.buffer.read() if query == STANDARD_INPUT else query
+    """The query as the library takes it: standard input is read, as far as a picture may be large."""
+    if query != STANDARD_INPUT:
+        return query
+    from lookalike.errors import UsageError
+    from lookalike.images import ImageLimits
+
+    content = sys.stdin.buffer.read(ImageLimits.from_environment().max_bytes + 1)
+    if not content:
+        raise UsageError("there is nothing on standard input; expected the bytes of a picture")
+    return content
 
 
 def _phrases(words: tuple[str, ...]) -> str:

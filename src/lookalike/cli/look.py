@@ -19,6 +19,7 @@ from lookalike.cli.output import (
     print_report,
     print_table,
 )
+from lookalike.cli.questions import confirm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,7 +141,7 @@ def delete(context: click.Context, *, place: Place, yes: bool, as_json: bool) ->
     count = _count(address)
     if not yes:
         holding = "which can't be opened" if count is None else f"with its {count:,} pictures"
-        click.confirm(f"Delete the gallery {escape(address)}, {holding}?", abort=True, err=True)
+        confirm(f"Delete the gallery {address}, {holding}?")
     stores.delete_store(address)
     print_answer(f"{escape(address)} is deleted", {"deleted": address, "count": count}, as_json=as_json)
 

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from lookalike import distances
 from lookalike import where as where_language
-from lookalike.errors import UsageError
 from lookalike.neighbors.files import check_file, write
 from lookalike.neighbors.finding import found
 from lookalike.neighbors.neighbor import Neighbor
-from lookalike.selection import check_fields, distinct_fields
+from lookalike.selection import check_fields, checked_k, distinct_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,15 +48,14 @@ def neighbors(
         progress: called now and then while pairs are compared.
 
     Raises:
-        UsageError: k is below 1.
+        UsageError: k is below 1, or absurdly large.
         FilterError: the filter can't be read, or names an unknown field, as `distinct` may.
         MissingExtra: the gallery's metric is scikit-learn's, which is not installed.
 
     >>> for id, hits in neighbors(gallery, k=3):  # doctest: +SKIP
     ...     print(id, [hit.id for hit in hits])
     """
-    if k < 1:
-        raise UsageError(f"k is {k}; expected 1 or more")
+    k = checked_k(k)
     store = gallery.store
     distances.check(store.header.metric)
     fields = distinct_fields(distinct, unique=unique)
