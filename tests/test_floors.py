@@ -18,6 +18,7 @@ PACKAGE = REPOSITORY / "src" / "lookalike"
 FLOORS = {
     0: {"errors"},
     1: {"extras", "types"},
+    1.3: {"stamps"},
     1.5: {"distances"},
     2: {
         "cifar", "downloads", "images", "indexes", "measures", "quiet", "registry", "splits", "steps",

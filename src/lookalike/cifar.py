@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from lookalike.errors import UsageError
+from lookalike.stamps import stamp
 
 if TYPE_CHECKING:
     import os
@@ -134,7 +135,7 @@ def batches(folder: str | os.PathLike[str]) -> list[Batch]:
         with _explaining(path):
             status = path.stat()
             own, _ = _load(path, classes)
-            found.append(Batch(path, status.st_size, status.st_mtime_ns, part, first, own))
+            found.append(Batch(path, *stamp(status), part, first, own))
     return found
 
 

@@ -20,6 +20,7 @@ from lookalike.packed import Packs, is_packed
 from lookalike.plan import Plan, Wishes, Work, plan
 from lookalike.remote import RemoteWalk
 from lookalike.results import Report, Skip
+from lookalike.stamps import stamp
 from lookalike.walk import Walk, id_of, ignoring, is_address, path_of, prefix_of, under
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Fill:
         finally:
             planned.close()
         self._note_unseen(planned)
+        self._note_unlisted(planned)
         if metadata:
             self._describe(metadata)
         self.store.refresh()
@@ -210,8 +212,7 @@ class Fill:
     def _stat(self, id_: str) -> tuple[int, int]:
         if is_address(id_):
             return remote.stat(id_)
-        status = os.stat(path_of(id_, self.root))  # noqa: PTH116
-        return status.st_size, status.st_mtime_ns
+        return stamp(os.stat(path_of(id_, self.root)))  # noqa: PTH116
 
     def _run(self, planned: Plan, rest: Iterable[Given], *, prune: bool) -> None:
         total = planned.count + len(rest) if isinstance(rest, Sized) else None
@@ -342,6 +343,23 @@ class Fill:
             self.report.notes.append(
                 f"{path_of(prefix, self.root)}: {planned.unseen[prefix]}; the {count:,} pictures from there "
                 "are kept, --prune removes them"
+            )
+
+    def _note_unlisted(self, planned: Plan) -> None:
+        """Report every folder that could not be listed; where pictures are kept there is a note of it."""
+        reasons = {
+            prefix or "./": f"a folder that can't be listed: {reason}"
+            for prefix, reason in planned.unlisted.items()
+        }
+        self.failed += (Skip(path, reason) for path, reason in reasons.items())
+        new = [
+            path for prefix, path in zip(planned.unlisted, reasons, strict=True) if prefix not in planned.kept
+        ]
+        if new:
+            what = "1 folder" if len(new) == 1 else f"{len(new):,} folders"
+            self.report.notes.append(
+                f"{what} can't be listed, and no new picture of what is in there is indexed: "
+                f"{new[0]} is {reasons[new[0]]}"
             )
 
     def _note_precision(self, precision: str) -> None:

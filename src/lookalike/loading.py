@@ -126,7 +126,7 @@ class Loader:
     def _remote(self, work: Work) -> bytes:
         from lookalike import remote
 
-        looked_up = work.size or work.mtime_ns
+        looked_up = work.size != remote.UNKNOWN and (work.size or work.mtime_ns)
         try:
             return remote.read(work.id, self.limits, size=work.size if looked_up else None)
         except (UsageError, MissingExtra) as error:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from lookalike import cifar
 from lookalike.loading import Memory
+from lookalike.stamps import fitting
 from lookalike.walk import Found, path_of
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Packed:
         self._batches = sorted(cifar.batches(top), key=lambda batch: (batch.part, batch.first))
         self._starts = [(batch.part, batch.first) for batch in self._batches]
         self._open: tuple[cifar.Batch, NDArray[np.uint8]] | None = None
-        self.devices = {prefix: os.stat(top).st_dev}  # noqa: PTH116  # as the walk of a folder has it
+        self.devices = {prefix: fitting(os.stat(top).st_dev)}  # noqa: PTH116  # as the walk of a folder has it
         self.files = Counter({prefix: sum(len(batch.labels) for batch in self._batches)})
 
     def __iter__(self) -> Iterator[Found]:

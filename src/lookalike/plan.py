@@ -52,6 +52,7 @@ class Plan:
     works: the files to read are in a spool; iterate `works()`.
     vanished: ids of pictures whose file is gone.
     missing: how many pictures are kept although they were not seen.
+    unlisted: prefixes of the folders that could not be listed, each with the reason.
     unseen: prefixes under which nothing is taken for gone, each with the reason.
     kept: how many of the missing lie under each of these.
     forget: ids of skipped files that are gone.
@@ -69,6 +70,7 @@ class Plan:
     walked: list[State] = field(default_factory=list)
     faults: list[Skipped] = field(default_factory=list)
     reported: list[Skip] = field(default_factory=list)
+    unlisted: dict[str, str] = field(default_factory=dict)
     unseen: dict[str, str] = field(default_factory=dict)
     kept: Counter[str] = field(default_factory=Counter)
     folders: list[Folder] = field(default_factory=list)
@@ -143,6 +145,7 @@ def plan(store: Store, walks: Iterable[AnyWalk], wishes: Wishes) -> Plan:
     for walk in walks:
         part = _Part(result, wishes, walk.source, chosen=_sample(walk, wishes))
         part.take(walk, store)
+        result.unlisted |= walk.unlisted
         before = {p: d for p, d in devices.items() if p == walk.prefix or under(p, walk.prefix)}
         if wishes.limit is not None:
             # What it did not choose it did not look for, so it learns nothing of known folders.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from lookalike import images, remote
 from lookalike.errors import ImageError, NotFound, UsageError
 from lookalike.images import encoded, is_picture
+from lookalike.stamps import stamp
 from lookalike.walk import id_of
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ def resolve(query: Query, store: Store | None, root: str, limits: images.ImageLi
     """Find out what a query names.
 
     A string with `id:` in front is an id. Any other string is a file if there is one, else an
-    address, else an id. A file or address that is in the gallery, and unchanged, counts as its id. A file
-    `.npy` holds a vector.
+    address, else an id. A file or address that is in the gallery, and holds the same picture as it did when
+    it was read, counts as its id. A file `.npy` holds a vector.
 
     Args:
         query: path, address, id, bytes, file object, PIL image, array of shape (h, w, 3) uint8, or a
@@ -109,16 +110,24 @@ def _from_id(id_: str, store: Store | None) -> Resolved:
 
 def _from_file(path: str, store: Store | None, root: str, limits: images.ImageLimits) -> Resolved:
     file = Path(path)
+    known: dict[str, Record | None] = {}
     for id_ in dict.fromkeys((id_of(str(file.absolute()), root), id_of(os.path.realpath(file), root))):
         record = _record(id_, store)
-        if record is not None and _unchanged(file, record.size, record.mtime_ns):
+        if record is not None and _unchanged(file, record):
             return Resolved(path, id=id_)
+        known[id_] = record
     if file.suffix == _ARRAY:
         return Resolved(path, vector=_read_array(path))
     try:
-        return Resolved(path, content=images.read_file(path, limits))
+        content = images.read_file(path, limits)
     except ImageError as error:
         raise type(error)(f"{path}: {error}") from error
+    # A copied folder has new times, but the same pictures.
+    digest = images.digest(content)
+    same = next(
+        (id_ for id_, record in known.items() if record is not None and record.digest == digest), None
+    )
+    return Resolved(path, content=content) if same is None else Resolved(path, id=same)
 
 
 def _read_array(path: str) -> NDArray[np.floating[Any]]:
@@ -145,9 +154,8 @@ def _is_text(id_: str) -> bool:
         return False
 
 
-def _unchanged(file: Path, size: int, mtime_ns: int) -> bool:
+def _unchanged(file: Path, record: Record) -> bool:
     try:
-        status = file.stat()
+        return stamp(file.stat()) == (record.size, record.mtime_ns)
     except OSError:
         return False
-    return (status.st_size, status.st_mtime_ns) == (size, mtime_ns)

@@ -20,6 +20,7 @@ from lookalike import extras, images
 from lookalike.errors import DownloadError, LookalikeError, MissingExtra, NotFound, Unreadable, UsageError
 from lookalike.images.formats import HEAD
 from lookalike.images.limits import require_bytes
+from lookalike.stamps import MOST
 from lookalike.walk import GALLERIES, IGNORE_FILE, Found, is_address, matching, path_of, to_id
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ _QUERY = re.compile(r"\?[^\s'\"]*")
 _STAMP = re.compile(r"(\d{14})(?:\.(\d{1,6})\d*)?", re.ASCII)  # as FTP tells it: from the year to the second
 _MILLISECONDS = 1e11  # a larger number is one of these: as seconds it would mean the year 5138
 _LARGE = 1 << 20  # bytes of a file of which only the beginning is read first: it may be no picture
+
+UNKNOWN = -1
+"""The size of a file whose system does not say it."""
 
 _DIVIDING = ":: in the name of a folder, or in an archive, divides an address"
 
@@ -353,7 +357,10 @@ def _ignore_file(place: Place) -> list[str]:
 
 
 def _size(details: Mapping[str, Any]) -> int:
-    return int(details.get("size") or 0)
+    """In bytes; `UNKNOWN` where that is not told, or told as what is no size."""
+    with suppress(KeyError, TypeError, ValueError, OverflowError):  # none, a text, infinity
+        return min(max(int(details["size"]), UNKNOWN), MOST)
+    return UNKNOWN
 
 
 def _mtime_ns(details: Mapping[str, Any]) -> int:

@@ -119,6 +119,7 @@ class Record:
         outside of it, an address, or a name of the user's own.
     source: how it came in: found by a folder `walk`, a `file` named one by one, a `url`, an `array`.
     size, mtime_ns: of the file when it was read; 0 for pictures that are not files.
+        A size of -1 is one that the file system did not tell.
     digest: of the file's bytes, 16 bytes.
     width, height: in pixels, after EXIF orientation.
     metadata: `taken` (ISO 8601) where the picture says so, and the user's own fields.

@@ -189,6 +189,47 @@ def test_what_can_not_be_listed_is_not_gone(gallery, memory, unreachable):
     assert counts(gallery.add(prune=True)) == {"removed": 3}
 
 
+def test_a_new_remote_folder_that_refuses_is_told(gallery, unreachable):
+    """What can't be listed and is new is among the skipped, by its address and with the reason."""
+    unreachable.down = ("/bucket/photos/2024",)
+    report = gallery.add("unreachable://bucket/photos")
+    assert counts(report) == {"added": 2, "total": 2}
+    assert (
+        "unreachable://bucket/photos/2024/",
+        "a folder that can't be listed: Access Denied",
+    ) in report.skipped
+    assert "1 folder can't be listed" in report.notes[0]
+
+
+class OddNumbers(MemoryFileSystem):
+    """Memory that tells sizes and times no disk has."""
+
+    protocol = "odd"
+    sizes = (None, -1, 2**70, "many", float("inf"), float("nan"))
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        return super()._strip_protocol(path.replace("odd://", "memory://"))
+
+    def ls(self, path, **_):
+        """List a folder, with such numbers."""
+        found = super().ls(path, detail=True)
+        for entry, size in zip(sorted(found, key=lambda entry: entry["name"]), self.sizes, strict=False):
+            entry |= {"size": size, "created": None, "mtime": -(2**80) if size == "many" else 2**90}
+        return found
+
+
+def test_numbers_of_a_file_system_cost_one_file_at_most(gallery, memory):
+    """Sizes and times that are none, or have more than 64 bits, end no run."""
+    fsspec.register_implementation("odd", OddNumbers, clobber=True)
+    memory.rm("/bucket", recursive=True)
+    memory.pipe({f"/bucket/photos/{n}.png": picture(RED, n) for n in range(8)})
+    report = gallery.add("odd://bucket/photos")
+    assert report.added + len(report.skipped) == 8
+    assert [skip.path for skip in report.skipped] == ["odd://bucket/photos/2.png"]  # of 2**70 bytes
+    assert counts(gallery.add())["unchanged"] == report.added
+
+
 def test_a_picture_that_refuses_is_missing(gallery, memory, unreachable):
     """A file that is listed and can't be read keeps what it had, and is tried again the next time."""
     top = "unreachable://bucket/photos"

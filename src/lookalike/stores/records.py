@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, get_args
 
 from lookalike.errors import FilterError, UsageError
+from lookalike.stamps import fitting
 from lookalike.types import Source
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def fault(record: Record, numbers: Mapping[str, int], longest: int = _LONGEST_ID
     """Why a record can't be kept; None if it can."""
     if not is_id(record.id, longest):
         return "its id is empty, too long, or no text"
+    if not all(number in _INTEGERS for number in (record.size, record.mtime_ns, record.width, record.height)):
+        return "its size, time, width or height is a number of more than 64 bits"
     for class_, score in record.scores:
         if class_ not in numbers:
             return f"it has a score of the class {class_!r}, which the gallery's model does not have"
@@ -85,6 +88,11 @@ def fault(record: Record, numbers: Mapping[str, int], longest: int = _LONGEST_ID
     if len({class_ for class_, _ in record.scores}) < len(record.scores):
         return "it has two scores of one class"
     return None
+
+
+def stamp(record: Record) -> tuple[int, int]:
+    """Return size and mtime_ns of a record, each as far as 64 bits can hold it."""
+    return fitting(record.size), fitting(record.mtime_ns)
 
 
 def misfits(vectors: Floats, dtype: np.dtype[np.floating], *, normalized: bool) -> dict[int, str]:

@@ -54,7 +54,7 @@ def add(
         keys = zip(good, entries, strict=True)
         faults |= {place: refused[entry.key] for place, entry in keys if entry.key in refused}
     out = [
-        Skipped(records[place].id, records[place].size, records[place].mtime_ns, faults[place])
+        Skipped(records[place].id, *record_rules.stamp(records[place]), faults[place])
         for place in sorted(faults)
     ]
     return [records[place] for place in good if place not in faults], out

@@ -201,6 +201,4 @@ def fault(record: Record) -> str | None:
         return f"its id has more than {LONGEST_ID:,} bytes, which Elasticsearch can't keep"
     if id_.count("/") > MOST_FOLDERS:
         return f"its id has more than {MOST_FOLDERS:,} folders"
-    if max(map(abs, (record.size, record.mtime_ns, record.width, record.height))) >= 1 << 63:
-        return "its size, time, width or height is a number of more than 64 bits"
     return None

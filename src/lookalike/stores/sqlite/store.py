@@ -148,7 +148,7 @@ class SqliteStore:
                     change.pictures = writing.pictures(change.connection, chosen, blobs, numbers)
                 self._keep_up(tail=upkeep.TAIL_ROWS)
             return [
-                Skipped(records[place].id, records[place].size, records[place].mtime_ns, reason)
+                Skipped(records[place].id, *record_rules.stamp(records[place]), reason)
                 for place, reason in faults.items()
                 if reason is not None
             ]
