@@ -35,9 +35,8 @@ FLOORS = {
 
 OF_THE_GALLERY = {
     "answers", "converted", "copying", "describing", "fill", "given", "imported", "ingest", "listed",
-    "loading", "model", "packed", "places", "plan", "queries", "reader", "remote", "replaced", "rerank",
-    "results",
-    "selection",
+    "loading", "model", "packed", "places", "plan", "queries", "reader", "remote", "remote_walk", "replaced",
+    "rerank", "results", "selection", "unlisted",
 }  # fmt: skip
 """The files that share the gallery's floor with it, and are one room."""
 

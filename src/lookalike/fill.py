@@ -9,7 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike import listed, remote
+from lookalike import listed, remote, unlisted
 from lookalike.describing import Describer
 from lookalike.errors import UsageError
 from lookalike.given import path_given
@@ -18,7 +18,7 @@ from lookalike.listed import Seen
 from lookalike.loading import Memory, Trusted
 from lookalike.packed import Packs, is_packed
 from lookalike.plan import Plan, Wishes, Work, plan
-from lookalike.remote import RemoteWalk
+from lookalike.remote_walk import RemoteWalk
 from lookalike.results import Report, Skip
 from lookalike.stamps import stamp
 from lookalike.walk import Walk, id_of, ignoring, is_address, path_of, prefix_of, under
@@ -88,8 +88,9 @@ class Fill:
             self._clear(planned)
         finally:
             planned.close()
-        self._note_unseen(planned)
-        self._note_unlisted(planned)
+        self.report.missing += planned.missing
+        self.report.notes += [*unlisted.kept(planned, self.root), *unlisted.new(planned)]
+        self.failed += unlisted.skips(planned)
         if metadata:
             self._describe(metadata)
         self.store.refresh()
@@ -336,31 +337,6 @@ class Fill:
             self.store.skip(planned.faults)
         if planned.walked:
             self.store.touch(planned.walked)
-
-    def _note_unseen(self, planned: Plan) -> None:
-        self.report.missing += planned.missing
-        for prefix, count in planned.kept.items():
-            self.report.notes.append(
-                f"{path_of(prefix, self.root)}: {planned.unseen[prefix]}; the {count:,} pictures from there "
-                "are kept, --prune removes them"
-            )
-
-    def _note_unlisted(self, planned: Plan) -> None:
-        """Report every folder that could not be listed; where pictures are kept there is a note of it."""
-        reasons = {
-            prefix or "./": f"a folder that can't be listed: {reason}"
-            for prefix, reason in planned.unlisted.items()
-        }
-        self.failed += (Skip(path, reason) for path, reason in reasons.items())
-        new = [
-            path for prefix, path in zip(planned.unlisted, reasons, strict=True) if prefix not in planned.kept
-        ]
-        if new:
-            what = "1 folder" if len(new) == 1 else f"{len(new):,} folders"
-            self.report.notes.append(
-                f"{what} can't be listed, and no new picture of what is in there is indexed: "
-                f"{new[0]} is {reasons[new[0]]}"
-            )
 
     def _note_precision(self, precision: str) -> None:
         if precision != self.store.header.precision:

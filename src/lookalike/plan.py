@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from lookalike.packed import Packed
-    from lookalike.remote import RemoteWalk
+    from lookalike.remote_walk import RemoteWalk
     from lookalike.types import Source, Store
 
     AnyWalk: TypeAlias = Walk | Packed | RemoteWalk

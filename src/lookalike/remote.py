@@ -7,27 +7,24 @@ and its environment (`AWS_PROFILE`, `FSSPEC_FTP_USERNAME` …): neither ids nor 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
-from operator import itemgetter
 from threading import Lock
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lookalike import extras, images
 from lookalike.errors import DownloadError, LookalikeError, MissingExtra, NotFound, Unreadable, UsageError
 from lookalike.images.formats import HEAD
 from lookalike.images.limits import require_bytes
 from lookalike.stamps import MOST
-from lookalike.walk import GALLERIES, IGNORE_FILE, Found, is_address, matching, path_of, to_id
+from lookalike.walk import is_address, path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
     from lookalike.images import ImageLimits
-    from lookalike.types import Source
 
 _WEB = ("http://", "https://")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)", re.IGNORECASE)
@@ -44,7 +41,7 @@ _LARGE = 1 << 20  # bytes of a file of which only the beginning is read first: i
 UNKNOWN = -1
 """The size of a file whose system does not say it."""
 
-_DIVIDING = ":: in the name of a folder, or in an archive, divides an address"
+DIVIDING = ":: in the name of a folder, or in an archive, divides an address"
 
 _PACKAGES = {
     "abfs": "adlfs", "az": "adlfs", "gcs": "gcsfs", "gs": "gcsfs", "s3": "s3fs", "s3a": "s3fs",
@@ -103,7 +100,7 @@ def refusal(address: str, *, allow_private: bool) -> str:
         return "an address with a password in it would be kept in the gallery"
     if allow_private:
         return ""
-    head, chained, tail = _divided(address)
+    head, chained, tail = divided(address)
     for part in [head, *tail.split("::")] if chained else [head]:
         scheme, colon, _ = part.partition("://")
         if not colon or scheme in {"file", "local"}:
@@ -137,7 +134,7 @@ def read(address: str, limits: ImageLimits, *, size: int | None = None) -> bytes
     """
     require_bytes(size or 0, limits)
     try:
-        files, path, turn = _place(address)
+        files, path, turn = place_of(address)
         if size == 0:
             images.recognise(b"")  # of which there is no first byte to ask for
         with turn:
@@ -147,7 +144,7 @@ def read(address: str, limits: ImageLimits, *, size: int | None = None) -> bytes
     except LookalikeError:
         raise
     except Exception as error:  # noqa: BLE001  # what a file system raises is its own affair
-        raise Unreadable(f"can't be read: {_reason(error)}") from None
+        raise Unreadable(f"can't be read: {reason(error)}") from None
     require_bytes(len(content), limits)
     images.recognise(content[:HEAD])
     return content
@@ -156,16 +153,16 @@ def read(address: str, limits: ImageLimits, *, size: int | None = None) -> bytes
 def stat(address: str) -> tuple[int, int]:
     """Size and mtime_ns of a file. Raises `OSError` where it can't be had."""
     try:
-        files, path, turn = _place(address)
+        files, path, turn = place_of(address)
         with turn:
             details = files.info(path)
     except LookalikeError:
         raise
     except Exception as error:  # noqa: BLE001
-        raise OSError(_reason(error)) from None
+        raise OSError(reason(error)) from None
     if details.get("type") == "directory":
         raise IsADirectoryError("a folder, not a file")
-    return _size(details), _mtime_ns(details)
+    return size_of(details), mtime_ns_of(details)
 
 
 def is_folder(address: str) -> bool:
@@ -177,7 +174,7 @@ def is_folder(address: str) -> bool:
         UsageError, MissingExtra: it is no address of a kind that is known, or can be used.
     """
     try:
-        files, path, turn = _place(address)
+        files, path, turn = place_of(address)
         with turn:
             files.invalidate_cache()
             folder = bool(files.info(path).get("type") == "directory")
@@ -186,122 +183,31 @@ def is_folder(address: str) -> bool:
     except LookalikeError:
         raise
     except Exception as error:  # noqa: BLE001
-        raise DownloadError(f"{address} can't be reached: {_reason(error)}") from None
-    if folder and "::" in _divided(address)[0]:
-        raise UsageError(f"{address} can't be walked: {_DIVIDING}; name its files one by one")
+        raise DownloadError(f"{address} can't be reached: {reason(error)}") from None
+    if folder and "::" in divided(address)[0]:
+        raise UsageError(f"{address} can't be walked: {DIVIDING}; name its files one by one")
     return folder
 
 
 def prefix_of(folder: str) -> str:
     """What the ids of a folder's files begin with, from its address; an archive's own address ends them."""
-    head, chained, tail = _divided(folder)
+    head, chained, tail = divided(folder)
     return (head if head.endswith("/") else head + "/") + chained + tail
 
 
 def folder_of(prefix: str) -> str:
     """The address of a folder, from what the ids below it begin with."""
-    head, chained, tail = _divided(prefix)
+    head, chained, tail = divided(prefix)
     return (head if head.endswith("://") else head.rstrip("/")) + chained + tail
 
 
-class RemoteWalk:
-    """One walk over a remote folder; its interface is that of `lookalike.walk.Walk`.
-
-    Args:
-        top: the folder's address.
-        hidden: whether names that begin with a dot are walked too.
-        exclude: patterns as in `.gitignore`; those of an ignore file in the folder count, too.
-    """
-
-    source: ClassVar[Source] = "walk"
-
-    def __init__(self, top: str, *, hidden: bool = False, exclude: tuple[str, ...] = ()) -> None:
-        self.top = top
-        self.prefix = prefix_of(top)
-        self._head, chained, tail = _divided(self.prefix)
-        self._tail = chained + tail
-        self.unlisted: dict[str, str] = {}
-        self.devices: dict[str, int] = {}
-        self.files: Counter[str] = Counter()
-        self._hidden = hidden
-        self._exclude = exclude
-        self._ignored: Callable[[str], bool] | None = None
-
-    def again(self) -> RemoteWalk:
-        """A fresh walk of the same folder."""
-        return RemoteWalk(self.top, hidden=self._hidden, exclude=self._exclude)
-
-    def __iter__(self) -> Iterator[Found]:
-        """Yield every file, in the order of ids."""
-        _archive.cache_clear()
-        try:
-            place = _place(self.top)
-            place.files.invalidate_cache()
-            lines = [*_ignore_file(place), *self._exclude]
-            self._ignored = matching(lines, f"{self.top}/{IGNORE_FILE}")
-        except LookalikeError:
-            raise
-        except Exception as error:  # noqa: BLE001
-            self.unlisted[self.prefix] = _reason(error)
-            return
-        pending = [self._list(place, self._head)]
-        while pending:
-            for key, details in pending[-1]:
-                if key[-1] != "/":
-                    yield self._found(key, details)
-                else:
-                    pending.append(self._list(place._replace(path=details["name"].rstrip("/")), key))
-                    break
-            else:
-                pending.pop()
-
-    def _list(self, place: Place, prefix: str) -> Iterator[tuple[str, Any]]:
-        """The wanted entries of a folder in the order of their ids; a folder sorts as its files do."""
-        files, path, turn = place
-        try:
-            with turn:
-                listed = files.ls(path, detail=True)
-                files.invalidate_cache(path)  # a listing is held in memory else, and shown again next time
-        except Exception as error:  # noqa: BLE001
-            self.unlisted[prefix + self._tail] = _reason(error)
-            return iter(())
-        if prefix == self._head:
-            self.devices[self.prefix] = 0
-        entries = []
-        for details in listed:
-            name = details["name"].rstrip("/").rpartition("/")[2]
-            # Where there are no folders, an empty object may stand for one.
-            itself = details["name"].rstrip("/") == path.rstrip("/")
-            folder = details.get("type") == "directory"
-            if name and not itself and self._wanted(prefix + name, name, folder=folder):
-                walked = folder and "::" not in name
-                entries.append((prefix + name + ("/" if walked else self._tail), details))
-        self.files[self.prefix] += sum(key[-1] != "/" for key, _ in entries)
-        entries.sort(key=itemgetter(0))
-        return iter(entries)
-
-    def _wanted(self, key: str, name: str, *, folder: bool) -> bool:
-        if name[0] == "." and (not self._hidden or name in {GALLERIES, IGNORE_FILE}):
-            return False
-        return self._ignored is None or not self._ignored(key[len(self._head) :] + "/" * folder)
-
-    def _found(self, key: str, details: Mapping[str, Any]) -> Found:
-        size, mtime_ns = _size(details), _mtime_ns(details)
-        try:
-            key.encode()
-        except UnicodeEncodeError:
-            return Found(to_id(key), key, size, mtime_ns, "its name is not valid Unicode")
-        dividing = "::" in key.removesuffix(self._tail) and (self._tail or details.get("type") == "directory")
-        return Found(key, key, size, mtime_ns, _DIVIDING if dividing else "")
-
-
-def _divided(address: str) -> tuple[str, str, str]:
-    """The address in an archive, `::`, and the archive's own; any other address is left whole."""
+def divided(address: str) -> tuple[str, str, str]:
+    """Return the address in an archive, `::`, and the archive's own; any other address is left whole."""
     archive = address.partition("://")[0] in _ARCHIVES
     return address.partition("::") if archive else (address, "", "")
 
 
-def _place(address: str) -> Place:
+def place_of(address: str) -> Place:
     """Open the file system that an address is of.
 
     Raises:
@@ -315,7 +221,7 @@ def _place(address: str) -> Place:
             f"an address {scheme}://… with a password in it would be kept in the gallery; tell it by the "
             f"environment instead, as FSSPEC_{scheme.upper()}_USERNAME and FSSPEC_{scheme.upper()}_PASSWORD"
         )
-    head, chained, tail = _divided(address)
+    head, chained, tail = divided(address)
     if chained:
         files, turn = _archive(head.partition("://")[0] + "://::" + tail)
     else:
@@ -328,6 +234,11 @@ def _place(address: str) -> Place:
 def _archive(address: str) -> tuple[Any, AbstractContextManager[object]]:
     """An archive, such as `zip://::s3://bucket/a.zip`, and its lock: fsspec would open it for every file."""
     return _open(address), Lock()
+
+
+def forget_archives() -> None:
+    """Let go of archives that are held open: they may have changed."""
+    _archive.cache_clear()
 
 
 def _open(address: str) -> Any:
@@ -344,26 +255,18 @@ def _open(address: str) -> Any:
         raise MissingExtra(f"{scheme}://… needs another package: {advice}") from error
     except ValueError as error:
         raise UsageError(
-            f"{address} can't be meant: {_reason(error)}; expected s3://…, gs://… and so on"
+            f"{address} can't be meant: {reason(error)}; expected s3://…, gs://… and so on"
         ) from error
 
 
-def _ignore_file(place: Place) -> list[str]:
-    """The lines of a folder's ignore file, if there is one."""
-    with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError), place.turn:
-        content: bytes = place.files.cat_file(f"{place.path.rstrip('/')}/{IGNORE_FILE}")
-        return content.decode(errors="replace").splitlines()
-    return []
-
-
-def _size(details: Mapping[str, Any]) -> int:
+def size_of(details: Mapping[str, Any]) -> int:
     """In bytes; `UNKNOWN` where that is not told, or told as what is no size."""
     with suppress(KeyError, TypeError, ValueError, OverflowError):  # none, a text, infinity
         return min(max(int(details["size"]), UNKNOWN), MOST)
     return UNKNOWN
 
 
-def _mtime_ns(details: Mapping[str, Any]) -> int:
+def mtime_ns_of(details: Mapping[str, Any]) -> int:
     """When a file was changed; where that is not told, a number that changes with what is; else 0."""
     for name in _TIMES:
         if (told := details.get(name)) is not None and (moment := _nanoseconds(told)) is not None:
@@ -394,7 +297,7 @@ def _date(text: str) -> datetime | None:
     return None
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """What a file system says went wrong, without what an address may hold of secrets."""
     text = str(getattr(error, "strerror", None) or error).strip()
     line = text.splitlines()[0] if text else ""

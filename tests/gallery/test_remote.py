@@ -18,7 +18,7 @@ from PIL import Image
 from lookalike import Gallery, remote
 from lookalike.errors import DownloadError, MissingExtra, UsageError
 from lookalike.images import ImageLimits
-from lookalike.remote import RemoteWalk
+from lookalike.remote_walk import RemoteWalk
 
 RED, GREEN, BLUE, TEAL = (250, 10, 10), (10, 250, 10), (10, 10, 250), (10, 200, 120)
 TOP = "memory://bucket/photos"
@@ -201,35 +201,6 @@ def test_a_new_remote_folder_that_refuses_is_told(gallery, unreachable):
     assert "1 folder can't be listed" in report.notes[0]
 
 
-class OddNumbers(MemoryFileSystem):
-    """Memory that tells sizes and times no disk has."""
-
-    protocol = "odd"
-    sizes = (None, -1, 2**70, "many", float("inf"), float("nan"))
-
-    @classmethod
-    def _strip_protocol(cls, path):
-        return super()._strip_protocol(path.replace("odd://", "memory://"))
-
-    def ls(self, path, **_):
-        """List a folder, with such numbers."""
-        found = super().ls(path, detail=True)
-        for entry, size in zip(sorted(found, key=lambda entry: entry["name"]), self.sizes, strict=False):
-            entry |= {"size": size, "created": None, "mtime": -(2**80) if size == "many" else 2**90}
-        return found
-
-
-def test_numbers_of_a_file_system_cost_one_file_at_most(gallery, memory):
-    """Sizes and times that are none, or have more than 64 bits, end no run."""
-    fsspec.register_implementation("odd", OddNumbers, clobber=True)
-    memory.rm("/bucket", recursive=True)
-    memory.pipe({f"/bucket/photos/{n}.png": picture(RED, n) for n in range(8)})
-    report = gallery.add("odd://bucket/photos")
-    assert report.added + len(report.skipped) == 8
-    assert [skip.path for skip in report.skipped] == ["odd://bucket/photos/2.png"]  # of 2**70 bytes
-    assert counts(gallery.add())["unchanged"] == report.added
-
-
 def test_a_picture_that_refuses_is_missing(gallery, memory, unreachable):
     """A file that is listed and can't be read keeps what it had, and is tried again the next time."""
     top = "unreachable://bucket/photos"
@@ -404,12 +375,12 @@ def test_large_files_are_not_read_for_nothing(memory):
 )
 def test_when_a_file_was_changed(details, expected):
     """Dates, seconds, milliseconds and texts count; what is not understood is a number; nothing told is 0."""
-    found = remote._mtime_ns(details)
+    found = remote.mtime_ns_of(details)
     assert found == expected if expected is not None else 0 < found < 2**63
 
 
 def test_a_version_stands_for_a_date():
     """Where no date is told another ETag is another number, which fits in 63 bits."""
-    one, two = (remote._mtime_ns({"ETag": tag}) for tag in ('"a"', '"b"'))
+    one, two = (remote.mtime_ns_of({"ETag": tag}) for tag in ('"a"', '"b"'))
     assert one != two
     assert 0 < one < 2**63
