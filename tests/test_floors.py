@@ -19,7 +19,7 @@ FLOORS = {
     0: {"errors"},
     1: {"extras", "types"},
     1.3: {"stamps"},
-    1.5: {"distances"},
+    1.5: {"distances", "files"},
     2: {
         "cifar", "downloads", "images", "indexes", "measures", "quiet", "registry", "splits", "steps",
         "tables", "vocabulary", "walk", "where",

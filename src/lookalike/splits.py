@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
 
 from lookalike.errors import UsageError
+from lookalike.files import writing
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -48,7 +49,10 @@ class Split:
 
     def save(self, path: Path) -> None:
         """Write it as a table of ids and parts."""
-        with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        with (
+            writing(path) as fresh,
+            fresh.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+        ):
             table = csv.writer(file, lineterminator="\n")
             table.writerow(_HEAD)
             every = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)

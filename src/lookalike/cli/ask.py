@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from lookalike.cli.options import Place, answer_options, gallery_options, json_option, k_option
-from lookalike.cli.output import note, print_hits, print_json, print_table
+from lookalike.cli.output import note, print_hits, print_json, print_table, write_page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,8 +172,7 @@ def _show(hits: Hits, html: Path | None, plot: Path | None, *, as_json: bool, em
         hits.plot().save(plot)
         note(f"written to {plot}")
     if html is not None:
-        html.write_text(hits.page(), encoding="utf-8", errors="backslashreplace")
-        note(f"written to {html}")
+        write_page(html, hits.page())
     if as_json:
         print_json(hits.as_dict())
     else:

@@ -18,7 +18,7 @@ from lookalike.cli.options import (
     plot_option,
     quiet_option,
 )
-from lookalike.cli.output import Bar, escape, note, notes, print_json, print_table
+from lookalike.cli.output import Bar, escape, note, notes, print_json, print_table, write_page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -272,8 +272,7 @@ def compare(  # noqa: PLR0913  # an argument an option
         _print_comparison(comparison)
     notes(comparison.remarks)
     if html is not None:
-        html.write_text(comparison.page(), encoding="utf-8", errors="backslashreplace")
-        note(f"written to {html}")
+        write_page(html, comparison.page())
     if plot is not None and len(comparison.failed) < len(comparison.methods):
         _draw(comparison, plot)
     if comparison.failed:

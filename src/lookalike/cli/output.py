@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from lookalike.files import replacing
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from rich.progress import Progress as RichProgress
@@ -54,6 +57,13 @@ def notes(messages: Iterable[str]) -> None:
     """Tell what the user should know of the answer."""
     for message in messages:
         note(f"note: {message}")
+
+
+def write_page(file: Path, page: str) -> None:
+    """Write a page of HTML, in place of an older one, and say so."""
+    with replacing(file) as part:
+        part.write_text(page, encoding="utf-8", errors="backslashreplace")
+    note(f"written to {file}")
 
 
 def print_json(content: Mapping[str, Any]) -> None:

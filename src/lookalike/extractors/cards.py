@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import zipfile
 import zlib
 from contextlib import suppress
@@ -20,6 +19,7 @@ import numpy as np
 
 from lookalike import steps as vector_steps
 from lookalike.errors import ModelError
+from lookalike.files import writing
 from lookalike.steps import Layout, Step
 from lookalike.types import Classes, Metric
 
@@ -158,16 +158,16 @@ def write(card: Card, path: Path, *, endings: Iterable[str] = (".xml", ".bin")) 
     """
     values, arrays = vector_steps.dump(card.steps)
     if arrays:
-        np.savez(path.with_suffix(".npz"), allow_pickle=False, **cast("dict[str, Any]", arrays))
+        with writing(path.with_suffix(_ARRAYS)) as part, part.open("wb") as file:
+            np.savez(file, allow_pickle=False, **cast("dict[str, Any]", arrays))
     own = (*endings, *([_ARRAYS] if arrays else []))
     card = replace(card, files={ending: _sha256(path.with_suffix(ending)) for ending in own})
     content = {f.name: getattr(card, f.name) for f in fields(card)} | {"format": FORMAT, "steps": values}
     if isinstance(card.classes, Classes):
         content["classes"] = asdict(card.classes)
     # Whoever reads it meanwhile finds all of it, or none.
-    scratch = path.with_suffix(f".{os.getpid()}.writing")
-    scratch.write_bytes(_encoded(content))
-    scratch.replace(path)
+    with writing(path) as part:
+        part.write_bytes(_encoded(content))
     return card
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ModelError
 from lookalike.extractors import cards, runtime
+from lookalike.files import writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,9 +143,8 @@ def _move(written: Path, folder: Path) -> None:
 def _stamp(path: Path, card: Card) -> None:
     """Note sizes and times of files that are known to be what the card says."""
     stamps = {ending: _size_and_time(path.with_suffix(ending)) for ending in card.files}
-    scratch = path.with_suffix(f".{os.getpid()}.stamping")
-    scratch.write_text(json.dumps(stamps), encoding="utf-8")
-    scratch.replace(path.with_suffix(".stamps"))
+    with writing(path.with_suffix(".stamps")) as part:
+        part.write_text(json.dumps(stamps), encoding="utf-8")
 
 
 def _unchanged(path: Path) -> frozenset[str]:

@@ -13,6 +13,7 @@ from lookalike.errors import UsageError
 from lookalike.fetch.names import ENDINGS
 from lookalike.fetch.report import Failure
 from lookalike.fetch.wanted import OWN_COLUMNS
+from lookalike.files import unwritable, writing
 from lookalike.images.formats import HEAD, recognise
 from lookalike.walk import IGNORE_FILE
 
@@ -163,16 +164,16 @@ class Folder:
 
     def _write(self, name: str, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:
         """Replace a table whole: who reads it sees the old one or the new one."""
-        part = self.path / _PART.format(name)
         try:
-            part.unlink(missing_ok=True)
-            with part.open("x", newline="", encoding="utf-8", errors="backslashreplace") as lines:
+            with (
+                writing(self.path / name) as part,
+                part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as lines,
+            ):
                 writer = csv.DictWriter(
                     lines, columns, restval="", extrasaction="ignore", lineterminator="\n"
                 )
                 writer.writeheader()
                 writer.writerows(rows)
-            part.replace(self.path / name)
         except OSError as error:
             raise unwritable(self.path, error) from error
 
@@ -247,8 +248,3 @@ class Part:
         except OSError as error:
             raise unwritable(self.path.parent, error) from error
         self._parts, self._waiting = [], 0
-
-
-def unwritable(path: Path, error: OSError) -> UsageError:
-    """The error of a folder that takes nothing."""
-    return UsageError(f"{path} can't be written: {error.strerror or error}")

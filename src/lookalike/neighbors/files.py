@@ -8,8 +8,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from lookalike.errors import UsageError
+from lookalike.files import replacing
 from lookalike.tables.parquet import pyarrow
-from lookalike.tables.replacing import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

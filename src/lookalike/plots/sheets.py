@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike import extras
 from lookalike.errors import UsageError
+from lookalike.files import replacing
 from lookalike.plots.lettering import FAINT, SMALL, TITLE, UNIT, Style, drawable, wrapped
 
 if TYPE_CHECKING:
@@ -51,10 +52,8 @@ class Plot:
         path = Path(path)
         check_file(path)
         content = self._rendered(path.suffix.lower().removeprefix("."))
-        try:
-            path.write_bytes(content)
-        except OSError as error:
-            raise UsageError(f"{path}: the plot can't be written: {error.strerror}") from error
+        with replacing(path) as part:
+            part.write_bytes(content)
 
     def _rendered(self, kind: str) -> bytes:
         out = BytesIO()

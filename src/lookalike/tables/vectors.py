@@ -9,8 +9,8 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import UsageError
+from lookalike.files import replacing
 from lookalike.tables.parquet import pyarrow
-from lookalike.tables.replacing import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

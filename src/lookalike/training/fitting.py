@@ -14,6 +14,7 @@ import numpy as np
 
 from lookalike.errors import ModelError
 from lookalike.extractors.keras import backend
+from lookalike.files import writing
 from lookalike.training.result import Epoch
 
 if TYPE_CHECKING:
@@ -204,10 +205,8 @@ def _variables(model: Any, *, optimizer: bool) -> list[Any]:
 
 def _save(path: Path, model: Any, state: Mapping[str, Any]) -> None:
     arrays = {f"{i:05}": np.asarray(v) for i, v in enumerate(_variables(model, optimizer=True))}
-    scratch = path.with_suffix(".writing")
-    with scratch.open("wb") as file:
+    with writing(path) as part, part.open("wb") as file:
         np.savez(file, allow_pickle=False, state=np.array(json.dumps(state)), **arrays)
-    scratch.replace(path)
 
 
 def _state(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lookalike import pages, plots
+from lookalike.files import writing
 from lookalike.results import clock
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class History:
     def save(self, path: Path) -> None:
         """Write it as a table, a line an epoch."""
         names = list(self.measures)
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with writing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow([*_FIRST, *names])
             for epoch in self.epochs:

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from lookalike.errors import ModelError, UsageError
 from lookalike.extractors.names import CARD
+from lookalike.files import writing
 from lookalike.splits import FILE as SPLIT
 from lookalike.splits import Split, split
 from lookalike.training import near
@@ -165,7 +166,8 @@ class Run:
         else:
             for old in (self.checkpoint, self.best):
                 old.unlink(missing_ok=True)
-            file.write_text(json.dumps(now), encoding="utf-8")
+            with writing(file) as part:
+                part.write_text(json.dumps(now), encoding="utf-8")
 
     def divide(self, pixels: Pixels) -> Split:
         """Draw the split of pictures; next to identical ones stay together.
