@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from lookalike.types import Batch, Floats, Record, Store, Value
 
-_compared = attrgetter("source", "size", "mtime_ns", "digest", "width", "height", "metadata", "thumbnail")
+_compared = attrgetter(
+    *("source", "size", "mtime_ns", "digest", "width", "height", "metadata", "thumbnail"),
+    *("decoder", "format"),
+)
 _kind = attrgetter("extractor", "digest", "dim", "metric", "normalized", "classes")
 _PICTURES = 1024  # in one transaction; the store gives fewer of long vectors
 _SOME = 1_000  # pictures by which another gallery is told from a copy

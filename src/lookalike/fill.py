@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -93,6 +94,8 @@ class Fill:
         self.failed += unlisted.skips(planned)
         if metadata:
             self._describe(metadata)
+        if given.folders and wishes.limit is None:
+            self.store.note_indexed(time.time_ns())
         self.store.refresh()
         self.report.total = self.store.count()
         skipped = {skip.id: Skip(skip.id, skip.reason) for skip in self.store.skipped()}

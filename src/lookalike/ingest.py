@@ -266,7 +266,14 @@ class Pipeline:
         if record.thumbnail is None:
             return kept
         self._renamed[record.digest] = record.id
-        return replace(kept, digest=old.digest, width=old.width, height=old.height, thumbnail=old.thumbnail)
+        return replace(
+            kept,
+            digest=old.digest,
+            width=old.width,
+            height=old.height,
+            thumbnail=old.thumbnail,
+            format=old.format,
+        )
 
     def _reuse(self, items: list[Loaded]) -> None:
         """Give pictures whose bytes are known the vector of those; tell moves from copies."""

@@ -157,6 +157,8 @@ class Loader:
             height=decoded.height,
             metadata={**given, **({"taken": decoded.taken} if decoded.taken else {})},
             thumbnail=images.thumbnail(decoded.image) if keeps_thumbnail else None,
+            decoder=images.DECODER,
+            format=decoded.format,
         )
         return Loaded(work, record, prepared)
 

@@ -104,11 +104,9 @@ class Extractor(Protocol):
 
     def prepare(self, image: Image) -> NDArray[np.generic]:
         """One RGB picture as the network's input, without the batch axis; runs on a loader thread."""
-        ...
 
     def extract(self, batch: Sequence[NDArray[np.generic]]) -> Extraction:
         """Vectors, and class scores where there are classes, of prepared pictures."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +123,8 @@ class Record:
     metadata: `taken` (ISO 8601) where the picture says so, and the user's own fields.
     scores: the highest class scores as (class id, probability), largest first.
     thumbnail: a small JPEG, kept for pictures that are not files.
+    decoder: the version of the decoder that read it (`lookalike.images.DECODER`); 0 where that is not known.
+    format: of the file, `JPEG`, `PNG` and so on; "" where that is not known.
     """
 
     id: str
@@ -137,6 +137,8 @@ class Record:
     metadata: Mapping[str, Value] = field(default_factory=dict)
     scores: Sequence[tuple[str, float]] = ()
     thumbnail: bytes | None = None
+    decoder: int = 0
+    format: str = ""
 
 
 class State(NamedTuple):
@@ -229,7 +231,7 @@ class Header:
         that holds `.lookalike`.
     classes: of the class scores, if it has any.
     visual_words: whether its vectors are the class scores themselves.
-    format: the version of the layout on disk.
+    format: the version of the layout on disk; 0 before there is one.
     """
 
     extractor: str
@@ -242,7 +244,7 @@ class Header:
     root: str
     classes: Classes | None = None
     visual_words: bool = False
-    format: int = 1
+    format: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,119 +272,102 @@ class Store(Protocol):
     @property
     def header(self) -> Header:
         """What the gallery says of itself."""
-        ...
 
     @property
     def limits(self) -> Limits:
         """What this store can do."""
-        ...
 
     @property
     def address(self) -> str:
         """Where it is, as the user would type it."""
-        ...
+
+    @property
+    def token(self) -> str:
+        """The gallery's identity: a text that no other one has, and that outlives a `replacement`."""
+
+    @property
+    def indexed_ns(self) -> int:
+        """When the last complete indexing ended, in nanoseconds since 1970; 0 if that is not known."""
+
+    def note_indexed(self, time_ns: int) -> None:
+        """Remember when an indexing ended."""
 
     def writing(self) -> AbstractContextManager[None]:
         """Hold the right to write. Raises `StoreBusy` if another process or gallery holds it."""
-        ...
 
     def write(self, records: Sequence[Record], vectors: Floats) -> list[Skipped]:
         """Add or replace pictures, all of them durable when it returns; those refused, by id."""
-        ...
 
     def search(self, queries: Floats, k: int, *, where: Where = (), exact: bool = False) -> list[Neighbours]:
         """The k best of the pictures that pass the filter, for each row of queries (q, dim)."""
-        ...
 
     def find(
         self, terms: Sequence[Term], k: int, *, where: Where = (), only: str | None = None
     ) -> list[Match]:
         """The k best pictures that satisfy every term, by class scores, by text, or by both."""
-        ...
 
     def get(self, ids: Sequence[str]) -> list[Record | None]:
         """Records in the order asked for; None for an id that is not there."""
-        ...
 
     def vectors(self, ids: Sequence[str]) -> Floats:
         """Stored vectors in the order asked for (n, dim). Raises `NotFound` for an unknown id."""
-        ...
 
     def scan(self, *, where: Where = (), batch: int = 1024) -> Iterator[Batch]:
         """Every picture with its vector, in the order of ids."""
-        ...
 
     def states(self) -> Iterator[State]:
         """Every path the store remembers, sorted by id in the order of code points."""
-        ...
 
     def by_digest(self, digests: Sequence[bytes]) -> dict[bytes, list[str]]:
         """The ids of the pictures whose file has one of these digests."""
-        ...
 
     def touch(self, states: Sequence[State]) -> None:
         """Set size and mtime of pictures whose bytes did not change, and their source."""
-        ...
 
     def update(self, metadata: Mapping[str, Mapping[str, Value]]) -> int:
         """Merge metadata into the pictures of these ids; how many of them there were."""
-        ...
 
     def skip(self, files: Sequence[Skipped]) -> None:
         """Remember files that could not be indexed, in place of what was known of them."""
-        ...
 
     def skipped(self) -> list[Skipped]:
         """The files remembered as not indexed, sorted by id."""
-        ...
 
     def forget(self, ids: Sequence[str]) -> None:
         """Forget that these paths were skipped or removed."""
-        ...
 
     def delete(self, ids: Sequence[str], *, keep_out: bool = False) -> int:
         """Delete pictures; how many there were.
 
         With keep_out the ids are remembered as `removed`, those that are unknown, too.
         """
-        ...
 
     def removed(self) -> list[str]:
         """The ids taken out to stay out, sorted."""
-        ...
 
     def folders(self) -> list[Folder]:
         """The folders that were indexed, and the mount points below them."""
-        ...
 
     def set_folders(self, folders: Sequence[Folder], *, seen: Sequence[Folder] | None = None) -> None:
         """Replace what `folders` gives; of what it gave when it was `seen`, only what differs from that."""
-        ...
 
     def fields(self) -> dict[str, str]:
         """The fields a filter can name, with their types: `text`, `integer` or `real`."""
-        ...
 
     def replacement(self, header: Header) -> AbstractContextManager[Store]:
         """A new store beside this one; it takes this one's place when the block ends well."""
-        ...
 
     def count(self) -> int:
         """How many pictures there are."""
-        ...
 
     def bytes(self) -> int:
         """What it takes on disk."""
-        ...
 
     def check(self, *, repair: bool = False) -> list[str]:
         """Every fault found, in words; empty when all is well."""
-        ...
 
     def refresh(self) -> None:
         """Bring the index up to date with everything written, so that searches are fast."""
-        ...
 
     def close(self) -> None:
         """Let go of every file and connection."""
-        ...

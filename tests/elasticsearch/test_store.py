@@ -99,9 +99,9 @@ def test_newer_format(client, name, elasticsearch_address, store):
     """A gallery of a later version is refused by name of the versions."""
     index = next(iter(client.indices.get_alias(name=name)))
     meta = client.indices.get_mapping(index=index)[index]["mappings"]["_meta"]
-    meta["lookalike"]["format"] = 2
+    meta["lookalike"]["format"] = 3
     client.indices.put_mapping(index=index, meta=meta)
-    with pytest.raises(StoreCorrupt, match="has format 2, this lookalike reads format 1"):
+    with pytest.raises(StoreCorrupt, match="has format 3, this lookalike reads formats up to 2"):
         stores.open_store(elasticsearch_address)
 
 
@@ -121,7 +121,7 @@ def test_limits(elasticsearch_address, changes, reason):
 
 def test_too_many_wanted(store, unit_vectors):
     """More pictures than the server gives at once are refused before it is asked."""
-    with pytest.raises(UsageError, match="10,001 pictures are more than Elasticsearch gives at once"):
+    with pytest.raises(UsageError, match="10,001 pictures are more than this store gives at once"):
         store.search(unit_vectors(1), 10_001)
     assert store.limits.k == 10_000
 

@@ -8,13 +8,14 @@ we run in, so it is neither changed nor relied upon: the format is recognised he
 own class reads the header, and `ImageLimits` are checked before a pixel is decoded.
 """
 
-from lookalike.images.decoding import THUMBNAIL_SIDE, Decoded, decode, from_array, thumbnail
+from lookalike.images.decoding import DECODER, THUMBNAIL_SIDE, Decoded, decode, from_array, thumbnail
 from lookalike.images.files import digest, read_file
 from lookalike.images.formats import recognise
 from lookalike.images.given import encoded, is_picture
 from lookalike.images.limits import ImageLimits
 
 __all__ = [
+    "DECODER",
     "THUMBNAIL_SIDE",
     "Decoded",
     "ImageLimits",

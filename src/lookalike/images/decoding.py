@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     Size = tuple[int, int]
 
+DECODER = 1
+"""The version of what is done here: a picture may look different to another one."""
+
 THUMBNAIL_SIDE = 256  # pixels
 _GAP = 4  # a picture is reduced to no less than this many times the size asked for
 

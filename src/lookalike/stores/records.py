@@ -147,6 +147,14 @@ def check_terms(terms: Sequence[Term], only: str | None) -> None:
         raise UsageError(f"{len(terms)} words are too many to find at once; expected at most {_MAX_TERMS}")
 
 
+def check_k(k: int, most: int | None = None) -> None:
+    """Raise `UsageError` unless so many pictures can be asked for; `most` is what the store gives at once."""
+    if k < 0:
+        raise UsageError(f"{k} pictures can't be meant; expected 0 or more")
+    if most is not None and k > most:
+        raise UsageError(f"{k:,} pictures are more than this store gives at once, {most:,}; ask for fewer")
+
+
 def check_shape(vectors: Floats, count: int, header: Header) -> None:
     """Raise `UsageError` unless vectors have the shape (count, dim)."""
     if vectors.shape != (count, header.dim):

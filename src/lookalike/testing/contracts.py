@@ -235,6 +235,15 @@ def _check_lists(store: Store, what: str) -> None:
         _holds(
             len(green) == 3 and shares == sorted(shares, reverse=True), f"{what}find by class gave {green}"
         )
+    _check_replacement(store, what)
+
+
+def _check_replacement(store: Store, what: str) -> None:
+    """What takes the place of a store, and what stays."""
+    token = store.token
+    _holds(bool(token) and store.token == token, f"{what}the token is {token!r}, then {store.token!r}")
+    _holds(store.indexed_ns == 0, f"{what}a store that was never indexed says {store.indexed_ns}")
+    store.note_indexed(17)
     with store.replacement(replace(store.header, digest="1" * 64)) as fresh:
         for batch in store.scan():
             fresh.write(batch.records[:30], batch.vectors[:30])
@@ -242,6 +251,8 @@ def _check_lists(store: Store, what: str) -> None:
         store.header.digest == "1" * 64 and store.count() == 30,
         f"{what}the replacement did not take its place",
     )
+    kept = store.token, store.indexed_ns
+    _holds(kept == (token, 17), f"{what}the replacement changed token and indexed_ns to {kept}")
 
 
 _FILTERS: tuple[list[str], ...] = (
@@ -262,9 +273,9 @@ def _record(i: int, header: Header) -> Record:
     scores.sort(key=lambda pair: -pair[1])
     id_ = f"{'abc'[i % 3]}/{i:02} \N{OWL}.jpg"
     digest = i.to_bytes(16, "big")
-    return Record(
-        id_, "walk", 1000 + i, i, digest, 100 + i, 50, metadata, tuple(scores), b"small" if i % 7 else None
-    )
+    small = b"small" if i % 7 else None
+    read_by = (1, "JPEG") if i % 5 else (0, "")
+    return Record(id_, "walk", 1000 + i, i, digest, 100 + i, 50, metadata, tuple(scores), small, *read_by)
 
 
 def _values(record: Record) -> dict[str, Value]:

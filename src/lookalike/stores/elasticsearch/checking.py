@@ -63,9 +63,10 @@ def _mapping(server: Server, index: Index) -> Iterator[str]:
     """The fields as they are against those that the header asks for."""
     answer = server.call(lambda es: es.indices.get_mapping(index=index.alias))
     found = answer[index.name]["mappings"]["properties"]
-    wanted = layout.mapping(index.header, index.options, {})["properties"]
+    wanted = layout.mapping(index.header, index.options, {}, index.token)["properties"]
+    later = layout.SINCE_2 if index.header.format < layout.FORMAT else {}
     for field, about in wanted.items():
-        if field == "metadata":
+        if field == "metadata" or field in later:
             continue
         if not _agrees(found.get(field, {}), about):
             yield f"the field {field} is not as it was made; index again"

@@ -35,6 +35,9 @@ FOLDERS_KEY = f"{_OWN}folders"
 BUILDER_KEY = f"{_OWN}builder"
 """The `_id` of the document that tells which process builds an index."""
 
+INDEXED_KEY = f"{_OWN}indexed"
+"""The `_id` of the document that tells when the last complete indexing ended."""
+
 
 class Entry(NamedTuple):
     """A document with its `_id`."""
@@ -95,6 +98,8 @@ class Writer:
             "scores": scores,
             "points": [(score << _CLASS_BITS) + number for number, score in scores if score],
             "classes": {f"c{number}": score / UNIT for number, score in scores if score},
+            "decoder": record.decoder,
+            "format": record.format,
             "metadata": {layout.encoded(field): value for field, value in record.metadata.items()},
         }
         if record.thumbnail is not None:
@@ -149,6 +154,8 @@ def record(document: Mapping[str, Any], header: Header) -> Record:
             {layout.decoded(field): value for field, value in document["metadata"].items()},
             tuple((ids[number], score / UNIT) for number, score in document["scores"]),
             None if thumbnail is None else b64decode(thumbnail),
+            document.get("decoder", 0),
+            document.get("format", ""),
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise StoreCorrupt(

@@ -40,12 +40,14 @@ class Index:
     alias: its own, by which it is read and written.
     header: of the gallery in it.
     options: shards, replicas and index_type, as far as they were chosen.
+    token: the identity of the gallery.
     """
 
     name: str
     alias: str
     header: Header
     options: Mapping[str, Any]
+    token: str
 
 
 def live(server: Server, name: str) -> Index:
@@ -80,6 +82,7 @@ def create(
     options: Mapping[str, Any],
     types: Mapping[str, str],
     beside: Collection[str] | None = None,
+    token: str | None = None,
 ) -> Index:
     """Make an index; where a gallery came to be live in the meantime, that one stays as it is.
 
@@ -90,17 +93,19 @@ def create(
         types: of the user's fields.
         beside: the gallery's other indices, as far as they are known; None where its alias is to point at
             this one from the first moment on.
+        token: the identity of the gallery; None for one that no other has.
 
     Raises:
         StoreBusy: another process was faster to make one beside the live one.
         UsageError: vectors that can't be kept here.
     """
     layout.check(header)
-    body = layout.mapping(header, options, types)
+    token = token or secrets.token_hex(16)
+    body = layout.mapping(header, options, types, token)
     name = server.address.name
     before = _described(server, f"{name}~*")
     index = f"{name}~{_next_number(name, before):06}"
-    new = Index(index, _fresh_alias(index), header, options)
+    new = Index(index, _fresh_alias(index), replace(header, format=layout.FORMAT), options, token)
     if beside is None and any(name in about["aliases"] for about in before.values()):
         return new  # another process was faster
     if beside is not None and any(
@@ -237,6 +242,20 @@ def unblock(server: Server, index: Index) -> None:
     server.call(lambda es: es.indices.put_settings(index=index.alias, settings={"index.blocks.write": None}))
 
 
+def migrate(server: Server, index: Index) -> Index:
+    """Bring an older index up to date; whoever does so at the same time does the same."""
+    if index.header.format >= layout.FORMAT:
+        return index
+    mappings = server.call(lambda es: es.indices.get_mapping(index=index.alias))[index.name]["mappings"]
+    later = layout.up_to_date(mappings, index.token)
+    server.call(
+        lambda es: es.indices.put_mapping(
+            index=index.alias, meta=later["_meta"], properties=later["properties"]
+        )
+    )
+    return replace(index, header=replace(index.header, format=layout.FORMAT))
+
+
 def field_types(server: Server, index: Index) -> dict[str, str]:
     """The types of the user's fields, as they are now; "" for one that only somebody else can have given."""
     path = "*.mappings.properties.metadata.properties"
@@ -259,7 +278,9 @@ def _described(server: Server, pattern: str, clock: Clock | None = None) -> dict
 
 
 def _opened(index: str, about: Mapping[str, Any], where: str) -> Index:
-    return Index(index, _own_alias(index, about), *layout.read_header(about["mappings"], where))
+    alias = _own_alias(index, about)
+    header, options, token = layout.read_header(about["mappings"], where)
+    return Index(index, alias, header, options, token or alias)
 
 
 def _fresh_alias(index: str) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from lookalike.stores.elasticsearch.address import Address
 
-FORMAT = 1
+FORMAT = 2
 MARK = "lookalike"
 """The key of our part of a mapping's `_meta`: an index without it is somebody else's."""
 
@@ -43,6 +43,9 @@ _LEAST_QUANTISED = 64
 _MOST_CLASSES = 1 << 16
 MOST_FIELDS = 5_000
 _LONGEST_TEXT = 8_191  # characters; 32,764 bytes at most, and a term has 32,766
+
+SINCE_2 = {"decoder": {"type": "integer"}, "format": {"type": "keyword"}}
+"""The fields that an index of format 1 lacks: missing, they are 0 and empty."""
 
 TYPES = {"text": "keyword", "integer": "long", "real": "double"}
 _TYPES_BACK = {kind: type_ for type_, kind in TYPES.items()}
@@ -99,20 +102,23 @@ def options_of(address: Address) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def mapping(header: Header, options: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
+def mapping(
+    header: Header, options: Mapping[str, Any], types: Mapping[str, str], token: str
+) -> dict[str, Any]:
     """The mapping of a new index.
 
     Args:
         header: of the gallery.
         options: shards, replicas, index_type, as far as they were chosen.
         types: of the user's fields.
+        token: the identity of the gallery.
     """
     unsearched: dict[str, Any] = {"type": "keyword", "index": False, "doc_values": False}
     text = {"type": "text", "norms": False}
     stems = {"type": "text", "analyzer": "whitespace", "norms": False, "index_options": "positions"}
     return {
         "dynamic": "strict",
-        "_meta": {MARK: _meta(header, options)},
+        "_meta": {MARK: _meta(header, options) | {"token": token}},
         "_source": {"excludes": list(_DERIVED)},
         "properties": {
             "id": {"type": "keyword"},
@@ -125,6 +131,7 @@ def mapping(header: Header, options: Mapping[str, Any], types: Mapping[str, str]
             "height": {"type": "long"},
             "scores": {"type": "object", "enabled": False},
             "thumbnail": {"type": "binary"},
+            **SINCE_2,
             "reason": unsearched,
             "content": {"type": "object", "enabled": False},
             "folders": {"type": "keyword", "doc_values": False},
@@ -145,6 +152,18 @@ def mapping(header: Header, options: Mapping[str, Any], types: Mapping[str, str]
             "metadata": {"type": "object", "dynamic": "strict", "properties": field_mappings(types)},
         },
     }
+
+
+def up_to_date(mappings: Mapping[str, Any], token: str) -> dict[str, Any]:
+    """Return what is to be put into the mapping of an older index, which must be ours.
+
+    Args:
+        mappings: of the index, with its `_meta`.
+        token: the identity that it gets.
+    """
+    meta = dict(mappings["_meta"])
+    meta[MARK] = {**meta[MARK], "format": FORMAT, "token": token}
+    return {"_meta": meta, "properties": SINCE_2}
 
 
 def field_mappings(types: Mapping[str, str]) -> dict[str, Any]:
@@ -174,7 +193,7 @@ def decoded(name: str) -> str:
 
 
 def _meta(header: Header, options: Mapping[str, Any]) -> dict[str, Any]:
-    return {**asdict(header), "format": FORMAT, "header_format": header.format, "options": dict(options)}
+    return {**asdict(header), "format": FORMAT, "options": dict(options)}
 
 
 def is_ours(mappings: Mapping[str, Any]) -> bool:
@@ -182,36 +201,39 @@ def is_ours(mappings: Mapping[str, Any]) -> bool:
     return isinstance(mappings.get("_meta", {}).get(MARK), dict)
 
 
-def read_header(mappings: Mapping[str, Any], address: str) -> tuple[Header, dict[str, Any]]:
-    """The header in an index's mappings, which anybody may have written, and the options it was made with.
+def read_header(mappings: Mapping[str, Any], address: str) -> tuple[Header, dict[str, Any], str]:
+    """The header in an index's mappings, which anybody may have written, its options and its token.
+
+    An index of format 1 has no token.
 
     Raises:
-        StoreCorrupt: it is no gallery of ours, of another format, or can't be read.
+        StoreCorrupt: it is no gallery of ours, of a later format, or can't be read.
     """
     if not is_ours(mappings):
         raise StoreCorrupt(
             f"{address} is an index, but no gallery of lookalike; nothing in it was used: take another name"
         )
     content: dict[str, Any] = dict(mappings["_meta"][MARK])
-    if content.get("format") != FORMAT:
+    if content.get("format") not in range(1, FORMAT + 1):
         raise StoreCorrupt(
-            f"{address} has format {content.get('format')}, this lookalike reads format {FORMAT}: install "
-            "another version, or index again"
+            f"{address} has format {content.get('format')}, this lookalike reads formats up to {FORMAT}: "
+            "install a later version, or index again"
         )
     try:
         options = dict(content.pop("options"))
         classes = content.pop("classes")
-        content["format"] = content.pop("header_format")
+        content.pop("header_format", None)  # of format 1
+        token = content.pop("token", "")
         if classes is not None:
             classes = Classes(tuple(classes["ids"]), tuple(classes["names"]), classes["vocabulary"])
         header = Header(**content, classes=classes)
         check(header)
-        sound = _sound(header)
+        sound = _sound(header) and isinstance(token, str)
     except (TypeError, ValueError, KeyError, UsageError):
         sound = False
     if not sound:
         raise StoreCorrupt(f"the header of {address} can't be read; index again")
-    return header, options
+    return header, options, token
 
 
 def _sound(header: Header) -> bool:

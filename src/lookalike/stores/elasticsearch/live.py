@@ -68,7 +68,7 @@ class Live:
             self.beside.hold()
         index = self.index
         try:
-            return work(index)
+            return work(self._up_to_date(index))
         except IndexGone as gone:
             self._reopen(index)
             if self.index.header != index.header:
@@ -76,7 +76,7 @@ class Live:
                     f"another process has put a gallery of other vectors in the place of "
                     f"{self._server.address.text}; run the same command again"
                 ) from gone
-            return self._again(work, index)
+            return self._again(lambda index: work(self._up_to_date(index)), index)
         finally:
             self.recent.add()
 
@@ -119,6 +119,13 @@ class Live:
 
     def _refreshed(self, index: Index) -> Any:
         return self._server.call(lambda es: es.indices.refresh(index=index.alias))
+
+    def _up_to_date(self, index: Index) -> Index:
+        new = indices.migrate(self._server, index)
+        with self._mutex:
+            if new is not index and self.index is index:
+                self.index = new
+        return new
 
     def _reopen(self, gone: Index) -> None:
         address = self._server.address

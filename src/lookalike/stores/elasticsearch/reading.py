@@ -67,6 +67,12 @@ def folders(server: Server, alias: str) -> tuple[list[Folder], Seen | None]:
     return [Folder(prefix, device) for prefix, device in content.get("folders", [])], version
 
 
+def indexed_ns(server: Server, alias: str) -> int:
+    """When the last complete indexing ended; 0 if that is not known."""
+    time_ns = system(server, alias, documents.INDEXED_KEY)[0].get("time_ns", 0)
+    return time_ns if type(time_ns) is int else 0
+
+
 def vectors(server: Server, index: Index, ids: Sequence[str]) -> Floats:
     """Vectors (n, dim) in the order asked for, as of the last refresh.
 

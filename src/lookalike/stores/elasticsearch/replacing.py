@@ -53,7 +53,9 @@ def beside(server: Server, current: Index, header: Header, options: Mapping[str,
         if building is None:
             types = {name: type_ for name, type_ in indices.field_types(server, current).items() if type_}
             known = {current.name, *(one.index.name for one in left)}
-            made = indices.create(server, header, beside=known, options=both, types=types)
+            made = indices.create(
+                server, header, beside=known, options=both, types=types, token=current.token
+            )
             building = Building(made, holding.enter_context(Claim(server, made.alias, fresh=True)))
         else:
             # Whoever has begun it, and only slept, writes no more into it.
@@ -75,7 +77,11 @@ def beside(server: Server, current: Index, header: Header, options: Mapping[str,
 
 
 def _is_wanted(left: Index, header: Header, options: Mapping[str, Any]) -> bool:
-    return left.header == header and options.items() <= left.options.items()
+    return (
+        left.header == header
+        and left.header.format == layout.FORMAT
+        and options.items() <= left.options.items()
+    )
 
 
 def lift(server: Server, current: Index) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lookalike.errors import NotFound, UsageError
+from lookalike.errors import NotFound
 from lookalike.stores import records as record_rules
 from lookalike.stores.elasticsearch import (
     adding,
@@ -144,7 +144,7 @@ class ElasticsearchStore:
     def search(self, queries: Floats, k: int, *, where: Where = (), exact: bool = False) -> list[Neighbours]:
         """The k best pictures for each row of queries (q, dim); see `lookalike.types.Store`."""
         queries = np.ascontiguousarray(queries, np.float32)
-        self._check_k(k)
+        record_rules.check_k(k, layout.LIMITS.k)
 
         def work(index: Index) -> list[Neighbours]:
             record_rules.check_queries(queries, index.header)
@@ -157,7 +157,7 @@ class ElasticsearchStore:
         self, terms: Sequence[Term], k: int, *, where: Where = (), only: str | None = None
     ) -> list[Match]:
         """The k best pictures that satisfy every term, with the numbers of the embedded store."""
-        self._check_k(k)
+        record_rules.check_k(k, layout.LIMITS.k)
         record_rules.check_terms(terms, only)
 
         def work(index: Index) -> list[Match]:
@@ -291,7 +291,24 @@ class ElasticsearchStore:
         types = {name: type_ for name, type_ in other.fields().items() if name not in record_rules.BUILT_IN}
         self._live.write(lambda index: self._fields.define(index, types))
         self.set_folders(other.folders())
+        if other.indexed_ns:
+            self.note_indexed(other.indexed_ns)
         self.delete(other.removed(), keep_out=True)
+
+    @property
+    def token(self) -> str:
+        """The gallery's identity, which a rebuilding leaves as it is."""
+        return self._live.index.token
+
+    @property
+    def indexed_ns(self) -> int:
+        """When the last complete indexing ended, in nanoseconds since 1970; 0 if that is not known."""
+        return self._live.read(lambda index: reading.indexed_ns(self._server, index.alias))
+
+    def note_indexed(self, time_ns: int) -> None:
+        """Remember when an indexing ended."""
+        entry = documents.system(documents.INDEXED_KEY, {"time_ns": time_ns})
+        self._live.write(lambda index: self._changer(index).put([entry]))
 
     def count(self) -> int:
         """How many pictures there are."""
@@ -344,12 +361,3 @@ class ElasticsearchStore:
 
     def _filters(self, index: Index, where: Where) -> list[dict[str, Any]]:
         return filters.queries(where, self._fields.of(index, where)) if where else []
-
-    def _check_k(self, k: int) -> None:
-        if k < 0:
-            raise UsageError(f"{k} pictures can't be meant; expected 0 or more")
-        if k > (layout.LIMITS.k or k):
-            most = layout.LIMITS.k
-            raise UsageError(
-                f"{k:,} pictures are more than Elasticsearch gives at once, {most:,}; ask for fewer"
-            )

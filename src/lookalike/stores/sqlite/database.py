@@ -9,11 +9,11 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from lookalike.errors import NotFound, StoreBusy, StoreCorrupt, StoreUnavailable
-from lookalike.stores.sqlite import schema
+from lookalike.stores.sqlite import migrations, schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +36,17 @@ class Live:
     generation: str
     commits: int
     count: int
+
+
+class Identity(NamedTuple):
+    """What a gallery keeps when everything in it is replaced.
+
+    token: tells it from every other gallery.
+    indexed_ns: when the last complete indexing ended, in nanoseconds since 1970; 0 if that is not known.
+    """
+
+    token: str
+    indexed_ns: int
 
 
 class Database:
@@ -85,10 +96,7 @@ class Database:
     def changing(self, pictures: int = 0) -> Iterator[Change]:
         """A transaction that is durable when the block ends well, and undone when it does not."""
         with self.translated():
-            self._require_writable()
-            if self._writer is None:
-                self._writer = self._connect()
-            writer = self._writer
+            writer = self._writing()
             writer.execute("BEGIN IMMEDIATE")
             try:
                 change = Change(writer, pictures)
@@ -103,16 +111,14 @@ class Database:
     def replace_by(self, other: Path) -> None:
         """Take over another file's content in one transaction; readers see all of it or nothing."""
         with self.translated():
-            self._require_writable()
-            if self._writer is None:
-                self._writer = self._connect()
+            writer = self._writing()
             source = sqlite3.connect(f"file:{quote(os.fsencode(other))}?mode=ro", uri=True)
             try:
-                source.backup(self._writer, pages=-1)
+                source.backup(writer, pages=-1)
             finally:
                 source.close()
             # The log now holds the whole file once more.
-            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close every connection; a second time does nothing."""
@@ -137,11 +143,17 @@ class Database:
         except sqlite3.Error as error:
             raise _translation(error, self.path) from error
 
-    def _require_writable(self) -> None:
+    def _writing(self) -> sqlite3.Connection:
+        """Return the connection that writes; when it is made, older tables are brought up to date."""
         if not self.writable:
             raise StoreUnavailable(
                 f"{self.path.parent} can't be written; keep the gallery elsewhere with --gallery FOLDER"
             )
+        if self._writer is None:
+            writer = self._connect()
+            migrations.migrate(writer)
+            self._writer = writer
+        return self._writer
 
     def _take(self) -> sqlite3.Connection:
         with self._mutex:
@@ -217,6 +229,15 @@ def live(connection: sqlite3.Connection) -> Live:
     return Live(*row)
 
 
+def identity(connection: sqlite3.Connection) -> Identity:
+    """Read what outlives a rebuilding; a gallery of format 1 is known by its generation."""
+    columns = "generation, 0" if migrations.version(connection) == 1 else "token, indexed_ns"
+    row = connection.execute(f"SELECT {columns} FROM live").fetchone()
+    if row is None or not (isinstance(row[0], str) and type(row[1]) is int):
+        raise StoreCorrupt("the gallery lost its header; index again, or restore a copy")
+    return Identity(*row)
+
+
 def create(path: Path, header: str, classes: list[tuple[int, str, str]], page_size: int) -> None:
     """Make a new gallery file; it appears at its path when it is complete.
 
@@ -233,7 +254,10 @@ def create(path: Path, header: str, classes: list[tuple[int, str, str]], page_si
             schema.create(connection)
             connection.execute("BEGIN")
             connection.execute("INSERT INTO header VALUES (?)", (header,))
-            connection.execute("INSERT INTO live VALUES (?, 0, 0)", (secrets.token_hex(8),))
+            identity = secrets.token_hex(8), secrets.token_hex(16)
+            connection.execute(
+                "INSERT INTO live (generation, commits, count, token) VALUES (?, 0, 0, ?)", identity
+            )
             connection.executemany("INSERT INTO classes VALUES (?, ?, ?)", classes)
             connection.execute("INSERT INTO fields VALUES ('taken', 'text')")
             connection.execute("COMMIT")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lookalike.errors import StoreCorrupt
 from lookalike.stores.records import SOURCES, is_id
-from lookalike.stores.sqlite import filters, rows
+from lookalike.stores.sqlite import filters, migrations, rows
 from lookalike.types import Folder, Skipped, State
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LINE = "paths.id, source, size, mtime_ns"
 _PICTURE = "digest, width, height, scores, thumbnail"
+_SINCE_2 = "decoder, format"
 
 
 def records(
@@ -27,9 +28,10 @@ def records(
 ) -> list[Record | None]:
     """Records in the order asked for; None for an id that is not there."""
     found: dict[str, Record] = {}
+    columns = _columns(connection)
     for part in rows.chunks(list(filter(is_id, ids))):
         lines = connection.execute(
-            f"SELECT row, {_LINE}, {_PICTURE} FROM paths JOIN pictures USING (row) "
+            f"SELECT row, {columns} FROM paths JOIN pictures USING (row) "
             f"WHERE paths.id IN ({rows.marks(part)})",
             part,
         ).fetchall()
@@ -37,6 +39,12 @@ def records(
         for line in lines:
             found[line[1]] = rows.record(line[1:5], line[5:], facts[line[0]], classes)
     return [found.get(id_) for id_ in ids]
+
+
+def _columns(connection: sqlite3.Connection) -> str:
+    """The columns of a record, as far as the gallery's format has them."""
+    later = "0, ''" if migrations.version(connection) == 1 else _SINCE_2
+    return f"{_LINE}, {_PICTURE}, {later}"
 
 
 def facts_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, Facts]:
@@ -81,7 +89,7 @@ def scan(
     """Rows and records of all pictures that pass a filter, in the order of ids."""
     condition, values = filters.expression(where, filters.fields(connection))
     cursor = connection.execute(
-        f"SELECT row, {_LINE}, {_PICTURE} FROM paths CROSS JOIN pictures USING (row) "
+        f"SELECT row, {_columns(connection)} FROM paths CROSS JOIN pictures USING (row) "
         f"WHERE status = 0 AND {condition} ORDER BY paths.id",
         values,
     )

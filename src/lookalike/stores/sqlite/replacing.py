@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
+    from lookalike.stores.sqlite.database import Identity
     from lookalike.stores.sqlite.store import SqliteStore
     from lookalike.types import Folder, Header
 
@@ -23,6 +24,7 @@ class Carried(NamedTuple):
     removed: list[str]
     folders: list[Folder]
     fields: list[tuple[str, str]]
+    identity: Identity
 
 
 def beside(store: SqliteStore, header: Header) -> SqliteStore:
@@ -47,7 +49,8 @@ def beside(store: SqliteStore, header: Header) -> SqliteStore:
 def carried(connection: sqlite3.Connection) -> Carried:
     """What to take over."""
     fields = connection.execute("SELECT name, type FROM fields ORDER BY name").fetchall()
-    return Carried(reading.removed(connection), reading.folders(connection), fields)
+    identity = database.identity(connection)
+    return Carried(reading.removed(connection), reading.folders(connection), fields, identity)
 
 
 def carry(connection: sqlite3.Connection, what: Carried) -> None:
@@ -55,6 +58,7 @@ def carry(connection: sqlite3.Connection, what: Carried) -> None:
     writing.remember_removed(connection, what.removed)
     writing.set_folders(connection, what.folders)
     connection.executemany("INSERT OR REPLACE INTO fields VALUES (?, ?)", what.fields)
+    connection.execute("UPDATE live SET token = ?, indexed_ns = ?", what.identity)
 
 
 def take_over(path: Path, new: Cache, old: Cache) -> None:

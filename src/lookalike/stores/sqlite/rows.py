@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from lookalike.errors import StoreCorrupt, UsageError
 from lookalike.stores.records import SOURCES, UNIT
+from lookalike.stores.sqlite import migrations
 from lookalike.types import Classes, Header, Precision, Record, RowType
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def header_text(header: Header) -> str:
     """A header as JSON, but for its classes, which have a table."""
     content = asdict(header)
     classes = content.pop("classes")
+    del content["format"]  # is the file's own
     return json.dumps(content | {"vocabulary": classes and classes["vocabulary"]})
 
 
@@ -55,6 +57,7 @@ def read_header(connection: sqlite3.Connection) -> Header:
     try:
         content: dict[str, Any] = json.loads(row[0])
         vocabulary = content.pop("vocabulary")
+        content["format"] = migrations.version(connection)
         header = Header(**content, classes=_classes(connection, vocabulary))
         sound = _sound(header)
     except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
@@ -104,7 +107,7 @@ def unpack_scores(content: bytes) -> list[tuple[int, int]]:
 
 def record(
     path: tuple[str, int, int, int],
-    picture: tuple[bytes, int, int, bytes, bytes | None],
+    picture: tuple[bytes, int, int, bytes, bytes | None, int, str],
     metadata: dict[str, str | int | float],
     classes: Classes | None,
 ) -> Record:
@@ -114,11 +117,12 @@ def record(
         StoreCorrupt: the lines hold what none of ours do.
     """
     id_, source, size, mtime_ns = path
-    digest, width, height, scores, thumbnail = picture
+    digest, width, height, scores, thumbnail, decoder, format_ = picture
     ids = classes.ids if classes is not None else ()
     try:
         named = tuple((ids[number], score / UNIT) for number, score in unpack_scores(scores))
-        return Record(id_, SOURCES[source], size, mtime_ns, digest, width, height, metadata, named, thumbnail)
+        known = id_, SOURCES[source], size, mtime_ns, digest, width, height, metadata, named, thumbnail
+        return Record(*known, decoder, format_)
     except (IndexError, TypeError) as error:
         raise StoreCorrupt(f"the gallery's row of {id_!r} can't be read: {error}") from error
 

@@ -6,6 +6,8 @@ among them, by row. A row never changes its vector: a picture that is replaced g
 
 Postings are sorted by class within parts of the rows: over all rows, every batch would touch a page
 for each class there is.
+
+The definitions here are of the first format; what came later is in `migrations`.
 """
 
 from __future__ import annotations
@@ -15,11 +17,12 @@ import sqlite3
 
 from lookalike.errors import StoreCorrupt
 from lookalike.stores import words
+from lookalike.stores.sqlite import migrations
 
 APPLICATION_ID = 0x6C6F6F6B  # "look"
-FORMAT = 1
+_FIRST = 1
 
-TABLES = f"""
+_TABLES = f"""
 CREATE TABLE header (content TEXT NOT NULL);
 CREATE TABLE live (generation TEXT NOT NULL, commits INTEGER NOT NULL, count INTEGER NOT NULL);
 CREATE TABLE classes (class INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL);
@@ -63,41 +66,42 @@ def page_size(vector_bytes: int) -> int:
     return _PAGES[-1] if vector_bytes > _PAGES[0] else _PAGES[0]
 
 
-def create(connection: sqlite3.Connection) -> None:
-    """Make the tables in an empty database."""
-    connection.executescript(f"BEGIN; {TABLES} COMMIT;")
+def create(connection: sqlite3.Connection, version: int = migrations.FORMAT) -> None:
+    """Make the tables of a format in an empty database."""
+    connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {_FIRST};")
+    migrations.advance(connection, version)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {FORMAT}")
+    connection.execute("COMMIT")
 
 
 def verify(connection: sqlite3.Connection, path: str) -> None:
-    """Make sure that the file has exactly our tables: no view, no trigger, nothing in disguise.
+    """Make sure that the file has exactly the tables of its format: no view, no trigger, nothing in disguise.
 
     Raises:
-        StoreCorrupt: it has not, or it is of another format.
+        StoreCorrupt: it has not, or it is of a later format.
     """
     application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    version = migrations.version(connection)
     if application != APPLICATION_ID:
         raise StoreCorrupt(f"{path} is not a gallery of lookalike; nothing in it was used")
-    if version != FORMAT:
+    if not _FIRST <= version <= migrations.FORMAT:
         raise StoreCorrupt(
-            f"{path} has format {version}, this lookalike reads format {FORMAT}: install another version, "
-            "or index again"
+            f"{path} has format {version}, this lookalike reads formats up to {migrations.FORMAT}: install "
+            "a later version, or index again"
         )
-    found = _objects(connection)
-    if found != _expected():
-        names = sorted({name for _, name, _, _ in found ^ _expected()})
+    expected = _expected(version)
+    if (found := _objects(connection)) != expected:
+        names = sorted({name for _, name, _, _ in found ^ expected})
         raise StoreCorrupt(
             f"{path} is not a gallery of lookalike, or was tampered with: "
             f"its tables are not as expected ({', '.join(names)}); nothing in it was used"
         )
 
 
-def _expected() -> set[tuple[str, str, str, str]]:
-    model = sqlite3.connect(":memory:")
+def _expected(version: int) -> set[tuple[str, str, str, str]]:
+    model = sqlite3.connect(":memory:", isolation_level=None)
     try:
-        create(model)
+        create(model, version)
         return _objects(model)
     finally:
         model.close()

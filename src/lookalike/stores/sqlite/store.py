@@ -158,7 +158,7 @@ class SqliteStore:
         import numpy as np
 
         queries = np.ascontiguousarray(queries, np.float32)
-        _check_k(k)
+        record_rules.check_k(k)
         self._look_after_codes()
         with self.database.reading() as connection:
             now = live(connection)
@@ -171,7 +171,7 @@ class SqliteStore:
         self, terms: Sequence[Term], k: int, *, where: Where = (), only: str | None = None
     ) -> list[Match]:
         """The k best pictures that satisfy every term; the score is stated in `finding`."""
-        _check_k(k)
+        record_rules.check_k(k)
         with self.database.reading() as connection:
             numbers = record_rules.class_numbers(self._header(connection))
             return finding.find(connection, terms, k, where=where, only=only, numbers=numbers)
@@ -291,6 +291,23 @@ class SqliteStore:
             self.database.replace_by(new.path)
             replacing.take_over(new.path, new.cache, self.cache)
 
+    @property
+    def token(self) -> str:
+        """The gallery's identity, which a rebuilding leaves as it is."""
+        with self.database.reading() as connection:
+            return database.identity(connection).token
+
+    @property
+    def indexed_ns(self) -> int:
+        """When the last complete indexing ended, in nanoseconds since 1970; 0 if that is not known."""
+        with self.database.reading() as connection:
+            return database.identity(connection).indexed_ns
+
+    def note_indexed(self, time_ns: int) -> None:
+        """Remember when an indexing ended."""
+        with self.writing(), self.database.changing() as change:
+            change.connection.execute("UPDATE live SET indexed_ns = ?", (time_ns,))
+
     def count(self) -> int:
         """How many pictures there are."""
         with self.database.reading() as connection:
@@ -378,8 +395,3 @@ def _vectors(header: Header) -> Vectors:
     from lookalike.stores.sqlite.vectors import Vectors
 
     return Vectors(header.dim, header.row_type)
-
-
-def _check_k(k: int) -> None:
-    if k < 0:
-        raise UsageError(f"{k} pictures can't be meant; expected 0 or more")

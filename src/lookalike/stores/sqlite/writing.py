@@ -43,7 +43,7 @@ def pictures(
         sorted((r.id, record_rules.SOURCES.index(r.source), r.size, r.mtime_ns, row) for row, r in new),
     )
     connection.executemany(
-        "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 row,
@@ -54,6 +54,8 @@ def pictures(
                 r.height,
                 rows.pack_scores(scores[row]),
                 r.thumbnail,
+                r.decoder,
+                r.format,
             )
             for row, r in new
         ],
