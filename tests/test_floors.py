@@ -18,7 +18,8 @@ PACKAGE = REPOSITORY / "src" / "lookalike"
 FLOORS = {
     0: {"errors"},
     1: {"extras", "types"},
-    1.3: {"stamps"},
+    1.3: {"spelling", "stamps"},
+    1.4: {"ignoring"},
     1.5: {"distances", "files"},
     2: {
         "cifar", "downloads", "images", "indexes", "measures", "quiet", "registry", "splits", "steps",
@@ -34,9 +35,10 @@ FLOORS = {
 """The rooms of each floor, from the ground up: a module of the package, or a folder as a whole."""
 
 OF_THE_GALLERY = {
-    "answers", "converted", "copying", "describing", "fill", "given", "imported", "ingest", "listed",
+    "answers", "converted", "copying", "describing", "fill", "folder_notes", "given",
+    "imported", "ingest", "listed",
     "loading", "model", "packed", "places", "plan", "queries", "reader", "remote", "remote_walk", "replaced",
-    "rerank", "results", "selection", "unlisted",
+    "rerank", "results", "selection",
 }  # fmt: skip
 """The files that share the gallery's floor with it, and are one room."""
 
@@ -50,7 +52,7 @@ HEAVY = {
     "matplotlib": {"plots"},
     "openvino": {"extractors"},
     "pandas": {"gallery", "tables"},
-    "pathspec": {"walk"},
+    "pathspec": {"ignoring"},
     "pillow_heif": {"images"},
     "pyarrow": {"tables"},
     "rapidfuzz": {"gallery"},

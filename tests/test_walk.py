@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from lookalike import walk
+from lookalike import ignoring
 from lookalike.walk import Walk, id_of, path_of, to_id, to_path, under
 
 
@@ -122,11 +122,11 @@ def test_folders_left_out_are_not_entered(tmp_path):
 def test_ignored_patterns_are_those_of_gitignore(tmp_path):
     """The ignore file and further patterns both count; an ignored folder is not entered."""
     make(tmp_path, "a.jpg", "raw/b.jpg", "c.tmp", "keep/d.tmp")
-    (tmp_path / walk.IGNORE_FILE).write_text("raw/\n*.tmp\n!keep/d.tmp\n")
-    assert ids(tmp_path, ignored=walk.ignoring(tmp_path, ())) == ["a.jpg", "keep/d.tmp"]
-    assert ids(tmp_path, ignored=walk.ignoring(tmp_path, ("a.*",))) == ["keep/d.tmp"]
-    (tmp_path / walk.IGNORE_FILE).unlink()
-    assert walk.ignoring(tmp_path, ()) is None
+    (tmp_path / ignoring.IGNORE_FILE).write_text("raw/\n*.tmp\n!keep/d.tmp\n")
+    assert ids(tmp_path, ignored=ignoring.of_folder(tmp_path, ())) == ["a.jpg", "keep/d.tmp"]
+    assert ids(tmp_path, ignored=ignoring.of_folder(tmp_path, ("a.*",))) == ["keep/d.tmp"]
+    (tmp_path / ignoring.IGNORE_FILE).unlink()
+    assert ignoring.of_folder(tmp_path, ()) is None
 
 
 def test_ids_inside_and_outside_of_the_root():

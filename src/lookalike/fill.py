@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike import listed, remote, unlisted
+from lookalike import folder_notes, ignoring, listed, remote
 from lookalike.describing import Describer
 from lookalike.errors import UsageError
 from lookalike.given import path_given
@@ -22,7 +22,7 @@ from lookalike.plan import Plan, Wishes, Work, plan
 from lookalike.remote_walk import RemoteWalk
 from lookalike.results import Report, Skip
 from lookalike.stamps import stamp
-from lookalike.walk import Walk, id_of, ignoring, is_address, path_of, prefix_of, under
+from lookalike.walk import Walk, id_of, is_address, path_of, prefix_of, under
 
 if TYPE_CHECKING:
     from lookalike.describing import Part
@@ -90,8 +90,9 @@ class Fill:
         finally:
             planned.close()
         self.report.missing += planned.missing
-        self.report.notes += [*unlisted.kept(planned, self.root), *unlisted.new(planned)]
-        self.failed += unlisted.skips(planned)
+        self.report.notes += folder_notes.notes(planned, self.root)
+        self.report.left_out = folder_notes.left_out(planned)
+        self.failed += folder_notes.unlisted(planned)
         if metadata:
             self._describe(metadata)
         if given.folders and wishes.limit is None:
@@ -131,7 +132,7 @@ class Fill:
     def _walk(self, folder: str, exclude: tuple[str, ...], known: frozenset[str], *, hidden: bool) -> AnyWalk:
         if is_address(folder):
             return RemoteWalk(folder, hidden=hidden, exclude=exclude)
-        prefix, ignored = prefix_of(folder, self.root), ignoring(Path(folder), exclude)
+        prefix, ignored = prefix_of(folder, self.root), ignoring.of_folder(Path(folder), exclude)
         if is_packed(folder):
             return self.packs.walk(folder, prefix, ignored)
         # Not into the gallery itself, wherever it is kept, nor from above into the root.

@@ -17,11 +17,12 @@ from lookalike.stamps import fitting
 from lookalike.walk import Found, path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from lookalike.ignoring import Patterns
     from lookalike.types import Source, Value
 
 is_packed = cifar.is_cifar
@@ -33,7 +34,7 @@ class Packed:
     Args:
         top: the folder, an absolute path.
         prefix: what its ids begin with (`""` for the root, else ending in `/`).
-        ignored: a test of ids without the prefix, as `train/00000`.
+        ignored: patterns of what not to walk, of ids without the prefix, as `train/00000`.
 
     Raises:
         UsageError: a batch can't be read, or is not what it should be.
@@ -41,10 +42,11 @@ class Packed:
 
     source: ClassVar[Source] = "array"
 
-    def __init__(self, top: str, prefix: str, ignored: Callable[[str], bool] | None = None) -> None:
+    def __init__(self, top: str, prefix: str, ignored: Patterns | None = None) -> None:
         self.top = top
         self.prefix = prefix
         self.unlisted: dict[str, str] = {}
+        self.aside: list[str] = []
         self._ignored = ignored
         self._names = cifar.labels(top)
         # In the order of ids.
@@ -58,7 +60,7 @@ class Packed:
         """Every picture, in the order of ids; its path is that of its batch."""
         for batch in self._batches:
             for id_ in batch.ids():
-                if self._ignored is None or not self._ignored(id_):
+                if self._ignored is None or not self._ignored.excludes(id_):
                     path = str(batch.path)
                     yield Found(self.prefix + id_, path, batch.size, batch.mtime_ns, source=self.source)
 
@@ -110,7 +112,7 @@ class Packs:
         self._root = root
         self._known: dict[str, Packed] = {}
 
-    def walk(self, top: str, prefix: str, ignored: Callable[[str], bool] | None) -> Packed:
+    def walk(self, top: str, prefix: str, ignored: Patterns | None) -> Packed:
         """The walk of a packed folder."""
         self._known[prefix] = Packed(top, prefix, ignored)
         return self._known[prefix]

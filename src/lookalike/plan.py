@@ -53,6 +53,7 @@ class Plan:
     vanished: ids of pictures whose file is gone.
     missing: how many pictures are kept although they were not seen.
     unlisted: prefixes of the folders that could not be listed, each with the reason.
+    aside: prefixes of the folders that other programs keep, and were not walked.
     unseen: prefixes under which nothing is taken for gone, each with the reason.
     kept: how many of the missing lie under each of these.
     forget: ids of skipped files that are gone.
@@ -71,6 +72,7 @@ class Plan:
     faults: list[Skipped] = field(default_factory=list)
     reported: list[Skip] = field(default_factory=list)
     unlisted: dict[str, str] = field(default_factory=dict)
+    aside: list[str] = field(default_factory=list)
     unseen: dict[str, str] = field(default_factory=dict)
     kept: Counter[str] = field(default_factory=Counter)
     folders: list[Folder] = field(default_factory=list)
@@ -141,11 +143,22 @@ def plan(store: Store, walks: Iterable[AnyWalk], wishes: Wishes) -> Plan:
     not be read, nor a root or mount point that is on another device than before or suddenly empty.
     """
     result = Plan(known=store.folders())
+    try:
+        result.folders = _planned(result, store, walks, wishes)
+    except BaseException:
+        result.close()
+        raise
+    return result
+
+
+def _planned(result: Plan, store: Store, walks: Iterable[AnyWalk], wishes: Wishes) -> list[Folder]:
+    """Plan every walk; what is to be remembered of the folders then."""
     devices = {folder.prefix: folder.device for folder in result.known}
     for walk in walks:
         part = _Part(result, wishes, walk.source, chosen=_sample(walk, wishes))
         part.take(walk, store)
         result.unlisted |= walk.unlisted
+        result.aside += walk.aside
         before = {p: d for p, d in devices.items() if p == walk.prefix or under(p, walk.prefix)}
         if wishes.limit is not None:
             # What it did not choose it did not look for, so it learns nothing of known folders.
@@ -155,8 +168,7 @@ def plan(store: Store, walks: Iterable[AnyWalk], wishes: Wishes) -> Plan:
         part.judge(unseen)
         devices = {p: d for p, d in devices.items() if p not in before or p in unseen}
         devices |= {p: d for p, d in walk.devices.items() if p not in unseen}
-    result.folders = [Folder(prefix, device) for prefix, device in sorted(devices.items())]
-    return result
+    return [Folder(prefix, device) for prefix, device in sorted(devices.items())]
 
 
 def _sample(walk: AnyWalk, wishes: Wishes) -> frozenset[str] | None:

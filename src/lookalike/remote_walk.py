@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from lookalike import ignoring
 from lookalike.errors import LookalikeError
+from lookalike.ignoring import IGNORE_FILE
 from lookalike.remote import (
     DIVIDING,
     Place,
@@ -19,11 +20,12 @@ from lookalike.remote import (
     reason,
     size_of,
 )
-from lookalike.walk import GALLERIES, IGNORE_FILE, Found, matching, to_id
+from lookalike.walk import GALLERIES, Found, to_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from lookalike.ignoring import Patterns
     from lookalike.types import Source
 
 
@@ -46,9 +48,10 @@ class RemoteWalk:
         self.unlisted: dict[str, str] = {}
         self.devices: dict[str, int] = {}
         self.files: Counter[str] = Counter()
+        self.aside: list[str] = []
         self._hidden = hidden
         self._exclude = exclude
-        self._ignored: Callable[[str], bool] | None = None
+        self._ignored: Patterns | None = None
 
     def again(self) -> RemoteWalk:
         """A fresh walk of the same folder."""
@@ -60,36 +63,37 @@ class RemoteWalk:
         try:
             place = place_of(self.top)
             place.files.invalidate_cache()
-            lines = [*_ignore_file(place), *self._exclude]
-            self._ignored = matching(lines, f"{self.top}/{IGNORE_FILE}")
+            listed = _listed(place)
         except LookalikeError:
             raise
         except Exception as error:  # noqa: BLE001
             self.unlisted[self.prefix] = reason(error)
             return
-        pending = [self._list(place, self._head)]
+        self.devices[self.prefix] = 0
+        self._ignored = ignoring.matching(_ignore_file(place, listed), self._exclude, _ignore_name(place))
+        pending = [self._sorted(listed, place.path, self._head)]
         while pending:
             for key, details in pending[-1]:
                 if key[-1] != "/":
                     yield self._found(key, details)
-                else:
+                elif self._enters(key):
                     pending.append(self._list(place._replace(path=details["name"].rstrip("/")), key))
                     break
             else:
                 pending.pop()
 
     def _list(self, place: Place, prefix: str) -> Iterator[tuple[str, Any]]:
-        """The wanted entries of a folder in the order of their ids; a folder sorts as its files do."""
-        files, path, turn = place
         try:
-            with turn:
-                listed = files.ls(path, detail=True)
-                files.invalidate_cache(path)  # a listing is held in memory else, and shown again next time
+            listed = _listed(place)
         except Exception as error:  # noqa: BLE001
             self.unlisted[prefix + self._tail] = reason(error)
             return iter(())
-        if prefix == self._head:
-            self.devices[self.prefix] = 0
+        return self._sorted(listed, place.path, prefix)
+
+    def _sorted(
+        self, listed: Sequence[Mapping[str, Any]], path: str, prefix: str
+    ) -> Iterator[tuple[str, Any]]:
+        """The wanted entries of a folder in the order of their ids; a folder sorts as its files do."""
         entries = []
         for details in listed:
             name = details["name"].rstrip("/").rpartition("/")[2]
@@ -106,7 +110,16 @@ class RemoteWalk:
     def _wanted(self, key: str, name: str, *, folder: bool) -> bool:
         if name[0] == "." and (not self._hidden or name in {GALLERIES, IGNORE_FILE}):
             return False
-        return self._ignored is None or not self._ignored(key[len(self._head) :] + "/" * folder)
+        return self._ignored is None or not self._ignored.excludes(key[len(self._head) :] + "/" * folder)
+
+    def _enters(self, key: str) -> bool:
+        """Whether a folder is to be walked, as `lookalike.walk.Walk` has it."""
+        if not ignoring.is_of_programs(key):
+            return True
+        wanted = self._ignored is not None and self._ignored.includes(key[len(self._head) :])
+        if not wanted:
+            self.aside.append(key + self._tail)
+        return wanted
 
     def _found(self, key: str, details: Mapping[str, Any]) -> Found:
         size, mtime_ns = size_of(details), mtime_ns_of(details)
@@ -118,9 +131,35 @@ class RemoteWalk:
         return Found(key, key, size, mtime_ns, DIVIDING if dividing else "")
 
 
-def _ignore_file(place: Place) -> list[str]:
-    """The lines of a folder's ignore file, if there is one."""
-    with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError), place.turn:
-        content: bytes = place.files.cat_file(f"{place.path.rstrip('/')}/{IGNORE_FILE}")
-        return content.decode(errors="replace").splitlines()
-    return []
+def _listed(place: Place) -> list[dict[str, Any]]:
+    """What lies in a folder, as its file system has it."""
+    files, path, turn = place
+    with turn:
+        listed: list[dict[str, Any]] = files.ls(path, detail=True)
+        files.invalidate_cache(path)  # a listing is held in memory else, and shown again next time
+    return listed
+
+
+def _ignore_name(place: Place) -> str:
+    return f"{place.path.rstrip('/')}/{IGNORE_FILE}"
+
+
+def _ignore_file(place: Place, listed: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The lines of a folder's ignore file, if there is one.
+
+    Raises:
+        UsageError: there is one, and it can't be used.
+    """
+    file = _ignore_name(place)
+    entry = next((e for e in listed if e["name"].rstrip("/").rpartition("/")[2] == IGNORE_FILE), None)
+    if entry is not None and size_of(entry) > ignoring.LARGEST:
+        raise ignoring.unusable(file, f"it has more than {ignoring.LARGEST:,} bytes")
+    try:
+        # Asked for whatever was listed: some servers do not list what begins with a dot.
+        with place.turn:
+            content: bytes = place.files.cat_file(file)
+    except Exception as error:  # noqa: BLE001
+        if entry is None and isinstance(error, FileNotFoundError | NotADirectoryError):
+            return []
+        raise ignoring.unusable(file, f"it can't be read: {reason(error)}") from None
+    return ignoring.lines_of(content, file)

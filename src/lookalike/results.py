@@ -283,6 +283,7 @@ class Report:
     missing: how many are kept although their file can't be seen, because its folder can't.
     total: how many the gallery holds now.
     skipped: every file that is not in the gallery, with the reason.
+    left_out: how many folders that other programs keep were not looked into, by their names.
     notes: what the user should know.
     """
 
@@ -297,6 +298,7 @@ class Report:
     missing: int = 0
     total: int = 0
     skipped: list[Skip] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
 

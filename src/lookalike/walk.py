@@ -14,24 +14,21 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
 
-from lookalike.errors import UsageError
+from lookalike.ignoring import IGNORE_FILE, is_of_programs
+from lookalike.spelling import as_path, as_text
 from lookalike.stamps import LEAST, MOST, fitting, stamp
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from lookalike.ignoring import Patterns
     from lookalike.types import Source
 
 GALLERIES = ".lookalike"
 """The folder that holds a folder's galleries; never walked into."""
-
-IGNORE_FILE = ".lookalikeignore"
-"""Patterns of what not to index, one a line, as in `.gitignore`; one file at the top of a folder."""
 
 _ESCAPED = re.compile(r"\\(?:\\|x([0-9a-f]{2}))")
 _KINDS = (
@@ -60,15 +57,15 @@ def to_id(path: str) -> str:
     """A path as the operating system spells it, as an id."""
     if path.isascii() and "\\" not in path:
         return path
-    doubled = path.replace("\\", "\\\\")
+    doubled = as_text(path).replace("\\", "\\\\")
     return "".join(f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else c for c in doubled)
 
 
 def to_path(id_: str) -> str:
     """The path that `to_id` made this id of."""
     if "\\" not in id_:
-        return id_
-    return _ESCAPED.sub(lambda m: chr(0xDC00 + int(m[1], 16)) if m[1] else "\\", id_)
+        return as_path(id_)
+    return as_path(_ESCAPED.sub(lambda m: chr(0xDC00 + int(m[1], 16)) if m[1] else "\\", id_))
 
 
 def id_of(path: str, root: str) -> str:
@@ -107,25 +104,6 @@ def prefix_of(folder: str, root: str) -> str:
     return "" if folder == root else id_of(folder, root) + "/"
 
 
-def ignoring(top: Path, patterns: tuple[str, ...]) -> Callable[[str], bool] | None:
-    """A test of paths relative to top against patterns and top's ignore file; None if there are none."""
-    file = top / IGNORE_FILE
-    lines = [*file.read_text(errors="replace").splitlines()] if file.is_file() else []
-    return matching([*lines, *patterns], str(file))
-
-
-def matching(lines: list[str], file: str) -> Callable[[str], bool] | None:
-    """A test of relative paths against patterns, of which some may be from a file; None if there are none."""
-    if not lines:
-        return None
-    from pathspec import GitIgnoreSpec
-
-    try:
-        return GitIgnoreSpec.from_lines(lines).match_file
-    except ValueError as error:
-        raise UsageError(f"{file} or --exclude: a pattern can't be read: {error}") from error
-
-
 @dataclass(slots=True)
 class Walk:
     """One walk over a folder; iterate it once, then ask what it saw.
@@ -133,23 +111,25 @@ class Walk:
     top: the folder, an absolute path.
     prefix: what its ids begin with (`""` for the root, else ending in `/`).
     hidden: whether names that begin with a dot are walked too.
-    ignored: a test of paths relative to top.
+    ignored: patterns of what not to walk.
     left_out: absolute paths of folders that are not walked.
     known: prefixes whose device and files are told apart even where they are no mount points.
     unlisted: prefixes of the folders that could not be listed, with the reason.
     devices: device numbers of top, of the mount points below it, and of the known folders, by prefix.
     files: how many files were found below each of these, and below no other of them inside it.
+    aside: prefixes of the folders that were not entered because other programs keep them.
     """
 
     top: str
     prefix: str
     hidden: bool = False
-    ignored: Callable[[str], bool] | None = None
+    ignored: Patterns | None = None
     left_out: frozenset[str] = frozenset()
     known: frozenset[str] = frozenset()
     unlisted: dict[str, str] = field(default_factory=dict)
     devices: dict[str, int] = field(default_factory=dict)
     files: Counter[str] = field(default_factory=Counter)
+    aside: list[str] = field(default_factory=list)
 
     source: ClassVar[Source] = "walk"
 
@@ -161,7 +141,7 @@ class Walk:
             for key, entry in entries:
                 if key[-1] != "/":
                     yield _examine(key, entry)
-                elif entry.path not in self.left_out:
+                elif self._enters(key, entry.path):
                     pending.append(self._list(entry.path, key, device, part))
                     break
             else:
@@ -200,8 +180,23 @@ class Walk:
             return False
         if self.ignored is None:
             return True
-        relative = entry.path[len(self.top.rstrip("/")) + 1 :]
-        return not self.ignored(relative + "/" * entry.is_dir(follow_symlinks=False))
+        return not self.ignored.excludes(
+            self._relative(entry.path) + "/" * entry.is_dir(follow_symlinks=False)
+        )
+
+    def _enters(self, prefix: str, path: str) -> bool:
+        """Whether a folder is to be walked."""
+        if path in self.left_out:
+            return False
+        if prefix in self.known or not is_of_programs(path):
+            return True
+        wanted = self.ignored is not None and self.ignored.includes(self._relative(path) + "/")
+        if not wanted:
+            self.aside.append(prefix)
+        return wanted
+
+    def _relative(self, path: str) -> str:
+        return path[len(self.top.rstrip("/")) + 1 :]
 
 
 _Entries: TypeAlias = Iterator[tuple[str, "os.DirEntry[str]"]]

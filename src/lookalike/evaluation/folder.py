@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from lookalike import places
+from lookalike import ignoring, places
 from lookalike.errors import NotFound, StoreError, UsageError
 from lookalike.evaluation.labels import Labels, Pictures, ids_of, read
 from lookalike.evaluation.methods import Method
 from lookalike.gallery import Gallery
 from lookalike.packed import Packed, is_packed
-from lookalike.walk import Found, Walk, ignoring
+from lookalike.walk import Found, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ class Folder:
             what = "is not a folder" if os.path.lexists(path) else "does not exist"
             raise UsageError(f"{path} {what}; expected a folder of pictures")
         galleries = tuple(places.names(path))
-        ignored = ignoring(Path(path), ())
+        ignored = ignoring.of_folder(Path(path), ())
         walk = Packed(path, "", ignored) if is_packed(path) else Walk(path, "", ignored=ignored)
         files = {found.id: found for found in walk if not found.fault}
         if len(files) < 2 and not galleries:

@@ -14,8 +14,8 @@ from lookalike.fetch.names import ENDINGS
 from lookalike.fetch.report import Failure
 from lookalike.fetch.wanted import OWN_COLUMNS
 from lookalike.files import unwritable, writing
+from lookalike.ignoring import IGNORE_FILE
 from lookalike.images.formats import HEAD, recognise
-from lookalike.walk import IGNORE_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

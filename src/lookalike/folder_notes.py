@@ -1,0 +1,78 @@
+"""What a report says of folders that were not seen, not listed, or left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from lookalike.ignoring import IGNORE_FILE
+from lookalike.results import Skip
+from lookalike.walk import path_of
+
+if TYPE_CHECKING:
+    from lookalike.plan import Plan
+
+
+def notes(planned: Plan, root: str) -> list[str]:
+    """Return what the user should know of the folders."""
+    return [*_kept(planned, root), *_new(planned), *_of_programs(planned)]
+
+
+def left_out(planned: Plan) -> dict[str, int]:
+    """Return how many folders that other programs keep were left out, by their names."""
+    return dict(Counter(_name(prefix) for prefix in planned.aside))
+
+
+def unlisted(planned: Plan) -> list[Skip]:
+    """Return every folder that could not be listed, with the reason."""
+    return [
+        Skip(_path(prefix), f"a folder that can't be listed: {reason}")
+        for prefix, reason in planned.unlisted.items()
+    ]
+
+
+def _kept(planned: Plan, root: str) -> list[str]:
+    """A note for each folder whose pictures are kept though they were not seen."""
+    return [
+        f"{path_of(prefix, root)}: {planned.unseen[prefix]}; the {count:,} pictures from there "
+        "are kept, --prune removes them"
+        for prefix, count in planned.kept.items()
+    ]
+
+
+def _new(planned: Plan) -> list[str]:
+    """A note of the folders that could not be listed and of which the gallery has no picture."""
+    prefixes = [prefix for prefix in planned.unlisted if prefix not in planned.kept]
+    if not prefixes:
+        return []
+    first = prefixes[0]
+    count = "1 folder" if len(prefixes) == 1 else f"{len(prefixes):,} folders"
+    example = f"{_path(first)} ({planned.unlisted[first]})"
+    return [f"{count} can't be listed, and what is in there is not indexed: {example}"]
+
+
+def _of_programs(planned: Plan) -> list[str]:
+    """A note of the folders that were left out for their names, and of what had come in from there before."""
+    names = left_out(planned)
+    if not names:
+        return []
+    folders = ", ".join(f"{count:,} {name}" for name, count in names.items())
+    aside = frozenset(planned.aside)
+    gone = sum(any(id_[: slash + 1] in aside for slash in _slashes(id_)) for id_ in planned.vanished)
+    taken = f"; {gone:,} pictures from there are taken out" if gone else ""
+    example = f"!{next(iter(names))}/"
+    what = "folders of thumbnails, previews and trash of other programs are left out"
+    return [f"{what} ({folders}){taken}; a line {example} in {IGNORE_FILE} takes such in"]
+
+
+def _slashes(id_: str) -> list[int]:
+    return [place for place, character in enumerate(id_) if character == "/"]
+
+
+def _name(prefix: str) -> str:
+    return prefix.partition("::")[0].rstrip("/").rpartition("/")[2]
+
+
+def _path(prefix: str) -> str:
+    """A folder as its pictures' ids begin; the root itself as `./`."""
+    return prefix or "./"
