@@ -163,7 +163,7 @@ def test_a_file_is_whole_or_not_there(make, tmp_path):
         write(file, broken())
     assert file.read_text() == "old"
     assert [f.name for f in tmp_path.iterdir() if f.is_file()] == ["similar.csv"]
-    with pytest.raises(UsageError, match=r"expected a name in \.csv, \.jsonl, \.parquet"):
+    with pytest.raises(UsageError, match=r"use \.csv, \.jsonl or \.parquet"):
         write(tmp_path / "similar.xlsx", [])
     with pytest.raises(UsageError, match="no folder"):
         write(tmp_path / "no" / "similar.csv", [])
@@ -199,4 +199,4 @@ def test_the_command(make, tmp_path):
     assert content["pictures"][0]["neighbors"][0] == {"rank": 1, **first[1][0]._asdict()}
     refused = run(gallery.root, "--out", tmp_path / "similar.txt")
     assert refused.returncode == 2
-    assert "can't tell the format" in refused.stderr
+    assert "can't be written to a name with the ending" in refused.stderr

@@ -185,7 +185,7 @@ def test_the_ending_decides_and_others_are_refused(tmp_path):
         save(plot, tmp_path / f"x.{kind}")
         assert (tmp_path / f"x.{kind}").read_bytes().startswith(begin)
     for name in ("x.jpg", "x", "x.png.txt", ".png"):
-        with pytest.raises(UsageError, match=r"\.png, \.svg, \.pdf"):
+        with pytest.raises(UsageError, match=r"\.png, \.svg or \.pdf"):
             plot.save(tmp_path / name)
     with pytest.raises(UsageError, match="there is no folder"):
         plot.save(tmp_path / "nowhere" / "x.png")

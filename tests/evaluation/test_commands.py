@@ -170,7 +170,7 @@ def test_where_all_methods_failed_nothing_is_drawn(folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("option", "file", "said"),
     [
-        ("--plot", "c.gif", "use .png, .svg, .pdf"),
+        ("--plot", "c.gif", "use .png, .svg or .pdf"),
         ("--plot", "nowhere/c.png", "there is no folder"),
         ("--html", "nowhere/c.html", "there is no folder"),
     ],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.options import json_option, quiet_option
+from lookalike.cli.options import Finite, json_option, quiet_option
 from lookalike.cli.output import Bar, note, one_line, print_json
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ _PRIVATE = "not a public address"
 )
 @click.option(
     "--per-host",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=1024),
     default=4,
     show_default=True,
     metavar="N",
@@ -70,7 +70,7 @@ _PRIVATE = "not a public address"
 )
 @click.option(
     "--jobs",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=1024),
     default=32,
     show_default=True,
     metavar="N",
@@ -78,7 +78,7 @@ _PRIVATE = "not a public address"
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, max=86_400, min_open=True),
     default=30.0,
     show_default=True,
     metavar="SECONDS",
@@ -86,7 +86,7 @@ _PRIVATE = "not a public address"
 )
 @click.option(
     "--retries",
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=0, max=100),
     default=4,
     show_default=True,
     metavar="N",
@@ -94,7 +94,7 @@ _PRIVATE = "not a public address"
 )
 @click.option(
     "--max-size",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, max=100_000, min_open=True),
     default=50.0,
     show_default=True,
     metavar="MB",

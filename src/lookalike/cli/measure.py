@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -22,11 +21,11 @@ from lookalike.cli.output import Bar, escape, note, notes, print_json, print_tab
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
     from lookalike.evaluation import Comparison, Evaluation, LabelQuality
-    from lookalike.evaluation.quality import Split
     from lookalike.gallery import Gallery
     from lookalike.results import Hit, Progress
     from lookalike.types import Precision
@@ -154,6 +153,7 @@ def evaluate(  # noqa: PLR0913  # an argument an option
     FOLDER is one that has a gallery; without it the gallery is found as by search.
     """
     from lookalike.evaluation import evaluate as measure
+    from lookalike.evaluation.held_out import read_split
 
     with _existing(folder, place) as gallery, Bar("asking", quiet=quiet) as bar:
         found = measure(
@@ -162,7 +162,7 @@ def evaluate(  # noqa: PLR0913  # an argument an option
             k=k,
             at_least=at_least,
             queries=queries,
-            split=_split(split),
+            split=read_split(split),
             seed=seed,
             progress=bar.callback,
         )
@@ -252,6 +252,7 @@ def compare(  # noqa: PLR0913  # an argument an option
     The exit code is 1 if a method failed; the others are shown all the same.
     """
     from lookalike.evaluation import compare as compare_methods
+    from lookalike.evaluation.held_out import read_split
 
     with _Bars(quiet=quiet) as bars:
         comparison = compare_methods(
@@ -261,7 +262,7 @@ def compare(  # noqa: PLR0913  # an argument an option
             queries=queries,
             labels=labels,
             at_least=at_least,
-            split=_split(split),
+            split=read_split(split),
             k=k,
             precision=precision,
             progress=bars.show,
@@ -316,22 +317,6 @@ def _existing(folder: str | None, place: Place) -> Gallery:
     # A folder that was named has its own gallery, whatever is usually searched.
     gallery = None if source is ParameterSource.ENVIRONMENT else place.gallery
     return Gallery.open(folder, name=place.name, gallery=gallery, create=False)
-
-
-def _split(text: str | None) -> Split | None:
-    """What the user means by --split: a part of a model's own, a share, the ids in a file, or a filter."""
-    from lookalike.splits import PARTS
-
-    if text is None or text in PARTS:
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    if Path(text).is_file():
-        lines = Path(text).read_text(encoding="utf-8").splitlines()
-        return [line.strip() for line in lines if line.strip()]
-    return text
 
 
 def _print_evaluation(found: Evaluation, *, everything: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from functools import wraps
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -28,6 +29,17 @@ class InOrder(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         """The commands as they were added."""
         return list(self.commands)
+
+
+class Finite(click.FloatRange):
+    """A number within bounds; what is no number (`nan`) would pass any comparison with them."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number: float = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +188,18 @@ def _with_options(model: str | None, changes: dict[str, str]) -> str | None:
 
 def _checked_plot(context: click.Context, option: click.Parameter, file: Path | None) -> Path | None:  # noqa: ARG001  # click's
     """What can be wrong with the file is said before the work, not after it."""
-    from lookalike.plots import check_file
+    from lookalike import plots
 
     if file is not None and not context.resilient_parsing:
-        check_file(file)
+        plots.check_file(file)
     return file
 
 
 def _checked_html(context: click.Context, option: click.Parameter, file: Path | None) -> Path | None:  # noqa: ARG001  # click's
-    if file is not None and not file.parent.is_dir():
-        raise click.UsageError(f"{file}: there is no folder {file.parent} to write it to", context)
+    from lookalike import files
+
+    if file is not None and not context.resilient_parsing and not files.is_stream(file):
+        files.check_file(file, (".html", ".htm"), "a page")
     return file
 
 

@@ -68,10 +68,19 @@ class Wishes:
         self._settings = dict(_pair(text) for text in options.pop("settings"))
         self._settings |= {name: str(value) for name, value in told.items() if value is not None}
 
-    def followed(self, recipe: Kind, **more: Any) -> Kind:
-        """A recipe with what was set of it."""
+    def followed(self, recipe: Kind, pictures: str, **more: Any) -> Kind:
+        """A recipe with what was set of it; pictures and place are looked at, too, before the long part.
+
+        Keras takes seconds to load, so whatever can be wrong is found before that.
+        """
+        from lookalike.evaluation.folder import Folder
+        from lookalike.training.place import check_place
+
         own = {name: str(value) for name, value in more.items() if value is not None}
-        return recipe.changed(self._settings | own)
+        recipe = recipe.changed(self._settings | own)
+        check_place(self._out, resume=self._resume, overwrite=self._overwrite)
+        Folder.look(pictures)
+        return recipe
 
     def options(self, teller: Teller) -> dict[str, Any]:
         """As the library takes them."""
@@ -84,7 +93,7 @@ class Wishes:
 
     def say_what_is_kept(self) -> None:
         """Tell of epochs that were finished before it was stopped while nothing learnt."""
-        from lookalike.training.run import is_begun
+        from lookalike.training.place import is_begun
 
         if is_begun(self._out.expanduser()):
             note(f"the epochs that were finished are kept in {self._out}: go on with --resume")
@@ -97,11 +106,8 @@ class Wishes:
             _print(made, pictures)
         notes(made.notes)
         if self.plot is not None:
-            if made.history.epochs:
-                made.history.plot(Path(made.model).name).save(self.plot)
-                note(f"written to {self.plot}")
-            else:
-                note("there are no epochs to plot")
+            made.plot(Path(made.model).name).save(self.plot)
+            note(f"written to {self.plot}")
         if made.stopped:
             click.get_current_context().exit(_STOPPED)
 
@@ -178,9 +184,11 @@ def autoencoder(*, pictures: str, wishes: Wishes, latent: int | None, size: int 
 
     Its vector are the few numbers that a picture is squeezed into.
     """
-    from lookalike.training import AutoencoderRecipe, train_autoencoder
+    from lookalike.training import AutoencoderRecipe
 
-    recipe = wishes.followed(AutoencoderRecipe(), latent=latent, size=size)
+    recipe = wishes.followed(AutoencoderRecipe(), pictures, latent=latent, size=size)
+    from lookalike.training import train_autoencoder
+
     with Teller(quiet=wishes.quiet) as teller:
         made = train_autoencoder(pictures, recipe, **wishes.options(teller))
     wishes.show(made, pictures)
@@ -216,9 +224,11 @@ def classifier(*, pictures: str, wishes: Wishes, named: str, base: str, labels: 
 
     Words then find one's own classes. Its vector is the recommended one; @classes are the class scores.
     """
-    from lookalike.training import ClassifierRecipe, train_classifier
+    from lookalike.training import ClassifierRecipe
 
-    recipe = wishes.followed(ClassifierRecipe.cifar() if named == "cifar" else ClassifierRecipe())
+    recipe = wishes.followed(ClassifierRecipe.cifar() if named == "cifar" else ClassifierRecipe(), pictures)
+    from lookalike.training import train_classifier
+
     with Teller(quiet=wishes.quiet) as teller:
         made = train_classifier(pictures, recipe, labels=labels, base=base, **wishes.options(teller))
     wishes.show(made, pictures)
@@ -253,15 +263,25 @@ def ranker(*, pictures: str, wishes: Wishes, deep: bool, base: str, labels: str)
     A linear map of the base's vectors, in seconds; it is kept only where it is better on pictures that
     it did not see. A gallery of the base is converted to it without opening a picture.
     """
-    from lookalike.training import DeepRankerRecipe, RankerRecipe, train_deep_ranker, train_ranker
-
     with Teller(quiet=wishes.quiet) as teller:
         options = {"labels": labels, "base": base, **wishes.options(teller)}
-        if deep:
-            made = train_deep_ranker(pictures, wishes.followed(DeepRankerRecipe()), **options)
-        else:
-            made = train_ranker(pictures, wishes.followed(RankerRecipe()), **options)
+        made = (_train_deep if deep else _train_map)(pictures, wishes, options)
     wishes.show(made, pictures)
+
+
+def _train_map(pictures: str, wishes: Wishes, options: dict[str, Any]) -> Trained:
+    from lookalike.training import RankerRecipe, train_ranker
+
+    return train_ranker(pictures, wishes.followed(RankerRecipe(), pictures), **options)
+
+
+def _train_deep(pictures: str, wishes: Wishes, options: dict[str, Any]) -> Trained:
+    from lookalike.training import DeepRankerRecipe
+
+    recipe = wishes.followed(DeepRankerRecipe(), pictures)
+    from lookalike.training import train_deep_ranker
+
+    return train_deep_ranker(pictures, recipe, **options)
 
 
 @click.command(
@@ -302,11 +322,7 @@ def _print(made: Trained, pictures: str) -> None:
         f"{count:,} {what}" for count, what in zip(counts.values(), _PARTS, strict=True) if count
     )
     click.echo(escape(f"{made.model}: {parts}; {made.seconds:.1f} s"))
-    rows = [
-        (value, name.replace("_", " ")) for name, value in zip(made.measures, _figures(made), strict=True)
-    ]
-    if rows:
-        print_table(("", "measure"), rows, numbers=1)
+    _print_measures(made)
     for skip in made.skipped[:_SHOWN_SKIPS]:
         note(f"  skipped {skip.path}: {skip.reason}")
     if len(made.skipped) > _SHOWN_SKIPS:
@@ -319,10 +335,24 @@ def _print(made: Trained, pictures: str) -> None:
 _PARTS = ("pictures learnt from", "to choose by", "never seen")
 
 
-def _figures(made: Trained) -> list[str]:
+def _print_measures(made: Trained) -> None:
+    """Print what it gained as a table and a sentence, and what else was measured below."""
     from lookalike.pages import numbers
+    from lookalike.training.gains import BASE, conclusion
 
-    return numbers(made.measures.values())
+    if made.gains:
+        gained = [
+            (f"{one.before:.3f}", f"{one.after:.3f}", f"{one.difference:+.3f}", one.words)
+            for one in made.gains
+        ]
+        print_table(("before", "after", "gain", "measure"), gained, numbers=3)
+    compared = {name for one in made.gains for name in (one.name, BASE + one.name)}
+    others = {name: value for name, value in made.measures.items() if name not in compared}
+    if others:
+        named = (name.replace("_", " ") for name in others)
+        print_table(("", "measure"), zip(numbers(others.values()), named, strict=True), numbers=1)
+    if sentence := conclusion(made.gains):
+        click.echo(sentence)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from lookalike.gallery import Gallery
 from lookalike.packed import Packs
 from lookalike.remote import is_remote
 from lookalike.results import Progress
+from lookalike.selection import checked_k
 from lookalike.walk import path_of
 
 if TYPE_CHECKING:
@@ -91,8 +92,9 @@ def compare(  # noqa: PLR0913  # each is a wish of its own
     methods = place.methods(models, galleries)
     if not queries and labels is None:
         raise UsageError("nothing to compare by: tell queries to show answers to, or where the labels are")
-    if k < 1 or (split is not None and labels is None):
-        raise UsageError(f"k is {k}; expected 1 or more" if k < 1 else "a split says nothing without labels")
+    k = checked_k(k)
+    if split is not None and labels is None:
+        raise UsageError("a split says nothing without labels")
     asked = [os.fspath(query) for query in queries]
     held = place.held(methods)
     known, only = frozenset.union(*held), frozenset.intersection(*held)

@@ -6,6 +6,7 @@ learnt from is neither a question, which would be too easy, nor an answer, which
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,30 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
 _FEW = 30
+
+
+def read_split(text: str | None) -> float | str | list[str] | None:
+    """Return what a text means by a split: a part of a model's own, a share, the ids in a file, or a filter.
+
+    Raises:
+        UsageError: it names a file that can't be read as text.
+    """
+    if text is None or text in PARTS:
+        return text
+    with suppress(ValueError):
+        return float(text)
+    return _ids_in(text) if os.path.isfile(text) else text  # noqa: PTH113 - a filter may be too long for a path
+
+
+def _ids_in(file: str) -> list[str]:
+    """The ids in a file, one a line."""
+    try:
+        lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise UsageError(f"{file}: no text in UTF-8; expected a file of ids, one a line") from None
+    except OSError as error:
+        raise UsageError(f"{file}: can't be read: {error.strerror}") from error
+    return [line.strip() for line in lines if line.strip()]
 
 
 def part_meant(split: object) -> Part | None:

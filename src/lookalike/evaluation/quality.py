@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 RANKS = (1, 5, 10)
 DEPTH = 100
+_DEEPEST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,8 @@ def evaluate(  # noqa: PLR0913  # each is a wish of its own
             f"k {tuple(k)}, depth {depth}, queries {queries} and at_least {at_least} can't all be meant; "
             "expected at_least 2 or more, and 1 or more for the others"
         )
+    if max(*k, depth) > _DEEPEST:
+        raise UsageError(f"k and depth can be {_DEEPEST:,} at most, so far does a ranking go")
     known = _only(label_reading.read(labels, label_reading.Pictures.of(gallery)), only)
     said: tuple[str, ...] = ()
     if (part := held_out.part_meant(split)) is not None:

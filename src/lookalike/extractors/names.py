@@ -69,7 +69,7 @@ class Name:
     def __str__(self) -> str:
         layer = f"@{self.layer}" if self.layer else ""
         pool = f"+{self.pool}" if self.pool else ""
-        options = "&".join(f"{quote(key)}={quote(value, safe='/:,')}" for key, value in self.options)
+        options = "&".join(f"{_quoted(key)}={_quoted(value, '/:,')}" for key, value in self.options)
         return f"{self.model}{layer}{pool}{'?' if options else ''}{options}"
 
 
@@ -101,7 +101,15 @@ def _options(text: str | None, name: str) -> tuple[tuple[str, str], ...]:
     if text is None:
         return ()
     pairs = [part.partition("=") for part in text.split("&")]
-    options = {unquote(key): unquote(value) for key, equals, value in pairs if key and equals}
+    options = {_unquoted(key): _unquoted(value) for key, equals, value in pairs if key and equals}
     if len(options) != len(pairs):
         raise UsageError(f"{name!r} has options that are not key=value pairs, each key once, joined by &")
     return tuple(sorted(options.items()))
+
+
+def _quoted(text: str, safe: str = "/") -> str:
+    return quote(text, safe, errors="surrogateescape")  # the name of a file may have any bytes
+
+
+def _unquoted(text: str) -> str:
+    return unquote(text, errors="surrogateescape")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,8 +73,10 @@ def fetch(  # noqa: PLR0913  # an argument an option
         UsageError: a table, a column or a folder that can't be used.
         MissingExtra: Parquet without the extra `tables`.
     """
-    if min(per_host, jobs) < 1 or retries < 0 or timeout <= 0 or max_bytes < 1:
-        raise UsageError("per_host, jobs, timeout and max_bytes must be above 0, and retries not below")
+    if min(per_host, jobs) < 1 or retries < 0 or not 0 < timeout < inf or max_bytes < 1:
+        raise UsageError(
+            "per_host, jobs, timeout and max_bytes must be finite and above 0, and retries not below"
+        )
     started = time.monotonic()
     opened = open_table(Path(table))
     wanted = read_wanted(opened, image=image, id_column=id, keep=keep, all_images=all_images)

@@ -1,6 +1,16 @@
 """Files that are written: the user's, replaced whole or not at all, and those of one folder, by no link."""
 
+from lookalike.files.checking import check_file, check_folder, is_stream
 from lookalike.files.directory import Directory, NoPlainFile
 from lookalike.files.replacing import replacing, unwritable, writing
 
-__all__ = ["Directory", "NoPlainFile", "replacing", "unwritable", "writing"]
+__all__ = [
+    "Directory",
+    "NoPlainFile",
+    "check_file",
+    "check_folder",
+    "is_stream",
+    "replacing",
+    "unwritable",
+    "writing",
+]

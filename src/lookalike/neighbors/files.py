@@ -7,7 +7,7 @@ import json
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
-from lookalike.errors import UsageError
+from lookalike.files import check_file as check_place
 from lookalike.files import replacing
 from lookalike.tables.parquet import pyarrow
 
@@ -55,11 +55,8 @@ def check_file(file: Path) -> None:
 
 def _writer(file: Path) -> Callable[[Path, Iterator[Line]], int]:
     writers = {".csv": _write_csv, ".jsonl": _write_jsonl, ".parquet": _write_parquet}
-    save = writers.get(file.suffix.lower())
-    if save is None:
-        raise UsageError(f"{file}: can't tell the format; expected a name in {', '.join(writers)}")
-    if not file.parent.is_dir():
-        raise UsageError(f"{file}: there is no folder {file.parent} to write it to")
+    check_place(file, writers, "neighbors")
+    save = writers[file.suffix.lower()]
     if save is _write_parquet:
         pyarrow()
     return save

@@ -9,9 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookalike import extras
-from lookalike.errors import UsageError
-from lookalike.files import replacing
+from lookalike import extras, files
 from lookalike.plots.lettering import FAINT, SMALL, TITLE, UNIT, Style, drawable, wrapped
 
 if TYPE_CHECKING:
@@ -52,7 +50,7 @@ class Plot:
         path = Path(path)
         check_file(path)
         content = self._rendered(path.suffix.lower().removeprefix("."))
-        with replacing(path) as part:
+        with files.replacing(path) as part:
             part.write_bytes(content)
 
     def _rendered(self, kind: str) -> bytes:
@@ -73,15 +71,10 @@ def check_file(path: str | os.PathLike[str]) -> None:
 
     Raises:
         MissingExtra: matplotlib is not installed.
-        UsageError: its ending is none of a plot, or its folder is not there.
+        UsageError: its ending is none of a plot, or its place can't be written.
     """
-    path = Path(path)
     load()
-    if path.suffix.lower().removeprefix(".") not in _FORMATS:
-        endings = ", ".join(f".{kind}" for kind in _FORMATS)
-        raise UsageError(f"{path}: a plot can't be saved with the ending {path.suffix!r}; use {endings}")
-    if not path.parent.is_dir():
-        raise UsageError(f"{path}: there is no folder {path.parent} to write it to")
+    files.check_file(path, [f".{kind}" for kind in _FORMATS], "a plot")
 
 
 def save(plot: Plot, path: str | os.PathLike[str]) -> None:

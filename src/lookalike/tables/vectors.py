@@ -8,8 +8,7 @@ import tempfile
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-from lookalike.errors import UsageError
-from lookalike.files import replacing
+from lookalike.files import check_file, replacing
 from lookalike.tables.parquet import pyarrow
 
 if TYPE_CHECKING:
@@ -35,9 +34,8 @@ def write_vectors(file: Path, batches: Iterable[Batch], dim: int) -> int:
         MissingExtra: Parquet without the extra `tables`.
     """
     writers = {".npz": _write_npz, ".csv": _write_csv, ".parquet": _write_parquet}
-    write = writers.get(file.suffix.lower())
-    if write is None:
-        raise UsageError(f"{file}: can't tell the format; expected a name in {', '.join(writers)}")
+    check_file(file, writers, "vectors")
+    write = writers[file.suffix.lower()]
     with replacing(file) as temporary:
         return write(temporary, batches, dim)
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lookalike import pages, plots
+from lookalike.errors import UsageError
 from lookalike.files import writing
 from lookalike.results import clock
+from lookalike.training.gains import Gain, gains
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,6 +124,26 @@ class Trained:
 
     def __str__(self) -> str:
         return self.model
+
+    @property
+    def gains(self) -> list[Gain]:
+        """What it reached beside what its base reached; empty for what has no base to compare with."""
+        return gains(self.measures)
+
+    def plot(self, title: str = "") -> Plot:
+        """Draw how it went, epoch by epoch; without epochs, what it gained.
+
+        Raises:
+            MissingExtra: matplotlib is not installed.
+            UsageError: it has neither epochs nor gains.
+        """
+        if self.history.epochs:
+            return self.history.plot(title)
+        if not self.gains:
+            raise UsageError(f"there is nothing to plot of {self.model}: no epochs, and nothing was measured")
+        before = {gain.words: gain.before for gain in self.gains}
+        after = {gain.words: gain.after for gain in self.gains}
+        return plots.bars({"before": before, "after": after}, title=title)
 
     def as_dict(self) -> dict[str, Any]:
         """It as JSON has it."""

@@ -10,24 +10,23 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
-import os
 import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from lookalike.errors import ModelError, UsageError
-from lookalike.extractors.names import CARD
 from lookalike.files import writing
 from lookalike.splits import FILE as SPLIT
 from lookalike.splits import Split, split
 from lookalike.training import near
+from lookalike.training.place import LAST, WORK, check_place
 from lookalike.training.result import Epoch, History, Trained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -38,10 +37,8 @@ if TYPE_CHECKING:
 
     OnProgress: TypeAlias = Callable[[Progress | Epoch], object]
 
-WORK = ".training"
 HISTORY = "history.csv"
 _BEGUN = "begun.json"
-_LAST = "last.npz"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 
@@ -87,9 +84,8 @@ class Run:
     _lock: IO[str] = field(init=False, repr=False)
 
     def __enter__(self) -> Self:
-        self.folder = Path(os.path.abspath(os.path.expanduser(self.folder)))  # noqa: PTH100, PTH111 - as `Name`
         try:
-            self._require_place()
+            self.folder = check_place(self.folder, resume=self.resume, overwrite=self.overwrite)
             self.work.mkdir(parents=True, exist_ok=True)
             self._lock = (self.work / "lock").open("w")
         except OSError as error:
@@ -133,7 +129,7 @@ class Run:
     @property
     def checkpoint(self) -> Path:
         """The state after the last epoch."""
-        return self.work / _LAST
+        return self.work / LAST
 
     @property
     def best(self) -> Path:
@@ -245,34 +241,6 @@ class Run:
             seconds=self.seconds,
             stopped=self.stopped,
         )
-
-    def _require_place(self) -> None:
-        if self.resume and self.overwrite:
-            raise UsageError("a training goes on with --resume, or begins anew with --overwrite, not both")
-        if self.folder.exists() and not self.folder.is_dir():
-            raise UsageError(f"{self.folder} is a file; expected a folder for the model, new or empty")
-        model, begun = (self.folder / CARD).exists(), self.checkpoint.exists()
-        own = model or self.work.exists()
-        if not own and self.folder.is_dir() and any(self.folder.iterdir()):
-            raise UsageError(
-                f"{self.folder} holds other files; expected a new or an empty folder for the model"
-            )
-        if self.overwrite or (self.resume and (begun or not model)):
-            return
-        if self.resume:
-            raise UsageError(f"the training of {self.folder} is finished; there is nothing to resume")
-        if begun:
-            raise UsageError(
-                f"{self.folder} holds a training that was stopped: go on with --resume, or begin anew with "
-                "--overwrite"
-            )
-        if model:
-            raise UsageError(f"{self.folder} holds a model already: choose another folder, or --overwrite it")
-
-
-def is_begun(folder: Path) -> bool:
-    """Whether a folder holds a training that can be gone on with."""
-    return (folder / WORK / _LAST).exists()
 
 
 def versions() -> dict[str, str]:
