@@ -19,6 +19,7 @@ def main() -> None:
     keras = ["--keras"] if find_spec("keras") else []
     commands = [
         ["retrieval.py"],
+        ["everyday_words.py"],
         ["indexing.py", *keras],
         ["unchanged.py"],
         ["search.py"],

@@ -67,7 +67,7 @@ def stamps(folder: Path) -> Path:
     Raises:
         PicturesMissing: the package can't be fetched or unpacked here.
     """
-    return _packaged(folder, *_STAMPS)
+    return debian_package(folder, *_STAMPS)
 
 
 def clipart(folder: Path) -> Path:
@@ -76,7 +76,7 @@ def clipart(folder: Path) -> Path:
     Raises:
         PicturesMissing: the package can't be fetched or unpacked here.
     """
-    return _packaged(folder, *_CLIPART)
+    return debian_package(folder, *_CLIPART)
 
 
 def is_even(path: str) -> bool:
@@ -84,7 +84,18 @@ def is_even(path: str) -> bool:
     return hashlib.sha256(path.encode()).digest()[0] % 2 == 0
 
 
-def _packaged(folder: Path, package: str, inside: str) -> Path:
+def debian_package(folder: Path, package: str, inside: str, ending: str = ".png") -> Path:
+    """Fetch the files of a Debian package to a folder unless they are there, and return it.
+
+    Args:
+        folder: to be made.
+        package: its name.
+        inside: where in the package the files are.
+        ending: of the files that are wanted.
+
+    Raises:
+        PicturesMissing: it can't be fetched or unpacked here.
+    """
     if folder.exists():
         return folder
     for tool in ("apt-get", "dpkg-deb"):
@@ -94,9 +105,9 @@ def _packaged(folder: Path, package: str, inside: str) -> Path:
     with (folder.parent / f".{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():  # another process may have been first
-            print(f"fetching {package} (some 150 MB) ...", file=sys.stderr, flush=True)
+            print(f"fetching {package} ...", file=sys.stderr, flush=True)
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as workshop:
-                _unpack(_download(Path(workshop), package), Path(workshop), inside).rename(folder)
+                _unpack(_download(Path(workshop), package), Path(workshop), inside, ending).rename(folder)
     return folder
 
 
@@ -137,8 +148,8 @@ def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
         raise PicturesMissing(f"{' '.join(command)} took longer than {_LONGEST_SECONDS} s") from error
 
 
-def _unpack(package: Path, workshop: Path, inside: str) -> Path:
-    """Take the PNG files out of the package; it holds sounds and texts, too."""
+def _unpack(package: Path, workshop: Path, inside: str, ending: str) -> Path:
+    """Take the files with an ending out of the package; it may hold sounds and texts, too."""
     archive = workshop / "files.tar"
     with archive.open("wb") as target:
         subprocess.run(["dpkg-deb", "--fsys-tarfile", package], stdout=target, check=True)
@@ -146,7 +157,7 @@ def _unpack(package: Path, workshop: Path, inside: str) -> Path:
         wanted = [
             member
             for member in files.getmembers()
-            if member.isfile() and member.name.startswith(inside) and member.name.endswith(".png")
+            if member.isfile() and member.name.startswith(inside) and member.name.endswith(ending)
         ]
         for member in wanted:
             _write(files, member, workshop / "files")

@@ -98,6 +98,12 @@ def _module(path: Path):
     return sys.modules[name]
 
 
+@pytest.fixture(scope="session")
+def scripts():
+    """Load one of the scripts by its name: `scripts("pictures")`."""
+    return lambda name: _module(REPOSITORY / "scripts" / f"{name}.py")
+
+
 @pytest.fixture(autouse=True)
 def _own_surroundings(monkeypatch):
     """No gallery, no password and no colour of the developer's own leaks into a test."""

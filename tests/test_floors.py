@@ -36,9 +36,8 @@ FLOORS = {
 
 OF_THE_GALLERY = {
     "answers", "converted", "copying", "describing", "fill", "folder_notes", "given",
-    "imported", "ingest", "listed",
-    "loading", "model", "packed", "places", "plan", "queries", "reader", "remote", "remote_walk", "replaced",
-    "rerank", "results", "selection",
+    "imported", "ingest", "listed", "loading", "model", "packed", "places", "plan", "queries",
+    "query_expansion", "reader", "remote", "remote_walk", "replaced", "rerank", "results", "selection",
 }  # fmt: skip
 """The files that share the gallery's floor with it, and are one room."""
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from lookalike import images, vocabulary
+from lookalike import images, query_expansion, vocabulary
 from lookalike.errors import ImageError, MissingExtra, ModelError, StoreError, UsageError
 from lookalike.model import IMPORTED
 from lookalike.queries import Resolved, resolve
@@ -145,15 +145,36 @@ class Answering:
         if _is_paper(header) and only != "text" and any(term.classes for term in terms):
             return self._find_by_product(words, terms, k, where, distinct)
 
-        def rank(depth: int) -> list[Ranked]:
-            matches = self.store.find(terms, depth, where=where, only=only)
-            return [Ranked(m.id, m.score, {"classes": m.classes, "text": m.text}) for m in matches]
-
-        chosen = Selection(k, None, distinct).choose(rank, self.store)
-        notes = _ambiguous(terms, header) if chosen else self._did_you_mean(terms)
+        selection = Selection(k, None, distinct)
+        chosen, notes = (
+            self._chosen(terms, selection, where, only),
+            query_expansion.ambiguous(terms, header.classes),
+        )
+        if not chosen and k:
+            wider, notes = query_expansion.expand(words, terms, self.store, only)
+            if wider:
+                chosen = self._chosen(wider, selection, where, only, least=query_expansion.LEAST)
         if classes is None and only != "text":
             notes.append(f"{_no_classes(header.extractor)}: names and metadata were searched alone")
         return self._answer(Resolved(words), chosen, header, "keywords", tuple(notes), "Words")
+
+    def _chosen(
+        self,
+        terms: Sequence[Term],
+        selection: Selection,
+        where: Where,
+        only: str | None,
+        *,
+        least: float = 0.0,
+    ) -> list[tuple[Ranked, Record]]:
+        """The pictures that satisfy every term, by a class score of `least` or more where by no text."""
+
+        def rank(depth: int) -> list[Ranked]:
+            matches = self.store.find(terms, depth, where=where, only=only)
+            kept = (match for match in matches if match.text or match.classes >= least)
+            return [Ranked(m.id, m.score, {"classes": m.classes, "text": m.text}) for m in kept]
+
+        return selection.choose(rank, self.store)
 
     def _find_by_product(
         self, words: str, terms: Sequence[Term], k: int, where: Where, distinct: tuple[str, ...]
@@ -173,7 +194,7 @@ class Answering:
         chosen = Selection(k, None, distinct).choose(rank, self.store)
         unknown = [repr(term.text) for term in terms if not term.classes]
         notes = [f"{', '.join(unknown)} names no class: left out of the product"] if unknown else []
-        notes += _ambiguous(terms, header)
+        notes += query_expansion.ambiguous(terms, header.classes)
         return self._answer(Resolved(words), chosen, header, "inner", tuple(notes), "Words")
 
     def thumbnail(self, id_: str) -> bytes | None:
@@ -240,21 +261,6 @@ class Answering:
             query_thumbnail=query_thumbnail,
             thumbnail=hit_thumbnail,
         )
-
-    def _did_you_mean(self, terms: Sequence[Term]) -> list[str]:
-        classes = self.store.header.classes
-        notes = []
-        for term in terms:
-            if not term.classes and not self.store.find([term], 1, only="text"):
-                close = vocabulary.suggest(term.text, classes)
-                hint = f"; did you mean {', '.join(close)}?" if close else ""
-                where = (
-                    "in no name or metadata"
-                    if classes is None
-                    else "no word of the model, nor in any name or metadata"
-                )
-                notes.append(f"{term.text!r} is {where}{hint}")
-        return notes
 
 
 def extract(extractor: Extractor, queries: Sequence[Resolved], limits: ImageLimits) -> Extraction:
@@ -326,18 +332,6 @@ class _Nearest(Sequence[Ranked]):
         # As the visual words of Elasticsearch are scored: 1.000 + Σ ηj·ξij.
         parts = {"vector": score, "paper": 1 + score} if self._paper else {"vector": score}
         return Ranked(self._found.ids[place], score, parts)
-
-
-def _ambiguous(terms: Sequence[Term], header: Header) -> list[str]:
-    """Which words name several classes that people would call the same: a crane is a bird or a machine."""
-    names = names_of(header)
-    notes = []
-    for term in terms:
-        own = sorted(id_ for id_ in term.classes if names.get(id_, "").lower() == term.text.lower())
-        if len(own) > 1:
-            alone = " or ".join(own)
-            notes.append(f"{term.text!r} is the name of {len(own)} classes; find {alone} for one of them")
-    return notes
 
 
 def _with_thumbnail(query: Resolved, record: Record | None) -> Resolved:

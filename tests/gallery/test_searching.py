@@ -16,6 +16,7 @@ from lookalike.errors import (
     UsageError,
 )
 from lookalike.testing import ToyExtractor
+from lookalike.types import Classes
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
 ORANGE, TEAL = (250, 120, 10), (10, 200, 120)
@@ -176,6 +177,60 @@ def test_words_find_classes_and_names(gallery):
     assert len(gallery.find("sky", only="classes")) == 0
     assert ids(gallery.find("blue sky", k=1)) == ["blue sky.png"]
     assert "did you mean green" in gallery.find("grene").notes[0]
+
+
+class Ashore(ToyExtractor):
+    """The toy, whose red is ImageNet's yawl, green its seashore and blue its bakery."""
+
+    __slots__ = ()
+
+    @property
+    def classes(self):
+        """Three of ImageNet's."""
+        return Classes(("n04612504", "n09428293", "n02776631"), ("yawl", "seashore", "bakery"), "imagenet")
+
+
+@pytest.fixture
+def ashore(root):
+    with Gallery.open(root, name="ashore", model=Ashore()) as opened:
+        opened.add()
+        yield opened
+
+
+def test_an_everyday_word_finds_what_comes_near_to_it(ashore):
+    """A word that names no class stands for those near to it, by .2 at least, and the answer says which."""
+    found = ashore.find("sailboat", k=2)
+    assert ids(found) == ["red.png", "2024/orange.png"]
+    assert found.notes == ("nothing shows 'sailboat' itself; near to it in meaning: yawl",)
+    assert [hit.scores["text"] for hit in found] == [0, 0]
+    assert all(hit.scores["classes"] >= 0.2 for hit in ashore.find("sailboat", k=9))
+    assert ids(ashore.find("beach", k=1, only="classes")) == ["2024/05/green.png"]
+    assert ids(ashore.find("beach", only="text")) == []
+    assert ashore.find("yawl").notes == ()
+
+
+def test_a_word_that_nothing_satisfies_is_left_out(ashore):
+    """The others are answered, and the answer says which was left out; a word alone finds nothing."""
+    found = ashore.find("crimson yawl", k=1)
+    assert ids(found) == ["red.png"]
+    assert found.notes == (
+        "'crimson' is no word of the model, nor in any name or metadata, and was left out",
+    )
+    alone = ashore.find("crimson")
+    assert (ids(alone), len(alone.notes)) == ([], 1)
+
+
+def test_words_that_no_picture_has_together(ashore):
+    """Each can be found, so none is left out, and the note says that they do not go together."""
+    found = ashore.find("sky orange")
+    assert (ids(found), found.notes) == ([], ("no picture has all of 'sky', 'orange': ask for fewer words",))
+
+
+def test_a_faint_class_is_no_hit(gallery):
+    """A class below .05 is not shown, so that the darkest colour of a picture does not find it."""
+    shares = [hit.scores["classes"] for hit in gallery.find("blue", k=9, only="classes")]
+    assert shares
+    assert min(shares) >= 0.05
 
 
 def test_a_model_without_classes(root):

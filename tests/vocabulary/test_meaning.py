@@ -3,7 +3,7 @@
 import pytest
 
 from lookalike.types import Classes
-from lookalike.vocabulary import imagenet, meaning, suggest, terms
+from lookalike.vocabulary import imagenet, meaning, near, suggest, terms
 
 NAMES = Classes(("0", "1", "2", "3"), ("Polo shirts", "jean", "glass", "glasses"))
 
@@ -151,3 +151,39 @@ def test_suggestions_come_from_extra_words_too():
     assert suggest("holidya", None, ["Holiday"]) == ["Holiday"]
     assert suggest("xyzzyplugh", imagenet()) == []
     assert len(suggest("catt", imagenet(), most=2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "names"),
+    [
+        ("sailboat", ["yawl", "schooner"]),
+        ("Sailing boats", ["yawl", "schooner"]),
+        ("beach", ["sandbar", "lakeside", "breakwater", "promontory", "seashore"]),
+        ("kitchen", ["microwave", "toaster", "waffle iron"]),
+        ("kettles", ["caldron", "coffeepot", "teapot"]),
+        ("dog", []),
+        ("democracy", []),
+        ("", []),
+    ],
+)
+def test_what_comes_near_to_an_everyday_word(word, names):
+    """Sisters by definition, and classes defined by the word; none for ideas, or for many of its own."""
+    assert [imagenet().by_id[id_] for id_ in near(word, imagenet())] == names
+
+
+def test_nothing_comes_near_to_what_the_model_does_not_know():
+    """Classes that are not ImageNet's have no neighbours, and of ImageNet's only those a model has."""
+    assert near("beach", NAMES) == []
+    few = Classes(("n09428293", "n02009912"), ("seashore", "American egret"), "imagenet")
+    assert near("beach", few) == ["n09428293"]
+
+
+def test_terms_may_be_taken_widely():
+    """A word then means what it names and what comes near, a phrase of two words among them."""
+    (boat,) = terms("sailing boat", imagenet(), widely=True)
+    assert {imagenet().by_id[id_] for id_ in boat.classes} == {"catamaran", "trimaran", "yawl", "schooner"}
+    assert found("sailing boat", imagenet()) == [("sailing boat", 2)]
+    assert [(term.text, len(term.classes)) for term in terms("dog beach", imagenet(), widely=True)] == [
+        ("dog", 118),
+        ("beach", 5),
+    ]

@@ -1,7 +1,6 @@
 """The shipped table, and the script that makes it from WordNet's files."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ from lookalike.vocabulary.table import table
 
 PACKAGE = Path(lookalike.vocabulary.__file__).parent
 SCRIPT = Path(__file__).parents[2] / "scripts/make_classes.py"
-WORDNET = Path(os.environ.get("WORDNET", "/usr/share/wordnet"))
+NEAR = Path(__file__).parents[2] / "scripts/make_everyday.py"
 
 
 def test_every_synset_leads_to_the_top():
@@ -105,10 +104,20 @@ def test_the_script_refuses_another_wordnet(small_wordnet, tmp_path):
     assert not (tmp_path / "table.json").exists()
 
 
-@pytest.mark.skipif(not (WORDNET / "data.noun").is_file(), reason="needs WordNet 3.0; its folder in $WORDNET")
-def test_the_shipped_table_is_what_the_script_makes(tmp_path):
+def test_the_shipped_table_is_what_the_script_makes(wordnet, tmp_path):
     """Made again from WordNet 3.0, the table is the same byte for byte."""
     (tmp_path / "wnids.txt").write_text("\n".join(table().classes))
-    made = make(WORDNET, tmp_path / "wnids.txt", tmp_path / "table.json")
+    made = make(wordnet, tmp_path / "wnids.txt", tmp_path / "table.json")
     assert made.returncode == 0, made.stderr
     assert (tmp_path / "table.json").read_bytes() == (PACKAGE / "imagenet.json").read_bytes()
+
+
+def test_the_shipped_everyday_words_are_what_the_script_makes(wordnet, tmp_path):
+    """Made again from WordNet 3.0, the table of what comes near to a word is the same byte for byte."""
+    made = subprocess.run(
+        [sys.executable, NEAR, wordnet, "--output", tmp_path / "near.json"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "near.json").read_bytes() == (PACKAGE / "everyday.json").read_bytes()
+    assert (PACKAGE / "everyday.json").stat().st_size < 200_000

@@ -24,7 +24,7 @@ SOURCES: tuple[Source, ...] = get_args(Source)
 UNIT = 1_000_000
 """Scores are kept in millionths: exact, and small."""
 
-LEAST = UNIT // 100
+LEAST = UNIT // 20
 """The sum of a term's class scores below which it counts as none."""
 
 UNIT_TOLERANCE = 0.01

@@ -12,14 +12,14 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from lookalike.types import Classes, Term
-from lookalike.vocabulary.names import Names, names_of
-from lookalike.vocabulary.plurals import fold
-from lookalike.vocabulary.table import table
+from lookalike.vocabulary.names import names_of
+from lookalike.vocabulary.plurals import fold, singulars
+from lookalike.vocabulary.table import everyday, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["imagenet", "meaning", "suggest", "terms"]
+__all__ = ["imagenet", "meaning", "near", "suggest", "terms"]
 
 _QUOTED_OR_PAUSE = re.compile(r'("[^"]*"|[,;])')
 _QUOTES = str.maketrans("“”„", '"""')
@@ -49,19 +49,51 @@ def meaning(word: str, classes: Classes) -> frozenset[str]:
     return names_of(classes).meaning(word)
 
 
-def terms(words: str, classes: Classes | None) -> list[Term]:
+def near(word: str, classes: Classes) -> list[str]:
+    """Return the ids of the classes that come near to what a word means, nearest first.
+
+    They are not what the word names, but what a picture of it may be taken for. The table was made from
+    WordNet's definitions by `scripts/make_everyday.py`.
+
+    Args:
+        word: or a phrase of two.
+        classes: of the model.
+
+    Returns:
+        Five ids at most; none for a word that names enough classes itself, or is not in the table, nor for
+        classes that are not ImageNet's.
+
+    Example:
+        >>> [imagenet().by_id[id_] for id_ in near("sailing boats", imagenet())]
+        ['yawl', 'schooner']
+    """
+    if classes.vocabulary != "imagenet":
+        return []
+    folded = fold(word)
+    numbers: list[int] = []
+    for spelled in (folded, *singulars(folded, table().plurals)):
+        numbers = numbers or everyday().get(spelled, [])
+    ids = (table().classes[number] for number in numbers)
+    return [id_ for id_ in ids if id_ in classes.by_id]
+
+
+def terms(words: str, classes: Classes | None, *, widely: bool = False) -> list[Term]:
     """The things a query asks for, each of which a picture must satisfy.
 
     The longest phrase that is one name is one term (`hot dog`), every other word one of its own;
     quotation marks make a phrase of what is between them, a comma or semicolon ends one. What
     names no class, and everything where there are no classes, is a term of text alone.
 
+    Args:
+        words: the query.
+        classes: of the model.
+        widely: whether a word means the classes that come near to it, too.
+
     Example:
         >>> [term.text for term in terms("hot dog beach", imagenet())]
         ['hot dog', 'beach']
     """
-    names = names_of(classes) if classes else None
-    found = (term for run in _runs(words) for term in _split(run, names))
+    found = (term for run in _runs(words) for term in _split(run, classes, widely=widely))
     return list(dict.fromkeys(found))
 
 
@@ -89,19 +121,22 @@ def _runs(words: str) -> Iterator[list[str]]:
         yield [" ".join(inside)] if part[:1] == part[-1:] == '"' else inside
 
 
-def _split(run: Sequence[str], names: Names | None) -> Iterator[Term]:
+def _split(run: Sequence[str], classes: Classes | None, *, widely: bool) -> Iterator[Term]:
     """Cut a run into terms, the longest known phrase first."""
     while run and run[0]:
-        term, length = _longest(run, names)
+        term, length = _longest(run, classes, widely=widely)
         yield term
         run = run[length:]
 
 
-def _longest(run: Sequence[str], names: Names | None) -> tuple[Term, int]:
+def _longest(run: Sequence[str], classes: Classes | None, *, widely: bool) -> tuple[Term, int]:
     """The longest phrase at the head of a run that is a name, or its first word; and its length."""
-    for length in range(min(len(run), names.longest) if names else 0, 0, -1):
-        phrase = " ".join(run[:length])
-        classes = names.meaning(phrase) if names else frozenset()
-        if classes:
-            return Term(phrase, classes), length
+    if classes is not None:
+        for length in range(min(len(run), names_of(classes).longest), 0, -1):
+            phrase = " ".join(run[:length])
+            named = meaning(phrase, classes)
+            if widely:
+                named |= set(near(phrase, classes))
+            if named:
+                return Term(phrase, named), length
     return Term(run[0], frozenset()), 1

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from lookalike.vocabulary.plurals import fold
+
 
 class Table(NamedTuple):
     """ImageNet's classes as WordNet 3.0 knows them.
@@ -19,6 +21,17 @@ class Table(NamedTuple):
     classes: tuple[str, ...]
     synsets: dict[str, tuple[list[str], list[str]]]
     plurals: dict[str, list[str]]
+
+
+@cache
+def everyday() -> dict[str, list[int]]:
+    """Return the numbers of the classes that come near to a word, nearest first, by the folded word.
+
+    `scripts/make_everyday.py` made it; it is read when it is first asked for.
+    """
+    raw = json.loads(Path(__file__).with_name("everyday.json").read_text(encoding="ascii"))
+    near: dict[str, list[int]] = {fold(word): numbers for word, numbers in raw["near"].items()}
+    return near
 
 
 @cache

@@ -1,7 +1,7 @@
 """Pictures by words: class scores, and the words of paths and metadata.
 
 Of one term, c is the sum of a picture's scores of the term's classes (at most 1, and 0 where it is
-below .01), and t is 1 where the picture's words hold the term as a phrase, else 0. The term is
+below .05), and t is 1 where the picture's words hold the term as a phrase, else 0. The term is
 satisfied where either is above 0, and its score is 1 − (1 − c)(1 − t/2). A picture's score is the
 geometric mean over all terms, every one of which must be satisfied; its parts are the means of c
 and t. By one part only, the other counts as absent, and text alone scores 1. Equal scores are
