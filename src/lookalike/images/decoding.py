@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ImageError
 from lookalike.images.colours import BAND, on_white, to_rgb, upright
+from lookalike.images.embedded import profiles_of_file
 from lookalike.images.exif import read_exif
 from lookalike.images.formats import open_header, reason, recognise
 from lookalike.images.limits import MEMORY, ImageLimits, require_bytes, require_memory, require_pixels
@@ -51,8 +52,8 @@ class Decoded:
 def decode(source: bytes, *, size: Size | None = None, limits: ImageLimits | None = None) -> Decoded:
     """Decode a picture, whatever its file is called.
 
-    EXIF orientation is applied, transparency becomes white, 16-bit grey is scaled, of an
-    animation the first frame is taken.
+    Colours are converted to sRGB by the picture's profile, EXIF orientation is applied, transparency
+    becomes white, 16-bit grey is scaled, of an animation the first frame is taken.
 
     Args:
         source: the bytes of the file.
@@ -125,7 +126,7 @@ def _decode(source: bytes, kind: str, size: Size | None, limits: ImageLimits) ->
     need += _pixel_bytes(image, kind, factors)
     require_memory(need, limits)
     with MEMORY.hold(need, limits.max_memory):
-        picture = upright(to_rgb(image, factors), orientation)
+        picture = upright(to_rgb(image, factors, profiles_of_file(kind, source, image.info)), orientation)
     return Decoded(picture, *((height, width) if turned else (width, height)), taken, kind)
 
 
@@ -149,7 +150,7 @@ def _factors(have: Size, wanted: Size | None) -> Size:
 
 def _pixel_bytes(image: Image, kind: str, factors: Size) -> int:
     pixels = image.width * image.height
-    each = _PIXEL_BYTES.get(image.mode, 4) + _DECODER_BYTES.get(kind, 0)
+    each = _PIXEL_BYTES.get(image.mode, 4) + _DECODER_BYTES.get(kind, 0) + getattr(image, "extra_bytes", 0)
     kept = pixels // (factors[0] * factors[1])
     band = min(pixels, max(BAND, image.width * factors[1]))
     return pixels * each + 2 * 4 * kept + 12 * band  # kept twice: turning it upright makes a copy

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lookalike import extras
 from lookalike.errors import ImageError
+from lookalike.images.transparency import gif_class, open_png
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,9 +47,7 @@ _OTHERS = (
     (0, b"\x1aE\xdf\xa3", "a video"),
 )
 _PLUGINS = {
-    "PNG": ("PngImagePlugin", "PngImageFile"),
     "WebP": ("WebPImagePlugin", "WebPImageFile"),
-    "GIF": ("GifImagePlugin", "GifImageFile"),
     "TIFF": ("TiffImagePlugin", "TiffImageFile"),
     "BMP": ("BmpImagePlugin", "BmpImageFile"),
     "AVIF": ("AvifImagePlugin", "AvifImageFile"),
@@ -105,14 +104,18 @@ def _what(source: bytes) -> str:
 def open_header(kind: str, source: bytes, stream: BytesIO) -> Image:
     """Read the header only; the pixels come with the first use."""
     with _quiet() if kind in {"TIFF", "AVIF"} or b"acTL" in source[:4096] else nullcontext():
-        return _open(kind, stream)
+        return _open(kind, source, stream)
 
 
-def _open(kind: str, stream: BytesIO) -> Image:
+def _open(kind: str, source: bytes, stream: BytesIO) -> Image:
     if kind == "JPEG":
         return _jpeg()(stream)
     if kind == "HEIC":
         return _open_heic(stream)
+    if kind == "PNG":
+        return open_png(source, stream)
+    if kind == "GIF":
+        return gif_class()(stream)
     module, name = _PLUGINS[kind]
     opened: Image = getattr(import_module(f"PIL.{module}"), name)(stream)
     return opened

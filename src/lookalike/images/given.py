@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
-from typing import IO, TYPE_CHECKING, TypeAlias, cast
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 
 from lookalike.errors import ImageError
+from lookalike.images.colours import to_rgb
 from lookalike.images.decoding import from_array
+from lookalike.images.embedded import profiles_of_image
+from lookalike.images.transparency import settle
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,8 +17,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     Picture: TypeAlias = bytes | bytearray | memoryview | IO[bytes] | Image | NDArray[np.uint8]
-
-_PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 
 def is_picture(given: object) -> bool:
@@ -28,8 +29,10 @@ def is_picture(given: object) -> bool:
 def encoded(picture: Picture) -> bytes:
     """Give the bytes of an encoded picture.
 
-    An array or a PIL image is written as an uncompressed PNG: the same pixels give the same bytes,
-    and everything after this takes one path.
+    An array or a PIL image is written as an uncompressed PNG, in RGB on white: the same pixels give the
+    same bytes, and everything after this takes one path. A PIL image of any mode is converted as the
+    pixels of its file would be, by the profile it carries. Of one of mode I or F the numbers tell what
+    white is: 1 (F), 255 or 65535, whichever is the first that none exceeds, else the largest of them.
 
     Args:
         picture: bytes of an encoded picture, a binary file object, a PIL image, or an array of
@@ -47,7 +50,7 @@ def encoded(picture: Picture) -> bytes:
     if hasattr(picture, "read"):
         return _read(cast("IO[bytes]", picture))
     if hasattr(picture, "getexif"):
-        return _png(cast("Image", picture))
+        return _encoded_image(cast("Image", picture))
     return _png(from_array(picture))
 
 
@@ -61,11 +64,18 @@ def _read(file: IO[bytes]) -> bytes:
     return content
 
 
-def _png(image: Image) -> bytes:
-    buffer = io.BytesIO()
+def _encoded_image(image: Image) -> bytes:
+    """Encode a PIL image as what its file would be decoded to, but for the orientation."""
     try:
-        fitting = image if image.mode in _PNG_MODES else image.convert("RGB")
-        fitting.save(buffer, "PNG", compress_level=0, exif=image.getexif())
-    except (OSError, ValueError) as error:
+        settle(image)
+        return _png(to_rgb(image, (1, 1), profiles_of_image(image.info)), exif=image.getexif())
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow's plugins raise whatever their parsers run into
         raise ImageError(f"the image can't be read: {error}") from error
+
+
+def _png(image: Image, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=0, **options)
     return buffer.getvalue()
