@@ -179,6 +179,22 @@ def test_words_find_classes_and_names(gallery):
     assert "did you mean green" in gallery.find("grene").notes[0]
 
 
+def test_the_beginning_of_a_word_is_found(gallery, root, paint):
+    """`geburt` finds Geburtstag, after what has the word itself; two letters begin nothing."""
+    paint(root / "Geburtstag 2024.png", RED, seed=1)
+    paint(root / "omas Geburt.png", RED, seed=2)
+    gallery.add()
+    found = gallery.find("geburt", only="text")
+    assert ids(found) == ["omas Geburt.png", "Geburtstag 2024.png"]
+    assert [hit.score for hit in found] == [1, 0.5]
+    assert ids(gallery.find('"geburtstag 20"', only="text")) == []
+    assert ids(gallery.find('"geburtstag 202"', only="text")) == ["Geburtstag 2024.png"]
+    assert ids(gallery.find("ge", only="text")) == []
+    both = gallery.find("red geburt")
+    assert ids(both) == ["omas Geburt.png", "Geburtstag 2024.png"]
+    assert [hit.scores["text"] for hit in both] == [0.5, 0.25]
+
+
 class Ashore(ToyExtractor):
     """The toy, whose red is ImageNet's yawl, green its seashore and blue its bakery."""
 

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 TOKENIZER = "porter unicode61 remove_diacritics 2"
 """What FTS5 makes of words: case, accents and endings do not count."""
 
+BEGUN = 0.5
+"""What a text counts that has the beginning of a word alone; one that has the word counts 1."""
+
+_LEAST_BEGINNING = 3  # letters: shorter ones begin half of all words
+
 _CHUNK = re.compile(r"[^\W_]+")
 _NUMBER_EDGE = re.compile(r"(?<=\d)(?=\D)|(?<=\D)(?=\d)")
 _CAMEL_EDGE = re.compile(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Þ])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -48,6 +53,17 @@ def phrase(text: str) -> str | None:
     """A user's words as one quoted phrase of FTS5; None where there is no word in them."""
     words = split(text)
     return '"' + " ".join(words) + '"' if words else None
+
+
+def beginning(text: str) -> str | None:
+    """Return a user's words as a phrase of FTS5 whose last word may go on; None where that is too short."""
+    whole = phrase(text) if may_go_on(text) else None
+    return None if whole is None else f"{whole} *"
+
+
+def may_go_on(text: str) -> bool:
+    """Whether the last word is long enough to be taken for the beginning of a longer one."""
+    return len((split(text) or [""])[-1]) >= _LEAST_BEGINNING
 
 
 def _pieces(chunk: str) -> list[str]:

@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lookalike.stores import words
 from lookalike.stores.elasticsearch import documents, paging, searching
 from lookalike.stores.records import LEAST, UNIT
 from lookalike.types import Match
@@ -30,6 +31,8 @@ _SLACK = 1.01
 """How far a sum by rounded weights may lie below the true one."""
 
 _FIRST, _MOST = 200, 10_000
+_COUNTS = (1.0, words.BEGUN)
+_EXPANSIONS = 1_000  # words that the last one of a phrase may begin
 _PATHS = ("stems.path", "stems.text")
 
 
@@ -39,28 +42,45 @@ class _Wanted:
 
     classes: numbers of its classes; none where they do not count.
     phrase: its stems; None where they do not count.
+    open: whether the last of them may be the beginning of a longer one.
     """
 
     classes: frozenset[int]
     phrase: str | None
+    open: bool = False
 
     def satisfied(self) -> Query:
         """A query for the pictures that may satisfy it."""
-        return _any([*self._weights(1.0), *self._held()])
+        return _any([*self._weights(1.0), *(query for query, _ in self.texts())])
 
     def ranked(self) -> Query:
         """The same, scored by 1 − (1 − c)(1 − t/2)."""
-        held, weights = self._held(), self._weights(1.0)
-        if not held or not weights:
-            return _any([*weights, *(_constant(query, 0.5) for query in held)])
-        by_class: Query = {"bool": {"must": weights, "must_not": held}}
-        by_both: Query = {
-            "bool": {
-                "filter": [_any(held)],
-                "should": [_constant({"match_all": {}}, 0.5), *self._weights(0.5)],
-            }
-        }
-        return _any([by_class, by_both])
+        texts = self.texts()
+        cases = [self._case(query, t, [better for better, _ in texts[:place]])
+                 for place, (query, t) in enumerate(texts)]  # fmt: skip
+        if self.classes:
+            untold: Query = {"must": self._weights(1.0), "must_not": [query for query, _ in texts]}
+            cases.append({"bool": untold})
+        return _any(cases)
+
+    def texts(self) -> list[tuple[Query, float]]:
+        """Queries for the pictures whose words hold its phrase, each with what that counts, best first."""
+        if self.phrase is None:
+            return []
+        whole = _any([{"match_phrase": {path: self.phrase}} for path in _PATHS])
+        return [(whole, 1.0), *([(self._begun(), words.BEGUN)] if self.open else [])]
+
+    def _begun(self) -> Query:
+        """A query for the pictures that have a word which the phrase's last one begins."""
+        if " " not in (self.phrase or ""):
+            return _any([{"prefix": {path: {"value": self.phrase}}} for path in _PATHS])
+        phrase = {"query": self.phrase, "max_expansions": _EXPANSIONS}
+        return _any([{"match_phrase_prefix": {path: phrase}} for path in _PATHS])
+
+    def _case(self, query: Query, t: float, better: list[Query]) -> Query:
+        """Pictures of one way to hold the phrase, and of no better one: t/2 + (1 − t/2)c."""
+        told = [_constant({"match_all": {}}, t / 2), *self._weights(1 - t / 2)]
+        return {"bool": {"filter": [query], "must_not": better, "should": told}}
 
     def _weights(self, boost: float) -> list[Query]:
         if not self.classes:
@@ -69,15 +89,6 @@ class _Wanted:
         return [
             {"sparse_vector": {"field": "classes", "query_vector": weights, "prune": False, "boost": boost}}
         ]
-
-    def held(self) -> Query:
-        """A query for the pictures whose words hold its phrase."""
-        return _any(self._held())
-
-    def _held(self) -> list[Query]:
-        if self.phrase is None:
-            return []
-        return [_any([{"match_phrase": {path: self.phrase}} for path in _PATHS])]
 
 
 @dataclass(slots=True)
@@ -114,7 +125,7 @@ class Finder:
             return []
         query = searching.picture([*filters, *(term.satisfied() for term in wanted)])
         if not any(term.classes for term in wanted):
-            return self._by_id(query, k, 1.0 if only == "text" else 0.5)
+            return self._by_text(query, k, wanted, only)
         found: dict[str, Match] = {}
         rankings = [_Ranking(term, min(_MOST, max(_FIRST, k + k // 10))) for term in wanted]
         while True:
@@ -130,12 +141,24 @@ class Finder:
     def _wanted(self, term: Term, only: str | None) -> _Wanted:
         classes = {self._numbers[id_] for id_ in term.classes if id_ in self._numbers}
         phrase = self._stemmer.phrase(term.text) if only != "classes" else None
-        return _Wanted(frozenset(classes if only != "text" else ()), phrase)
+        return _Wanted(frozenset(classes if only != "text" else ()), phrase, words.may_go_on(term.text))
 
-    def _by_id(self, query: Query, k: int, score: float) -> list[Match]:
-        """By text alone every picture that satisfies the terms is as good as any other."""
-        hits = self._search({"query": query, "sort": [{"id": "asc"}], "size": k, "track_total_hits": False})
-        return [Match(hit["sort"][0], score, 0.0, 1.0) for hit in hits]
+    def _by_text(self, query: Query, k: int, wanted: list[_Wanted], only: str | None) -> list[Match]:
+        """Without classes the sum of the terms' scores orders pictures as their product does.
+
+        For each of them is one of two numbers, by whether the picture has the whole word.
+        """
+        hits = self._search(
+            {
+                "query": {
+                    "bool": {"must": [term.ranked() for term in wanted], "filter": [query, *_named(wanted)]}
+                },
+                "sort": [{"_score": "desc"}, {"id": "asc"}],
+                "size": k,
+                "track_total_hits": False,
+            }
+        )
+        return [match for hit in hits if (match := _match(hit, wanted, only)) is not None]
 
     def _read(self, ranking: _Ranking, every: Query, wanted: list[_Wanted], found: dict[str, Match]) -> None:
         """Read on in a ranking; every picture in it is judged by all terms at once."""
@@ -167,16 +190,16 @@ class Finder:
 
 
 def _named(wanted: Sequence[_Wanted]) -> list[Query]:
-    """Queries that let every picture pass, and tell by their names which phrases it holds."""
+    """Queries that let every picture pass, and tell by their names what each holds of which phrase."""
     named: list[Query] = [
-        {"bool": {"must": [term.held()], "_name": str(place)}}
+        {"bool": {"must": [query], "_name": f"{place} {t}"}}
         for place, term in enumerate(wanted)
-        if term.phrase is not None
+        for query, t in term.texts()
     ]
     return [{"bool": {"should": [{"match_all": {}}, *named]}}] if named else []
 
 
-def _match(hit: Mapping[str, Any], wanted: Sequence[_Wanted]) -> Match | None:
+def _match(hit: Mapping[str, Any], wanted: Sequence[_Wanted], only: str | None = None) -> Match | None:
     """A picture's exact scores; None where it does not satisfy every term after all."""
     points = documents.points(hit.get("fields", {}))
     held = set(hit.get("matched_queries", ()))
@@ -184,10 +207,10 @@ def _match(hit: Mapping[str, Any], wanted: Sequence[_Wanted]) -> Match | None:
     for place, term in enumerate(wanted):
         total = sum(points.get(number, 0) for number in term.classes)
         c = min(total, UNIT) / UNIT if total >= LEAST else 0.0
-        t = 1.0 if str(place) in held else 0.0
+        t = next((t for t in _COUNTS if f"{place} {t}" in held), 0.0)
         if c == t == 0:
             return None
-        product *= 1 - (1 - c) * (1 - t / 2.0)
+        product *= t if only == "text" else 1 - (1 - c) * (1 - t / 2.0)
         classes += c
         text += t
     n = len(wanted)

@@ -1,11 +1,11 @@
 """Pictures by words: class scores, and the words of paths and metadata.
 
 Of one term, c is the sum of a picture's scores of the term's classes (at most 1, and 0 where it is
-below .05), and t is 1 where the picture's words hold the term as a phrase, else 0. The term is
-satisfied where either is above 0, and its score is 1 − (1 − c)(1 − t/2). A picture's score is the
-geometric mean over all terms, every one of which must be satisfied; its parts are the means of c
-and t. By one part only, the other counts as absent, and text alone scores 1. Equal scores are
-ordered by id.
+below .05), and t is 1 where the picture's words hold the term as a phrase, .5 where the last word of the
+phrase only begins one of them (`geburt` Geburtstag), else 0. The term is satisfied where either is
+above 0, and its score is 1 − (1 − c)(1 − t/2). A picture's score is the geometric mean over all
+terms, every one of which must be satisfied; its parts are the means of c and t. By one part only,
+the other counts as absent, and by text alone the score is t. Equal scores are ordered by id.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def find(
     classes = " + ".join(f"term{i}.c" for i in range(len(parts)))
     text = " + ".join(f"term{i}.t" for i in range(len(parts)))
     if only == "text":
-        score = "1.0"
+        score = " * ".join(f"term{i}.t" for i in range(len(parts)))
     found = connection.execute(
         f"SELECT id, {score} AS score, {classes}, {text} {tables} JOIN pictures USING (row) "
         f"WHERE {condition} ORDER BY score DESC, id LIMIT ?",
@@ -82,10 +82,11 @@ def _term(term: Term, only: str | None, numbers: Mapping[str, int], places: str,
             f"WHERE part IN ({places}) AND class IN ({','.join(map(str, classes))}) "
             f"GROUP BY row HAVING sum(score) >= {LEAST}"
         )
-    phrase = words.phrase(term.text)
-    if phrase is not None and only != "classes":
-        sources.append("SELECT rowid AS row, 0.0 AS c, 1 AS t FROM words WHERE words MATCH ?")
-        values.append(phrase)
+    if only != "classes":
+        for phrase, counts in ((words.phrase(term.text), 1.0), (words.beginning(term.text), words.BEGUN)):
+            if phrase is not None:
+                sources.append(f"SELECT rowid AS row, 0.0 AS c, {counts} AS t FROM words WHERE words MATCH ?")
+                values.append(phrase)
     if not sources:
         return "SELECT NULL AS row, 0.0 AS c, 0 AS t WHERE FALSE"
     return f"SELECT row, max(c) AS c, max(t) AS t FROM ({' UNION ALL '.join(sources)}) GROUP BY row"
