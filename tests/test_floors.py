@@ -16,7 +16,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGE = REPOSITORY / "src" / "lookalike"
 
 FLOORS = {
-    0: {"errors"},
+    0: {"escapes"},
+    0.5: {"errors"},
     1: {"extras", "types"},
     1.3: {"spelling", "stamps"},
     1.4: {"ignoring"},

@@ -21,9 +21,15 @@
 A message says what happened, what was expected, and what to do.
 """
 
+from lookalike.escapes import visible
+
 
 class LookalikeError(Exception):
     """The base of every error that lookalike raises on purpose."""
+
+    def __str__(self) -> str:
+        """The message, with all but line ends written out that would act on a terminal: names are in it."""
+        return "\n".join(map(visible, super().__str__().split("\n")))
 
 
 class UsageError(LookalikeError):

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from lookalike.errors import LookalikeError, UsageError
+from lookalike.escapes import unguarded
 from lookalike.model import IMPORTED
 from lookalike.results import Skip
 from lookalike.types import Header, Record
@@ -216,7 +217,7 @@ def _read_csv(file: Path) -> Iterator[Block]:
             if any(len(row) != len(heads) for row in rows):
                 raise ValueError(f"a row does not have {len(heads)} cells as the header has")
             numbers = np.array([row[1:] for row in rows], np.float64)
-            yield Block([row[0] for row in rows], _floats(numbers))
+            yield Block([unguarded(row[0]) for row in rows], _floats(numbers))
 
 
 def _read_parquet(file: Path) -> Iterator[Block]:

@@ -15,6 +15,8 @@ from math import floor, isfinite, log10
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lookalike.escapes import visible
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -22,8 +24,6 @@ _IMAGES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png", b"RIFF": "webp", b"GIF8":
 _LARGE = 1000
 _TINY, _LEAST_TINY = 0.01, 1e-9
 _LINKS = ("file://", "http://", "https://")
-# Control characters are spelled out: a newline in a name should be seen.
-_SPELLED = {code: repr(chr(code))[1:-1] for code in (*range(32), 127)}
 _LOGO = (
     '<svg viewBox="0 0 32 32" aria-hidden="true">'
     '<rect x="1" y="1" width="20" height="20" rx="5" fill="#0b7a6b"/>'
@@ -321,6 +321,5 @@ def _tags(card: Card) -> str:
 
 
 def _text(text: str) -> str:
-    """Escaped for text and for quoted attributes; what UTF-8 can't hold is spelled out."""
-    whole = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return escape(whole.translate(_SPELLED))
+    """Escaped for text and for quoted attributes; what is not shown as a character is spelled out."""
+    return escape(visible(text))

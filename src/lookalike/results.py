@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from urllib.parse import quote
 
 from lookalike import extras
+from lookalike.escapes import visible
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -98,15 +99,18 @@ class Hits(Sequence[Hit]):
     def __repr__(self) -> str:
         """How many hits of what, and the best of them."""
         best = f", the best {self.hits[0].id!r}" if self.hits else ""
-        return f"<Hits of {self.query!r} by {self.model}, {self.metric}: {len(self)}{best}>"
+        return f"<Hits of {self.query!r} by {visible(self.model)}, {self.metric}: {len(self)}{best}>"
 
     def __str__(self) -> str:
         """A line for the query and one for each hit: rank, score and id."""
         from lookalike import pages
 
         scores = pages.numbers(hit.score for hit in self)
-        lines = [f"{hit.rank:>4}  {score:>6}  {hit.id}" for hit, score in zip(self, scores, strict=True)]
-        return "\n".join([f"{self.query} ({self.model}, {self.metric})", *(lines or ["nothing found"])])
+        lines = [
+            f"{hit.rank:>4}  {score:>6}  {visible(hit.id)}" for hit, score in zip(self, scores, strict=True)
+        ]
+        head = visible(f"{self.query} ({self.model}, {self.metric})")
+        return "\n".join([head, *(lines or ["nothing found"])])
 
     def as_dict(self) -> dict[str, Any]:
         """The answer as JSON has it."""
@@ -306,7 +310,7 @@ class Report:
         """The report as JSON has it."""
         content = asdict(self)
         content["skipped"] = [skip._asdict() for skip in self.skipped]
-        del content["notes"]
+        del content["notes"], content["left_out"]
         return content
 
     def __str__(self) -> str:

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
 
 from lookalike.errors import UsageError
+from lookalike.escapes import unguarded, write_csv
 from lookalike.files import writing
 
 if TYPE_CHECKING:
@@ -53,12 +54,7 @@ class Split:
             writing(path) as fresh,
             fresh.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
         ):
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow(_HEAD)
-            every = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
-            for id_, part in sorted(self.part_of.items()):
-                # Not every Python quotes a name for that, and none reads it back unless it is quoted.
-                (every if "\r" in id_ else table).writerow((id_, part))
+            write_csv(file, [_HEAD, *sorted(self.part_of.items())])
 
     @classmethod
     def read(cls, path: Path) -> Split:
@@ -82,7 +78,7 @@ class Split:
             raise UsageError(
                 f"{path} is no split; expected lines of an id and one of {', '.join(PARTS)} below id,part"
             )
-        return cls({id_: cast("Part", part) for id_, part in rows[1:]})
+        return cls({unguarded(id_): cast("Part", part) for id_, part in rows[1:]})
 
 
 def split(

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from lookalike.cli.output import Bar, escape, print_hits, print_report, print_table, tags_in_words
+from lookalike.cli.output import Bar, print_hits, print_report, print_table, tags_in_words
+from lookalike.escapes import visible
 from lookalike.results import Hit, Hits, Progress, Report, Skip, clock
 from lookalike.types import Tag
 
@@ -28,7 +29,7 @@ from lookalike.types import Tag
 )
 def test_names_are_shown_but_cannot_act(name, shown):
     """Printable characters stay, whatever would act on the terminal is written out."""
-    assert escape(name) == shown
+    assert visible(name) == shown
 
 
 def test_table_aligns_wide_characters(capsys):
@@ -87,14 +88,14 @@ def test_bar_shows_rate_and_time_left(monkeypatch):
         monkeypatch.setenv("COLUMNS", "100")
         monkeypatch.setenv("TERM", "xterm")
         assert Bar("indexing", quiet=True).callback is None
-        with Bar("indexing") as bar:
+        with Bar("indexing [red]x") as bar:
             bar.callback(Progress(done=50, total=200, skipped=2, seconds=1.0))
     shown = ""
     with contextlib.suppress(OSError):  # the end of a terminal nobody writes to
         while part := os.read(master, 10_000):
             shown += part.decode(errors="replace")
     os.close(master)
-    for part in ("indexing", "50/200", "50/s", "3 s left", "2 skipped"):
+    for part in ("indexing [red]x", "50/200", "50/s", "3 s left", "2 skipped"):
         assert part in shown
 
 

@@ -19,6 +19,7 @@ from lookalike.cli import ask, fetching, fill, look, measure, neighbors, streams
 from lookalike.cli.options import InOrder
 from lookalike.cli.output import one_line
 from lookalike.errors import LookalikeError, UsageError
+from lookalike.escapes import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +114,8 @@ def run(arguments: Sequence[str]) -> int:
 def _fail(error: Exception, *, kept: bool) -> int:
     """Say in one line what went wrong, and return the exit code for it."""
     if os.environ.get("LOOKALIKE_DEBUG"):
-        traceback.print_exception(error)
+        lines = "".join(traceback.format_exception(error)).split("\n")
+        click.echo("\n".join(map(visible, lines)), err=True)
     message, code = _explain(error, kept=kept)
     click.echo(f"lookalike: {one_line(message)}", err=True)
     return code

@@ -17,7 +17,8 @@ from lookalike.cli.options import (
     model_options,
     quiet_option,
 )
-from lookalike.cli.output import Bar, escape, notes, print_answer, print_json, print_report
+from lookalike.cli.output import Bar, notes, print_answer, print_json, print_report
+from lookalike.escapes import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,7 +168,7 @@ def remove(*, ids: tuple[str, ...], place: Place, restore: bool, listed: bool, a
     with place.existing() as gallery:
         if listed:
             removed = gallery.removed()
-            text, content = "\n".join(map(escape, removed)), {"removed": removed}
+            text, content = "\n".join(map(visible, removed)), {"removed": removed}
         elif restore:
             count = gallery.restore(list(ids) or None)
             text, content = f"{count:,} may come in again at the next index", {"restored": count}

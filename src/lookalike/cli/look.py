@@ -12,7 +12,6 @@ from click.core import ParameterSource
 from lookalike.cli.options import Place, gallery_options, json_option, quiet_option
 from lookalike.cli.output import (
     Bar,
-    escape,
     notes,
     print_answer,
     print_json,
@@ -20,6 +19,7 @@ from lookalike.cli.output import (
     print_table,
 )
 from lookalike.cli.questions import confirm
+from lookalike.escapes import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ def info(*, place: Place, skipped: bool, as_json: bool) -> None:
     with place.existing() as gallery:
         if skipped:
             skips = gallery.skipped()
-            text = "\n".join(f"{escape(skip.path)}: {escape(skip.reason)}" for skip in skips)
+            text = "\n".join(f"{visible(skip.path)}: {visible(skip.reason)}" for skip in skips)
             content = {"skipped": [skip._asdict() for skip in skips]}
         else:
             content = gallery.info()
@@ -63,7 +63,11 @@ def export(*, file: Path, place: Place, as_json: bool) -> None:
     """Write the ids and vectors of the gallery to FILE, by its ending: .npz, .parquet or .csv."""
     with place.existing() as gallery:
         count = gallery.export(file)
-    print_answer(f"{count:,} vectors written to {file}", {"path": str(file), "count": count}, as_json=as_json)
+    print_answer(
+        f"{count:,} vectors written to {visible(str(file))}",
+        {"path": str(file), "count": count},
+        as_json=as_json,
+    )
 
 
 @click.command(
@@ -143,7 +147,7 @@ def delete(context: click.Context, *, place: Place, yes: bool, as_json: bool) ->
         holding = "which can't be opened" if count is None else f"with its {count:,} pictures"
         confirm(f"Delete the gallery {address}, {holding}?")
     stores.delete_store(address)
-    print_answer(f"{escape(address)} is deleted", {"deleted": address, "count": count}, as_json=as_json)
+    print_answer(f"{visible(address)} is deleted", {"deleted": address, "count": count}, as_json=as_json)
 
 
 def _told(context: click.Context, option: str) -> bool:
@@ -242,13 +246,13 @@ def check(context: click.Context, *, place: Place, repair: bool, as_json: bool) 
     else:
         mended = "; repaired" if faults and not left else ""
         summary = f"{len(faults):,} faults found{mended}" if faults else "no fault found"
-        click.echo("\n".join([*map(escape, faults), summary]))
+        click.echo("\n".join([*map(visible, faults), summary]))
     context.exit(1 if left else 0)
 
 
 def _facts_in_words(facts: dict[str, Any]) -> str:
     width = max(map(len, facts), default=0)
-    return "\n".join(f"{name:<{width}}  {escape(_in_words(name, value))}" for name, value in facts.items())
+    return "\n".join(f"{name:<{width}}  {visible(_in_words(name, value))}" for name, value in facts.items())
 
 
 def _in_words(name: str, value: Any) -> str:

@@ -17,7 +17,8 @@ from lookalike.cli.options import (
     plot_option,
     quiet_option,
 )
-from lookalike.cli.output import Bar, escape, note, notes, print_json, print_table, write_page
+from lookalike.cli.output import Bar, note, notes, print_json, print_table, write_page
+from lookalike.escapes import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -301,7 +302,7 @@ class _Bars:
         """Show how far a method is."""
         if self._bar is None or method != self._method:
             self._bars.close()
-            self._bar = self._bars.enter_context(Bar(escape(method), quiet=self._quiet))
+            self._bar = self._bars.enter_context(Bar(visible(method), quiet=self._quiet))
             self._method = method
         if self._bar.callback is not None:
             self._bar.callback(progress)
@@ -321,7 +322,7 @@ def _existing(folder: str | None, place: Place) -> Gallery:
 
 def _print_evaluation(found: Evaluation, *, everything: bool) -> None:
     click.echo(
-        escape(
+        visible(
             f"{found.queries:,} queries to {found.pictures:,} pictures, labels by {found.labels}: "
             f"{found.model}, {found.metric}"
         )
@@ -350,7 +351,7 @@ def _label_rows(labels: Sequence[LabelQuality], names: Sequence[str]) -> list[tu
 def _print_comparison(comparison: Comparison) -> None:
     measured = [one for one in comparison if one.error is None]
     for number, query in enumerate(comparison.queries if measured else ()):
-        click.echo(escape(f"query {query}"))
+        click.echo(visible(f"query {query}"))
         rows = [row for one in measured for row in _answer_rows(one.method, one.answers[number].hits)]
         print_table(("", "score", "method", "picture"), rows, numbers=2)
         click.echo()

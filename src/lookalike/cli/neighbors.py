@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from lookalike.cli.options import Place, gallery_options, json_option, k_option, quiet_option
 from lookalike.cli.output import Bar, note, print_answer, print_json, print_table
+from lookalike.escapes import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +96,7 @@ def neighbors(  # noqa: PLR0913  # an argument an option
             else:
                 shown = list(answers)
         if out is not None:
-            text = "" if quiet else f"{count:,} neighbors written to {out}"
+            text = "" if quiet else f"{count:,} neighbors written to {visible(str(out))}"
             print_answer(text, {"path": str(out), "count": count}, as_json=as_json)
         elif as_json:
             print_json({"metric": gallery.store.header.metric, "pictures": [_as_dict(*one) for one in shown]})

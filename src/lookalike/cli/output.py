@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from lookalike.escapes import visible
 from lookalike.files import replacing
 
 if TYPE_CHECKING:
@@ -26,26 +27,11 @@ _SHOWN_TAGS = 3
 _LEAST_TAG = 0.005
 _LAST_COLUMN = 24
 _ENDLESS = 1_000_000
-_JOINERS = "\u200c\u200d"
-"""Invisible, and harmless: emoji and several scripts need them."""
-
-
-def escape(text: str) -> str:
-    r"""Text with everything a terminal would not show as a character written as `\x1b`, `\udcff` ….
-
-    >>> escape("a\x1b[31mb\n")
-    'a\\x1b[31mb\\n'
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() or c in _JOINERS else c.encode("unicode_escape").decode("ascii") for c in text
-    )
 
 
 def one_line(text: str) -> str:
     """A message on one line: line ends become spaces, other control characters are escaped."""
-    return escape(" ".join(text.splitlines()))
+    return visible(" ".join(text.replace("\r\n", "\n").split("\n")))
 
 
 def note(message: str) -> None:
@@ -76,7 +62,7 @@ def print_answer(text: str, content: Mapping[str, Any], *, as_json: bool) -> Non
     if as_json:
         print_json(content)
     elif text:
-        click.echo("\n".join(map(escape, text.splitlines())))
+        click.echo("\n".join(map(visible, text.split("\n"))))
 
 
 def print_hits(hits: Hits, *, empty: str) -> None:
@@ -144,7 +130,7 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers:
     """
     from rich.cells import cell_len, set_cell_size
 
-    lines = [list(heads), *([escape(cell) for cell in row] for row in rows)]
+    lines = [[visible(cell) for cell in row] for row in (heads, *rows)]
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else _ENDLESS
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     # One long name must not push what follows away from all the others.
@@ -220,10 +206,10 @@ def _progress_bar() -> RichProgress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[detail]}"),
+        TextColumn("{task.fields[detail]}", markup=False),
         console=Console(stderr=True),
         transient=True,
         expand=True,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from lookalike.cli.options import InOrder, json_option, plot_option, quiet_option
-from lookalike.cli.output import Bar, escape, note, notes, print_json, print_table
+from lookalike.cli.output import Bar, note, notes, print_json, print_table
+from lookalike.escapes import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -321,7 +322,7 @@ def _print(made: Trained, pictures: str) -> None:
     parts = ", ".join(
         f"{count:,} {what}" for count, what in zip(counts.values(), _PARTS, strict=True) if count
     )
-    click.echo(escape(f"{made.model}: {parts}; {made.seconds:.1f} s"))
+    click.echo(visible(f"{made.model}: {parts}; {made.seconds:.1f} s"))
     _print_measures(made)
     for skip in made.skipped[:_SHOWN_SKIPS]:
         note(f"  skipped {skip.path}: {skip.reason}")

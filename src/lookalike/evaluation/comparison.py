@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from lookalike.errors import UsageError
+from lookalike.escapes import visible
 from lookalike.results import card
 
 if TYPE_CHECKING:
@@ -143,13 +144,13 @@ class Comparison:
 
     def __str__(self) -> str:
         """The table of methods, and the remarks."""
-        heads, rows = self.table()
+        heads, rows = (self.table()[0], [[visible(cell) for cell in row] for row in self.table()[1]])
         widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)][:-1]
         lines = [
             "  ".join([*(cell.rjust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
             for row in (heads, *rows)
         ]
-        return "\n".join([*lines, *self.remarks])
+        return "\n".join([*lines, *map(visible, self.remarks)])
 
     def as_dict(self) -> dict[str, Any]:
         """The comparison as JSON has it."""

@@ -10,6 +10,7 @@ import numpy as np
 from lookalike import measures
 from lookalike import where as where_language
 from lookalike.errors import UsageError
+from lookalike.escapes import visible
 from lookalike.evaluation import held_out
 from lookalike.evaluation import labels as label_reading
 from lookalike.evaluation.asking import rankings
@@ -81,7 +82,8 @@ class Evaluation:
     def __str__(self) -> str:
         """The measures in one line."""
         figures = ", ".join(f"{name} {value:.3f}" for name, value in self.measures.items())
-        return f"{figures} ({self.queries:,} queries to {self.pictures:,} pictures, {self.model})"
+        what = f"{self.queries:,} queries to {self.pictures:,} pictures, {visible(self.model)}"
+        return f"{figures} ({what})"
 
     def _repr_html_(self) -> str:
         from lookalike import pages

@@ -6,10 +6,11 @@ import csv
 import fcntl
 import os
 from contextlib import contextmanager, suppress
-from itertools import chain, count
+from itertools import chain, count, repeat
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from lookalike.errors import UsageError
+from lookalike.escapes import unguarded, write_csv
 from lookalike.fetch.names import ENDINGS
 from lookalike.fetch.report import Failure
 from lookalike.fetch.wanted import OWN_COLUMNS
@@ -150,10 +151,13 @@ class Folder:
         file = self.path / name
         try:
             with file.open(newline="", encoding="utf-8") as lines:
-                reader = csv.DictReader(lines, strict=True, restval="")
-                ours = set(needed) <= set(reader.fieldnames or ())
+                reader = csv.reader(lines, strict=True)
+                columns = [unguarded(name) for name in next(reader, [])]
+                ours = set(needed) <= set(columns)
                 if ours:
-                    yield from reader
+                    for row in filter(None, reader):
+                        cells = map(unguarded, chain(row, repeat("")))
+                        yield dict(zip(columns, cells, strict=False))
         except FileNotFoundError:
             return
         except (OSError, ValueError, csv.Error):
@@ -169,11 +173,7 @@ class Folder:
                 writing(self.path / name) as part,
                 part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as lines,
             ):
-                writer = csv.DictWriter(
-                    lines, columns, restval="", extrasaction="ignore", lineterminator="\n"
-                )
-                writer.writeheader()
-                writer.writerows(rows)
+                write_csv(lines, chain([columns], ([row.get(name, "") for name in columns] for row in rows)))
         except OSError as error:
             raise unwritable(self.path, error) from error
 

@@ -7,6 +7,7 @@ import json
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
+from lookalike.escapes import guarded
 from lookalike.files import check_file as check_place
 from lookalike.files import replacing
 from lookalike.tables.parquet import pyarrow
@@ -74,7 +75,7 @@ def _write_csv(file: Path, lines: Iterator[Line]) -> int:
         writer = csv.writer(out)
         writer.writerow(COLUMNS)
         for id_, rank, neighbor, score, distance in lines:
-            writer.writerow((id_, rank, neighbor, f"{score:.9g}", f"{distance:.9g}"))
+            writer.writerow((guarded(id_), rank, guarded(neighbor), f"{score:.9g}", f"{distance:.9g}"))
             count += 1
     return count
 

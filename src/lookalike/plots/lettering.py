@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from lookalike.escapes import visible
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -35,9 +37,6 @@ _OTHERS = (
 )  # fmt: skip
 _UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
-# Direction overrides could make a name read as another one; the rest of these can't be seen at all.
-_SPELLED = {"Cc", "Cs", "Zl", "Zp", "Co", "Cn"}
-_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
 _BREAKS = re.compile(r"(?<=[\s_/@?&+:;,.=-])")
 
 
@@ -66,7 +65,7 @@ SMALL = Style(11, colour=SOFT)
 
 def drawable(text: str) -> str:
     """The text with nothing in it that can't be drawn, on one line."""
-    shown = "".join(_spelled(character) for character in unicodedata.normalize("NFC", text))
+    shown = visible(unicodedata.normalize("NFC", text))
     return "".join(c if _family(c) else "" if _invisible(c) else _UNKNOWN for c in shown)
 
 
@@ -121,14 +120,8 @@ def _largest(most: int, fits: Callable[[int], bool]) -> int:
     return low
 
 
-def _spelled(character: str) -> str:
-    if unicodedata.category(character) in _SPELLED or character in _OVERRIDES:
-        return ascii(character)[1:-1]
-    return character
-
-
 def _invisible(character: str) -> bool:
-    """Whether leaving it out can't be noticed: joiners, variation selectors, tags."""
+    """Whether leaving it out can't be noticed: joiners and variation selectors."""
     return unicodedata.category(character) in {"Cf", "Mn"}
 
 

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING, cast
 
 from lookalike.errors import UsageError
+from lookalike.escapes import unguarded
 from lookalike.tables.addresses import IMAGE_COLUMNS
 from lookalike.tables.parquet import pyarrow
 
@@ -120,7 +121,7 @@ def _open_list(file: Path) -> Table:
 
 def _open_text(file: Path, separator: str, is_header: Callable[[list[str]], bool]) -> Table:
     with _text(file) as lines:
-        head = next(csv.reader(lines, delimiter=separator, strict=True), [])
+        head = [unguarded(name) for name in next(csv.reader(lines, delimiter=separator, strict=True), [])]
     has_header = is_header(head)
     columns = tuple(head) if has_header else tuple(str(n + 1) for n in range(len(head)))
 
@@ -131,7 +132,7 @@ def _open_text(file: Path, separator: str, is_header: Callable[[list[str]], bool
             try:
                 for row in islice(reader, int(has_header), None):
                     if row:
-                        yield tuple(row[place] if place < len(row) else None for place in places)
+                        yield tuple(unguarded(row[n]) if n < len(row) else None for n in places)
             except _BROKEN as error:
                 raise _unreadable(file, ValueError(f"line {reader.line_num}: {error}")) from error
 

@@ -8,6 +8,7 @@ import tempfile
 import zipfile
 from typing import TYPE_CHECKING, Any
 
+from lookalike.escapes import guarded
 from lookalike.files import check_file, replacing
 from lookalike.tables.parquet import pyarrow
 
@@ -68,7 +69,7 @@ def _write_csv(file: Path, batches: Iterable[Batch], dim: int) -> int:
         writer.writerow(["id", *(f"v{i}" for i in range(dim))])
         for batch in batches:
             for record, vector in zip(batch.records, batch.vectors, strict=True):
-                writer.writerow([record.id, *(f"{x:.9g}" for x in vector.tolist())])
+                writer.writerow([guarded(record.id), *(f"{x:.9g}" for x in vector.tolist())])
             count += len(batch.records)
     return count
 

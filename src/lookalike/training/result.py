@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lookalike import pages, plots
 from lookalike.errors import UsageError
+from lookalike.escapes import visible, write_csv
 from lookalike.files import writing
 from lookalike.results import clock
 from lookalike.training.gains import Gain, gains
@@ -51,7 +51,8 @@ class Epoch:
         figures = "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in self.measures.items())
         best = "  best so far" if self.best else ""
         left = f", {clock(self.left)} left" if self.number < self.of else ""
-        return f"epoch {self.number}/{self.of} ({self.stage})  {figures}  {self.seconds:.1f} s{left}{best}"
+        stage = visible(self.stage)
+        return f"epoch {self.number}/{self.of} ({stage})  {figures}  {self.seconds:.1f} s{left}{best}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +79,11 @@ class History:
         """Write it as a table, a line an epoch."""
         names = list(self.measures)
         with writing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow([*_FIRST, *names])
-            for epoch in self.epochs:
-                values = [epoch.measures.get(name, "") for name in names]
-                table.writerow([epoch.stage, epoch.number, round(epoch.seconds, 3), *values])
+            rows = (
+                [e.stage, e.number, round(e.seconds, 3), *(e.measures.get(name, "") for name in names)]
+                for e in self.epochs
+            )
+            write_csv(file, [[*_FIRST, *names], *rows])
 
     def as_dict(self) -> list[dict[str, Any]]:
         """It as JSON has it, an object an epoch."""

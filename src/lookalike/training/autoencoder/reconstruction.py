@@ -11,6 +11,7 @@ import numpy as np
 
 from lookalike import images, plots
 from lookalike.errors import UsageError
+from lookalike.escapes import visible
 from lookalike.extractors import trained
 from lookalike.extractors.decoder import Decoder
 from lookalike.extractors.names import Name
@@ -84,7 +85,8 @@ class Reconstructions(Sequence[Reconstruction]):
 
     def __str__(self) -> str:
         return "\n".join(
-            f"{one.name}  MSE {one.mse:.4f}, its mean colour {one.own_colour_mse:.4f}" for one in self.items
+            f"{visible(one.name)}  MSE {one.mse:.4f}, its mean colour {one.own_colour_mse:.4f}"
+            for one in self.items
         )
 
     def as_dict(self) -> dict[str, Any]:

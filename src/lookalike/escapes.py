@@ -1,0 +1,71 @@
+r"""Text of strangers, made harmless for who shows it: on a terminal, in a page, a plot, or a spreadsheet.
+
+Names of files, fields and classes are exact where programs read them (JSON, ids, Python's own strings). Where
+people see them, what would act instead of being shown is written out, by `visible`: control characters, the
+marks that turn the direction of writing, lines' ends, half surrogate pairs. In tables that spreadsheets open,
+what one would compute gets an apostrophe before it, by `guarded`; `unguarded` gives back the text.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from typing import IO, TYPE_CHECKING
+from unicodedata import category
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_JOINERS = "\u200c\u200d"
+"""Invisible, and harmless: emoji and several scripts need them."""
+
+_COMPUTED = re.compile(r"'*[=+\-@\t\r\n]")
+_GUARDED = re.compile(r"'+[=+\-@\t\r\n]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+def visible(text: str) -> str:
+    r"""Return a text with everything that is not shown as a character written as `\x1b`, `\u202e` ….
+
+    Done twice it is the same as done once.
+
+    >>> visible("a\x1b[31mb\n")
+    'a\\x1b[31mb\\n'
+    """
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def guarded(cell: str) -> str:
+    """Return a cell for a CSV file that no spreadsheet takes for a formula; a number stays one.
+
+    >>> guarded("=1+1"), guarded("-1.5"), guarded("it's")
+    ("'=1+1", '-1.5', "it's")
+    """
+    return f"'{cell}" if _COMPUTED.match(cell) and not _NUMBER.fullmatch(cell) else cell
+
+
+def unguarded(cell: str) -> str:
+    """Return the text that `guarded` was given.
+
+    >>> unguarded("'=1+1"), unguarded("-1.5"), unguarded("it's")
+    ('=1+1', '-1.5', "it's")
+    """
+    return cell[1:] if _GUARDED.match(cell) else cell
+
+
+def write_csv(file: IO[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write rows of texts, which are guarded, and of numbers as CSV."""
+    plain = csv.writer(file, lineterminator="\n")
+    quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in rows:
+        cells = [guarded(cell) if isinstance(cell, str) else cell for cell in row]
+        # Not every Python quotes a cell for that, and none reads it back unless it is quoted.
+        odd = any("\r" in cell for cell in cells if isinstance(cell, str))
+        (quoted if odd else plain).writerow(cells)
+
+
+def _visible(character: str) -> str:
+    blank = category(character) == "Zs"  # such as the wide one between Japanese words
+    if character.isprintable() or blank or character in _JOINERS:
+        return character
+    return character.encode("unicode_escape").decode("ascii")
