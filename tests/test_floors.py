@@ -21,7 +21,7 @@ FLOORS = {
     1: {"extras", "types"},
     1.3: {"spelling", "stamps"},
     1.4: {"ignoring"},
-    1.5: {"distances", "files"},
+    1.5: {"containing", "distances", "files"},
     2: {
         "cifar", "downloads", "images", "indexes", "measures", "quiet", "registry", "splits", "steps",
         "tables", "vocabulary", "walk", "where",
@@ -36,7 +36,7 @@ FLOORS = {
 """The rooms of each floor, from the ground up: a module of the package, or a folder as a whole."""
 
 OF_THE_GALLERY = {
-    "answers", "converted", "copying", "describing", "fill", "folder_notes", "given",
+    "answers", "converted", "copying", "describing", "fill", "filtering", "folder_notes", "given",
     "imported", "ingest", "listed", "loading", "model", "packed", "places", "plan", "queries",
     "query_expansion", "reader", "remote", "remote_walk", "replaced", "rerank", "results", "selection",
 }  # fmt: skip

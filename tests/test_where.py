@@ -42,6 +42,9 @@ def passes(where, picture=PICTURE):
         ('"my field"=x', Condition("my field", "=", ("x",))),
         ('"a=""b"""!="> x "', Condition('a="b"', "!=", ("> x ",))),
         ("text=two\nlines", Condition("text", "=", ("two\nlines",))),
+        ("brand ~ ac", Condition("brand", "~", ("ac",))),
+        ("brand=a~b", Condition("brand", "=", ("a~b",))),
+        ('"a~b"~c', Condition("a~b", "~", ("c",))),
     ],
 )
 def test_a_string_is_a_condition(text, condition):
@@ -267,3 +270,27 @@ def test_importing_is_light():
     code = "import sys, lookalike.where; print({'numpy', 'difflib'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("brand~CM", True),
+        ("brand~x", False),
+        ("folder~24/0", True),
+        ("folder~.", False),
+        ("taken~T10", True),
+        ("my field~a", False),
+        ({"brand": ("~", ["x", "ME"])}, True),
+        ({"brand": [("~", "a"), ("~", "x")]}, False),
+    ],
+)
+def test_contains(where, expected):
+    """`~` is passed by a text that contains another; of several in a list any will do."""
+    assert passes(where) is expected
+
+
+def test_numbers_contain_nothing():
+    """A field of numbers can't be looked into."""
+    with pytest.raises(FilterError, match="it holds whole numbers, not text"):
+        passes("width~10")

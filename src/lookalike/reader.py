@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from lookalike import images
-from lookalike import where as where_language
+from lookalike import filtering, images
 from lookalike.answers import Answering, Wish, best_tags, tags_of, without_classes
 from lookalike.errors import ModelError, NotFound, UsageError
 from lookalike.queries import resolve
@@ -215,15 +215,16 @@ class Reader:
             getattr(query, "ndim", 0) == 2 and getattr(query, "dtype", None) != "uint8"
         )
         queries: list[Any] = list(query) if several else [query]  # type: ignore[arg-type]
+        conditions = self._conditions(where)
         wish = Wish(
             self._possible(k),
-            self._conditions(where),
+            conditions,
             distinct_fields(distinct, unique=unique),
             exact=exact,
             include_self=include_self,
             rerank=rerank,
         )
-        found = self._answering().search(queries, wish)
+        found = Answers(self._explained(hits, conditions) for hits in self._answering().search(queries, wish))
         return found if several else found[0]
 
     def find(
@@ -256,7 +257,9 @@ class Reader:
             ModelError: only the class scores are to be looked at, and the model has no classes.
         """
         wanted = distinct_fields(distinct, unique=unique)
-        return self._answering().find(words, self._possible(k), self._conditions(where), wanted, only=only)
+        conditions = self._conditions(where)
+        found = self._answering().find(words, self._possible(k), conditions, wanted, only=only)
+        return self._explained(found, conditions)
 
     def describe(self, query: Query, k: int = 5) -> list[Tag]:
         """What the model sees in a picture: its k best classes. It needs no gallery, only its model.
@@ -294,6 +297,12 @@ class Reader:
     def _answering(self) -> Answering:
         return Answering(self.store, self.root, self.extractor, self.limits)
 
+    def _explained(self, hits: Hits, conditions: Where) -> Hits:
+        """An answer without hits with a note for each filter that no picture passes."""
+        if hits or not conditions:
+            return hits
+        return replace(hits, notes=(*hits.notes, *filtering.no_pictures(conditions, self.store)))
+
     def _possible(self, k: int) -> int:
         """A k that the store can answer."""
         most = self.store.limits.k
@@ -305,5 +314,4 @@ class Reader:
         return checked_k(k)
 
     def _conditions(self, given: WhereLike) -> Where:
-        parsed = where_language.parse(given)
-        return where_language.typed(parsed, self.store.fields()) if parsed else ()
+        return filtering.conditions(given, self.store)

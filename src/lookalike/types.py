@@ -27,7 +27,7 @@ Precision: TypeAlias = Literal["f32", "bf16"]
 RowType: TypeAlias = Literal["float16", "float32"]
 Source: TypeAlias = Literal["walk", "file", "url", "array"]
 Value: TypeAlias = str | int | float
-Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">="]
+Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
 
 
 class Tag(NamedTuple):
@@ -353,6 +353,9 @@ class Store(Protocol):
 
     def fields(self) -> dict[str, str]:
         """The fields a filter can name, with their types: `text`, `integer` or `real`."""
+
+    def values(self, field: str, k: int) -> list[Value]:
+        """The k most frequent values of a field, of equally many the smaller first; none if it can't tell."""
 
     def replacement(self, header: Header) -> AbstractContextManager[Store]:
         """A new store beside this one; it takes this one's place when the block ends well."""

@@ -1,8 +1,9 @@
 """The language of filters: which pictures a search may find.
 
-As typed, one condition a string; the operators are `= != < <= > >=`, quotation marks hold anything:
+As typed, one condition a string; the operators are `= != < <= > >= ~`, quotation marks hold anything:
 
     folder=2024        width>=1000        taken>=2024-05        price < 20        "made in"!=Italy
+    title~house
 
 In Python the same strings, or a mapping of fields: a value, a list of values any of which will do, an
 (operator, value) pair, or a list of pairs all of which must hold:
@@ -17,6 +18,7 @@ What a condition means, to every store alike (`matches` is the reference):
   `taken>=2024-05` is from May on, `taken<2024-05` before May.
 * `folder=2024` is that folder and every one below it (`2024/05`, not `2024b`), `folder!=2024` all
   others; `folder=.`, or of nothing, is the gallery's root, with everything that has a relative path.
+* `title~house` is passed by a text that contains that, whatever the case of its letters.
 * A picture that lacks the field passes `!=` and nothing else.
 """
 
@@ -30,6 +32,7 @@ from collections.abc import Set as AbstractSet
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from lookalike.containing import contains
 from lookalike.errors import FilterError
 from lookalike.types import Condition, Operator, Value
 
@@ -46,9 +49,10 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
     ">": operator.gt,
     ">=": operator.ge,
+    "~": contains,
 }
 _CONDITION = re.compile(
-    r'\s*(?:"((?:[^"]|"")+)"|([^"=!<>\s][^"=!<>]*?))\s*(==|!=|<=|>=|=|<|>)(.*)', re.DOTALL
+    r'\s*(?:"((?:[^"]|"")+)"|([^"=!<>~\s][^"=!<>~]*?))\s*(==|!=|<=|>=|=|<|>|~)(.*)', re.DOTALL
 )
 _KINDS = {"text": "text", "integer": "whole numbers", "real": "numbers"}
 _LARGEST = 2**63 - 1
@@ -113,11 +117,11 @@ def _of_text(text: str) -> Condition:
     """A condition as typed."""
     found = _CONDITION.fullmatch(text)
     if not found:
-        raise _unreadable(text, "expected a field, one of = != < <= > >=, and a value")
+        raise _unreadable(text, "expected a field, one of = != < <= > >= ~, and a value")
     quoted, plain, sign, rest = found.groups()
     value = rest.strip()
     if value[:1] in ("=", "<", ">"):
-        raise _unreadable(text, f"{sign + value[:1]} is no operator (there are = != < <= > >=)")
+        raise _unreadable(text, f"{sign + value[:1]} is no operator (there are = != < <= > >= ~)")
     if not value and sign not in ("=", "==", "!="):
         raise _unreadable(text, f"there is nothing after {sign}")
     field = quoted.replace('""', '"') if quoted else plain
@@ -144,12 +148,12 @@ def _of_pair(field: str, pair: tuple[object, ...]) -> Iterator[Condition]:
     sign = {"==": "="}.get(str(pair[0]), pair[0]) if len(pair) == 2 else None
     if sign not in _OPERATORS:
         raise FilterError(
-            f"the filter on {field} is {pair!r}; a tuple is an operator, one of = != < <= > >=, and a value, "
-            'as (">=", 1000). Give several values that will do as a list.'
+            f"the filter on {field} is {pair!r}; a tuple is an operator, one of = != < <= > >= ~, and a "
+            'value, as (">=", 1000). Give several values that will do as a list.'
         )
     values = pair[1] if isinstance(pair[1], list | AbstractSet) else [pair[1]]
     read = tuple(_value(field, value) for value in values)
-    if sign == "=" or len(read) == 1:
+    if sign in ("=", "~") or len(read) == 1:
         yield Condition(field, cast("Operator", sign), read)
     elif sign == "!=" and read:
         yield from (Condition(field, "!=", (value,)) for value in read)
@@ -187,14 +191,18 @@ def _fitted(condition: Condition, fields: Mapping[str, str]) -> Condition:
         return condition._replace(values=_folders(condition))
     if kind == "text":
         return condition._replace(values=tuple(str(value) for value in condition.values))
+    if condition.operator == "~":
+        raise FilterError(f"can't look into {condition.field} by ~: it holds {_KINDS[kind]}, not text.")
     return condition._replace(values=tuple(_number(condition, value, kind) for value in condition.values))
 
 
 def _folders(condition: Condition) -> tuple[str, ...]:
+    if condition.operator == "~":
+        return tuple(str(value) for value in condition.values)
     if condition.operator not in ("=", "!="):
         raise FilterError(
-            f"can't compare by folder {condition.operator}: a picture is in a folder (=) or not (!=). "
-            "Write for example folder=2024."
+            f"can't compare by folder {condition.operator}: a picture is in a folder (=) or not (!=), or the "
+            "folder contains a text (~). Write for example folder=2024."
         )
     return tuple(_folder(str(value)) for value in condition.values)
 
@@ -239,11 +247,14 @@ def _compares(sign: Operator, value: Value, wanted: Value) -> bool:
 
 def _compares_times(sign: Operator, value: Value, wanted: Value) -> bool:
     """A comparison of as much of the time as was given: `taken<=2024-05` takes in all of May."""
-    return _compares(sign, str(value)[: len(str(wanted))], str(wanted))
+    told = str(value) if sign == "~" else str(value)[: len(str(wanted))]
+    return _compares(sign, told, str(wanted))
 
 
 def _compares_folders(sign: Operator, value: Value, wanted: Value) -> bool:
     """Whether a folder is, or is not, another or below it; absolute ones are not below the root."""
+    if sign == "~":
+        return contains(value, str(wanted))
     folder, top = str(value), _folder(str(wanted))
     below = folder.startswith(top.rstrip("/") + "/") if top else not folder.startswith("/")
     inside = below or folder == top

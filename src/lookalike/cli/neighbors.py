@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from lookalike.cli.options import Place, gallery_options, json_option, k_option, quiet_option
-from lookalike.cli.output import Bar, note, print_answer, print_json, print_table
+from lookalike.cli.output import Bar, note, notes, print_answer, print_json, print_table
 from lookalike.escapes import visible
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def neighbors(  # noqa: PLR0913  # an argument an option
     is left out of its own answer. In a large gallery pictures are compared by short sketches of
     their vectors, and the best by the vectors themselves: at least 999 of 1,000 neighbours are found.
     """
+    from lookalike import filtering
     from lookalike.neighbors import check_file, write
     from lookalike.neighbors import neighbors as find
 
@@ -105,7 +106,9 @@ def neighbors(  # noqa: PLR0913  # an argument an option
         elif shown:
             note("no picture has another one to be compared with")
         else:
-            note("no picture to show; `lookalike info` says what is there")
+            why = filtering.no_pictures(filtering.conditions(where or None, gallery.store), gallery.store)
+            note("no picture to show" if why else "no picture to show; `lookalike info` says what is there")
+            notes(why)
 
 
 def _open(folder: str | None, place: Place) -> Gallery:

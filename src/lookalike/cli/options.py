@@ -250,8 +250,8 @@ def answer_options(command: Command) -> Command:
             "--where",
             multiple=True,
             metavar="TEST",
-            help="Only pictures that pass, as folder=2024 or 'width>=1000'. The same field with = "
-            "again means or, everything else and.",
+            help="Only pictures that pass, as folder=2024, 'width>=1000' or title~house (contains). The same "
+            "field with = again means or, everything else and.",
         ),
         k_option(10, "How many pictures to show."),
     ):

@@ -75,7 +75,8 @@ def print_hits(hits: Hits, *, empty: str) -> None:
     from lookalike.pages import numbers
 
     if not hits:
-        note(empty)
+        # Where something better is known to say, the hint is left out.
+        note(empty.partition(";")[0] if hits.notes else empty)
     else:
         parts = _parts(hits)
         columns = [

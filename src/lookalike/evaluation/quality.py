@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from lookalike import measures
-from lookalike import where as where_language
+from lookalike import filtering, measures
 from lookalike.errors import UsageError
 from lookalike.escapes import visible
 from lookalike.evaluation import held_out
@@ -242,7 +241,7 @@ def _parts(
 
 
 def _passing(split: str, gallery: Gallery) -> frozenset[str]:
-    conditions = where_language.typed(where_language.parse(split), gallery.store.fields())
+    conditions = filtering.conditions(split, gallery.store)
     return frozenset(record.id for batch in gallery.store.scan(where=conditions) for record in batch.records)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lookalike import distances
-from lookalike import where as where_language
+from lookalike import distances, filtering
 from lookalike.neighbors.files import check_file, write
 from lookalike.neighbors.finding import found
 from lookalike.neighbors.neighbor import Neighbor
@@ -60,6 +59,5 @@ def neighbors(
     distances.check(store.header.metric)
     fields = distinct_fields(distinct, unique=unique)
     check_fields(fields, store)
-    parsed = where_language.parse(where)
-    conditions = where_language.typed(parsed, store.fields()) if parsed else ()
+    conditions = filtering.conditions(where, store)
     return found(store, k, exact=exact, where=conditions, fields=fields, progress=progress)

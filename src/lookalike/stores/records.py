@@ -33,7 +33,7 @@ UNIT_TOLERANCE = 0.01
 _LONGEST_ID = 1 << 16  # bytes
 _MOST = 1.001  # softmax in few bits does not add up to 1
 _INTEGERS = range(-(2**63), 2**63)
-_OPERATORS = {"=", "!=", "<", "<=", ">", ">="}
+_OPERATORS = {"=", "!=", "<", "<=", ">", ">=", "~"}
 _MAX_TERMS = 30
 
 
@@ -131,8 +131,10 @@ def check_condition(condition: Condition, types: Mapping[str, str]) -> None:
     field, operator, values = condition
     if field not in types:
         raise FilterError(f"the gallery has no field {field!r}; it has {', '.join(types)}")
-    if operator not in _OPERATORS or (field == "folder" and operator not in {"=", "!="}):
+    if operator not in _OPERATORS or (field == "folder" and operator not in {"=", "!=", "~"}):
         raise FilterError(f"{field} can't be compared by {operator}")
+    if operator == "~" and types[field] != "text":
+        raise FilterError(f"{field} can't be compared by ~: it is {types[field]}, no text")
     wanted = str if types[field] == "text" else (int, float)
     for value in values:
         if not isinstance(value, wanted) or isinstance(value, bool):

@@ -169,6 +169,8 @@ def _check_contents(store: Store, what: str) -> None:
         expected = sorted(ids[i] for i in passing)
         _holds(scanned == expected, f"{what}where {conditions} gave {scanned}, expected {expected}")
         _check_search(store, vectors, ids, passing, where, f"{what}where {conditions}: ")
+    brands = store.values("brand", 2)
+    _holds(brands in (["acme", "apex"], []), f"{what}the most frequent brands are {brands}")
     gone = store.delete([ids[0], "no such id"])
     _holds(gone == 1 and store.get([ids[0]]) == [None], f"{what}delete did not delete one picture")
     best = store.search(vectors[:1], _COUNT)[0].ids
@@ -262,6 +264,9 @@ _FILTERS: tuple[list[str], ...] = (
     ["price<2.5"],
     ["brand!=acme"],
     ["name=no such name"],
+    ["brand~ACME"],
+    ["brand~HARA", "width>=110"],
+    ["name~\N{OWL}", "folder~B"],
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from lookalike.stores.elasticsearch import layout
+from lookalike.stores.elasticsearch import layout, patterns
 from lookalike.stores.records import BUILT_IN, check_condition
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NOTHING: dict[str, Any] = {"match_none": {}}
 _LARGEST = 2**63 - 1
+_ROOTS = {".": r".+\..*|.*\..+", "/": ".+/.*|.*/.+"}
+"""What contains these and is not the folder above all others, of relative ids and of absolute ones."""
 
 
 def queries(where: Where, types: Mapping[str, str]) -> list[Query]:
@@ -42,15 +44,31 @@ def _test(condition: Condition, value: Value, types: Mapping[str, str]) -> Query
     field, operator, _ = condition
     if operator == "!=":
         return _not(_test(condition._replace(operator="="), value, types))
+    if operator == "~":
+        return _containing(field, str(value))
     if field == "folder":
         return _folder(str(value))
-    path = field if field in BUILT_IN else f"metadata.{layout.encoded(field)}"
+    path = field_path(field)
     if field == "taken":
         return _taken(path, operator, str(value))
     if isinstance(value, str):
         return {"term": {path: value}} if operator == "=" else _range(path, operator, value)
     bounds = _integers if types[field] == "integer" else _reals
     return _between(path, bounds(operator, value))
+
+
+def _containing(field: str, text: str) -> Query:
+    # A folder that contains a text has it in its own name, or one above it has.
+    path = "folders" if field == "folder" else field_path(field)
+    pattern = patterns.containing(text)
+    if path == "folders" and text in _ROOTS:
+        pattern = _ROOTS[text]
+    return {"regexp": {path: {"value": pattern, "flags": "NONE", "case_insensitive": True}}}
+
+
+def field_path(field: str) -> str:
+    """Where the documents have a field other than the folder."""
+    return field if field in BUILT_IN else f"metadata.{layout.encoded(field)}"
 
 
 def _folder(folder: str) -> Query:

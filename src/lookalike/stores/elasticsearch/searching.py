@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lookalike.stores.elasticsearch.indices import Index
     from lookalike.stores.elasticsearch.server import Server
-    from lookalike.types import Floats, Header
+    from lookalike.types import Floats, Header, Value
 
     Query = dict[str, Any]
 
@@ -83,6 +83,21 @@ class Searcher:
             )
         )
         return int(answer["hits"]["total"]["value"])
+
+    def values(self, path: str, k: int) -> list[Value]:
+        """The k most frequent values of a field of the documents of pictures."""
+        order = [{"_count": "desc"}, {"_key": "asc"}]
+        answer = self._server.call(
+            lambda es: es.search(
+                index=self._index.alias,
+                query={"bool": {"filter": [PICTURES]}},
+                aggs={"values": {"terms": {"field": path, "size": k, "order": order}}},
+                size=0,
+                filter_path="aggregations.values.buckets.key",
+            )
+        )
+        found = answer.get("aggregations", {}).get("values", {}).get("buckets", [])
+        return [bucket["key"] for bucket in found]
 
     def _body(self, query: Floats, k: int, filters: list[Query]) -> dict[str, Any]:
         body = self._shell(k)

@@ -264,6 +264,13 @@ class ElasticsearchStore:
         """The fields a filter can name, with their types."""
         return self._live.read(self._fields.now)
 
+    def values(self, field: str, k: int) -> list[Value]:
+        """The k most frequent values of a field; none of `folder` and `name`, which can't be counted here."""
+        if field in {"folder", "name"}:
+            return []
+        path = filters.field_path(field)
+        return self._live.search(lambda index: Searcher(self._server, index).values(path, k))
+
     @contextmanager
     def replacement(self, header: Header) -> Iterator[Store]:
         """A new store beside this one, which takes its place when the block ends well.

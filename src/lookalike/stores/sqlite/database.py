@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from lookalike.errors import NotFound, StoreBusy, StoreCorrupt, StoreUnavailable
-from lookalike.stores.sqlite import migrations, schema
+from lookalike.stores.sqlite import filters, migrations, schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -176,6 +176,7 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         connection = self._connected("rw" if self.writable else "ro")
         try:
+            filters.add_functions(connection)
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA cell_size_check = ON")
             connection.execute("PRAGMA synchronous = FULL")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lookalike.containing import contains
 from lookalike.stores.records import BUILT_IN, check_condition
 
 if TYPE_CHECKING:
@@ -36,8 +37,24 @@ def expression(where: Where, types: dict[str, str]) -> tuple[str, list[Value]]:
     return " AND ".join(parts) or "TRUE", values
 
 
+def values(connection: sqlite3.Connection, field: str, k: int) -> list[Value]:
+    """The k most frequent values of a field, of equally many the smaller first."""
+    column, source, bound = _column(field)
+    lines = connection.execute(
+        f"SELECT {column} {source} GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT ?", [*bound, k]
+    )
+    return [value for (value,) in lines]
+
+
+def add_functions(connection: sqlite3.Connection) -> None:
+    """Give a connection the functions that expressions call."""
+    connection.create_function("contains", 2, contains, deterministic=True)
+
+
 def _test(condition: Condition, value: Value) -> tuple[str, list[Value]]:
     field, operator, _ = condition
+    if operator == "~":
+        return _containing(field, str(value))
     if field == "folder":
         return _folder(str(value), outside=operator == "!=")
     if field in BUILT_IN:
@@ -48,6 +65,21 @@ def _test(condition: Condition, value: Value) -> tuple[str, list[Value]]:
     if operator == "!=":
         return "row NOT IN (SELECT row FROM facts WHERE field = ? AND value = ?)", [field, value]
     return f"row IN (SELECT row FROM facts WHERE field = ? AND value {operator} ?)", [field, value]
+
+
+def _column(field: str) -> tuple[str, str, list[Value]]:
+    """Where the values of a field are: an expression, the tables it is taken from, the values bound there."""
+    if field == "folder":
+        # What is before the last slash: the trailing characters that are none are cut off.
+        return "rtrim(rtrim(id, replace(id, '/', '')), '/')", "FROM paths WHERE status = 0", []
+    if field in BUILT_IN:
+        return field, "FROM pictures WHERE TRUE", []
+    return "value", "FROM facts WHERE field = ?", [field]
+
+
+def _containing(field: str, text: str) -> tuple[str, list[Value]]:
+    column, source, bound = _column(field)
+    return f"row IN (SELECT row {source} AND contains({column}, ?))", [*bound, text]
 
 
 def _taken(operator: str, time: str) -> tuple[str, list[Value]]:

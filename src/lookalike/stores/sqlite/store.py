@@ -164,8 +164,7 @@ class SqliteStore:
             now = live(connection)
             header = self._header(connection, now)
             record_rules.check_queries(queries, header)
-            searcher = self._searcher(header)
-            return searcher.search(connection, now, queries, k, where=where, everything=exact)
+            return self._searcher(header).search(connection, now, queries, k, where=where, everything=exact)
 
     def find(
         self, terms: Sequence[Term], k: int, *, where: Where = (), only: str | None = None
@@ -261,22 +260,26 @@ class SqliteStore:
     def set_folders(self, folders: Sequence[Folder], *, seen: Sequence[Folder] | None = None) -> None:
         """Remember the folders that were indexed, in place of those before."""
         wanted = record_rules.folders_after(self.folders(), folders, seen)
-        if wanted == self.folders():
-            return
-        with self.writing(), self.database.changing() as change:
-            writing.set_folders(change.connection, wanted)
+        if wanted != self.folders():
+            with self.writing(), self.database.changing() as change:
+                writing.set_folders(change.connection, wanted)
 
     def fields(self) -> dict[str, str]:
         """The fields a filter can name, with their types."""
         with self.database.reading() as connection:
             return filters.fields(connection)
 
+    def values(self, field: str, k: int) -> list[Value]:
+        """The k most frequent values of a field, of equally many the smaller first."""
+        with self.database.reading() as connection:
+            return filters.values(connection, field, k)
+
     @contextmanager
     def replacement(self, header: Header) -> Iterator[Store]:
         """A new store beside this one, which takes its place when the block ends well.
 
-        What an earlier attempt with an equal header left is gone on with. Ids that are to stay out,
-        folders and fields are taken over; everything else is for the caller to write.
+        What an earlier attempt with an equal header left is gone on with. Ids that are to stay out, folders
+        and fields are taken over; everything else is for the caller to write.
         """
         with self.writing():
             new = replacing.beside(self, header)
