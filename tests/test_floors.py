@@ -36,7 +36,7 @@ FLOORS = {
 """The rooms of each floor, from the ground up: a module of the package, or a folder as a whole."""
 
 OF_THE_GALLERY = {
-    "answers", "converted", "copying", "describing", "fill", "filtering", "folder_notes", "given",
+    "answers", "converted", "copying", "delivery", "describing", "fill", "filtering", "folder_notes", "given",
     "imported", "ingest", "listed", "loading", "model", "packed", "places", "plan", "queries",
     "query_expansion", "reader", "remote", "remote_walk", "replaced", "rerank", "results", "selection",
 }  # fmt: skip

@@ -11,7 +11,7 @@ from lookalike.answers import Answering, Wish, best_tags, tags_of, without_class
 from lookalike.errors import ModelError, NotFound, UsageError
 from lookalike.queries import resolve
 from lookalike.results import Answers, Hits, Skip
-from lookalike.selection import checked_k, distinct_fields
+from lookalike.selection import checked_k, checked_score, distinct_fields
 
 if TYPE_CHECKING:
     import os
@@ -162,6 +162,7 @@ class Reader:
         exact: bool = ...,
         include_self: bool = ...,
         rerank: str | None = ...,
+        min_score: float | None = ...,
     ) -> Answers: ...
     @overload
     def search(
@@ -175,8 +176,9 @@ class Reader:
         exact: bool = ...,
         include_self: bool = ...,
         rerank: str | None = ...,
+        min_score: float | None = ...,
     ) -> Hits: ...
-    def search(
+    def search(  # noqa: PLR0913  # each narrows the answer in a way of its own
         self,
         query: Query | list[Query],
         k: int = 10,
@@ -187,6 +189,7 @@ class Reader:
         exact: bool = False,
         include_self: bool = False,
         rerank: str | None = None,
+        min_score: float | None = None,
     ) -> Hits | Answers:
         """Find the pictures that look like the query.
 
@@ -205,6 +208,7 @@ class Reader:
             rerank: a text field of the metadata, such as `category`: of the nearest 20 (or k) those
                 come first whose text is likest the query's own; `category=Shoes` tells that text. The
                 score is then the likeness, 0 to 1; `scores` has both parts.
+            min_score: leave out what has a smaller score; a cosine, or what else the gallery's metric gives.
 
         Raises:
             NotFound: the query names no file, address or id, or there is no gallery.
@@ -224,7 +228,9 @@ class Reader:
             include_self=include_self,
             rerank=rerank,
         )
-        found = Answers(self._explained(hits, conditions) for hits in self._answering().search(queries, wish))
+        least = checked_score(min_score)
+        answers = self._answering().search(queries, wish)
+        found = Answers(self._explained(hits, conditions).at_least(least) for hits in answers)
         return found if several else found[0]
 
     def find(
@@ -236,6 +242,7 @@ class Reader:
         distinct: str | None = None,
         unique: bool = False,
         only: Literal["classes", "text"] | None = None,
+        min_score: float | None = None,
     ) -> Hits:
         """Find the pictures that show what the words name, or have them in their name or metadata.
 
@@ -251,6 +258,7 @@ class Reader:
             distinct: a field; only the best of each of its values.
             unique: only one of pictures whose files are identical.
             only: look at nothing but the class scores, or the text.
+            min_score: leave out what has a smaller score, of 0 to 1.
 
         Raises:
             FilterError: the filter can't be read, or names an unknown field.
@@ -258,8 +266,9 @@ class Reader:
         """
         wanted = distinct_fields(distinct, unique=unique)
         conditions = self._conditions(where)
+        least = checked_score(min_score)
         found = self._answering().find(words, self._possible(k), conditions, wanted, only=only)
-        return self._explained(found, conditions)
+        return self._explained(found, conditions).at_least(least)
 
     def describe(self, query: Query, k: int = 5) -> list[Tag]:
         """What the model sees in a picture: its k best classes. It needs no gallery, only its model.

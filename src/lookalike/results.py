@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from urllib.parse import quote
 
@@ -111,6 +111,10 @@ class Hits(Sequence[Hit]):
         ]
         head = visible(f"{self.query} ({self.model}, {self.metric})")
         return "\n".join([head, *(lines or ["nothing found"])])
+
+    def at_least(self, score: float) -> Hits:
+        """Return the answer without the hits of a smaller score."""
+        return replace(self, hits=tuple(hit for hit in self.hits if hit.score >= score))
 
     def as_dict(self) -> dict[str, Any]:
         """The answer as JSON has it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import sys
 from dataclasses import dataclass
@@ -133,3 +134,18 @@ def checked_k(k: int) -> int:
     if number > _MOST:
         raise UsageError(f"k is too large; expected at most {_MOST:,}")
     return number
+
+
+def checked_score(score: float | None) -> float:
+    """Return the score below which nothing is wanted; minus infinity for None.
+
+    Raises:
+        UsageError: it is no number.
+    """
+    try:
+        least = -math.inf if score is None else float(score)
+    except (TypeError, ValueError):
+        least = math.nan
+    if math.isnan(least):
+        raise UsageError(f"min_score is {score!r}; expected a number")
+    return least

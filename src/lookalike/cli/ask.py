@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from lookalike.cli.options import Place, answer_options, gallery_options, json_option, k_option
-from lookalike.cli.output import note, print_hits, print_json, print_table, write_page
+from lookalike.cli.options import Delivery, Place, answer_options, gallery_options, json_option, k_option
+from lookalike.cli.output import (
+    note,
+    open_page,
+    print_hits,
+    print_json,
+    print_paths,
+    print_table,
+    write_page,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +37,8 @@ STANDARD_INPUT = "-"
       lookalike search shoe.jpg --plot result.png
       lookalike search id:shoe-17 --rerank category
       lookalike search https://example.org/beach.jpg --json
+      lookalike search beach.jpg -k 50 --min-score .6 -0 | xargs -0 -n1 basename
+      lookalike search beach.jpg --copy-to ~/Desktop/beaches
       lookalike search - < beach.jpg
     """,
 )
@@ -53,8 +63,10 @@ def search(  # noqa: PLR0913  # an argument an option
     exact: bool,
     include_self: bool,
     rerank: str | None,
+    min_score: float | None,
     html: Path | None,
     plot: Path | None,
+    delivery: Delivery,
     as_json: bool,
 ) -> None:
     """Find the pictures that look like QUERY.
@@ -72,9 +84,10 @@ def search(  # noqa: PLR0913  # an argument an option
             exact=exact,
             include_self=include_self,
             rerank=rerank,
+            min_score=min_score,
         )
         nothing = "no picture to show; `lookalike info` says what is there"
-        _show(hits, html, plot, as_json=as_json, empty=nothing)
+        _show(hits, html, plot, delivery, as_json=as_json, empty=nothing)
 
 
 @click.command(
@@ -105,8 +118,10 @@ def find(  # noqa: PLR0913  # an argument an option
     distinct: str | None,
     unique: bool,
     only: Literal["classes", "text"] | None,
+    min_score: float | None,
     html: Path | None,
     plot: Path | None,
+    delivery: Delivery,
     as_json: bool,
 ) -> None:
     """Find the pictures that show what WORDS name, or that have them in name, folder or metadata.
@@ -116,9 +131,15 @@ def find(  # noqa: PLR0913  # an argument an option
     """
     with place.existing() as gallery:
         hits = gallery.find(
-            _phrases(words), k, where=where or None, distinct=distinct, unique=unique, only=only
+            _phrases(words),
+            k,
+            where=where or None,
+            distinct=distinct,
+            unique=unique,
+            only=only,
+            min_score=min_score,
         )
-        _show(hits, html, plot, as_json=as_json, empty="nothing found")
+        _show(hits, html, plot, delivery, as_json=as_json, empty="nothing found")
 
 
 @click.command(
@@ -167,13 +188,31 @@ def _phrases(words: tuple[str, ...]) -> str:
     return " ".join(f'"{word}"' if " " in word and '"' not in word else word for word in words)
 
 
-def _show(hits: Hits, html: Path | None, plot: Path | None, *, as_json: bool, empty: str) -> None:
+def _show(
+    hits: Hits, html: Path | None, plot: Path | None, delivery: Delivery, *, as_json: bool, empty: str
+) -> None:
     if plot is not None:
         hits.plot().save(plot)
         note(f"written to {plot}")
     if html is not None:
         write_page(html, hits.page())
+    _deliver(hits, html, delivery)
     if as_json:
         print_json(hits.as_dict())
+    elif delivery.paths:
+        print_paths(hits, end=delivery.end, empty=empty)
     else:
         print_hits(hits, empty=empty)
+
+
+def _deliver(hits: Hits, html: Path | None, delivery: Delivery) -> None:
+    from lookalike import delivery as files
+
+    for folder, link in ((delivery.copy_to, False), (delivery.link_to, True)):
+        if folder is not None:
+            places = files.gather(hits, folder, link=link)
+            note(f"{len(places):,} {'links' if link else 'files'} in {folder}")
+            if len(places) < len(hits):
+                note(f"note: {len(hits) - len(places):,} of the pictures are no files on this machine")
+    if delivery.opened:
+        open_page(html, hits)

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from lookalike.cli.options import Place, gallery_options, json_option, k_option, quiet_option
+from lookalike.cli.options import (
+    Place,
+    gallery_options,
+    json_option,
+    k_option,
+    min_score_option,
+    quiet_option,
+)
 from lookalike.cli.output import Bar, note, notes, print_answer, print_json, print_table
 from lookalike.escapes import visible
 
@@ -53,6 +60,7 @@ if TYPE_CHECKING:
     help="Show the best of each value of this field, the picture's own left out.",
 )
 @click.option("--unique", is_flag=True, help="Show one of the files that are identical, its own left out.")
+@min_score_option
 @quiet_option
 @json_option
 @gallery_options
@@ -66,6 +74,7 @@ def neighbors(  # noqa: PLR0913  # an argument an option
     where: tuple[str, ...],
     distinct: str | None,
     unique: bool,
+    min_score: float | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -90,6 +99,7 @@ def neighbors(  # noqa: PLR0913  # an argument an option
                 where=where or None,
                 distinct=distinct,
                 unique=unique,
+                min_score=min_score,
                 progress=bar.callback,
             )
             if out is not None:

@@ -31,6 +31,17 @@ class InOrder(click.Group):
         return list(self.commands)
 
 
+class Number(click.types.FloatParamType):
+    """Any number; `nan` and the infinities are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number: float = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return number
+
+
 class Finite(click.FloatRange):
     """A number within bounds; what is no number (`nan`) would pass any comparison with them."""
 
@@ -238,9 +249,85 @@ def k_option(default: int, help_: str) -> Callable[[Command], Command]:
     )
 
 
-def answer_options(command: Command) -> Command:
-    """-k, --where, --distinct, --unique, --html, --plot and --json."""
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What is to be done with the files of an answer, besides showing it.
+
+    paths: print nothing but their paths, each followed by `end`.
+    opened: show the answer's page in the browser.
+    copy_to, link_to: folders to gather them in.
+    """
+
+    paths: bool
+    end: str
+    opened: bool
+    copy_to: Path | None
+    link_to: Path | None
+
+
+def delivery_options(command: Command) -> Command:
+    """--paths, -0, --open, --copy-to and --link-to, given to the command as `delivery`."""
+
+    @wraps(command)
+    def with_delivery(
+        *args: Any,
+        paths: bool,
+        null: bool,
+        opened: bool,
+        copy_to: Path | None,
+        link_to: Path | None,
+        **options: Any,
+    ) -> Any:
+        if (paths or null) and options.get("as_json"):
+            raise click.UsageError("--paths and --json can't be had together")
+        delivery = Delivery(paths or null, "\0" if null else "\n", opened, copy_to, link_to)
+        return command(*args, delivery=delivery, **options)
+
+    folder = click.Path(file_okay=False, path_type=Path)
     for option in (
+        click.option(
+            "--link-to",
+            type=folder,
+            callback=_checked_folder,
+            metavar="DIR",
+            help="Make links to the files in this folder, too.",
+        ),
+        click.option(
+            "--copy-to",
+            type=folder,
+            callback=_checked_folder,
+            metavar="DIR",
+            help="Copy the files to this folder, too; what is there stays.",
+        ),
+        click.option("--open", "opened", is_flag=True, help="Show the answer as a page in the browser, too."),
+        click.option(
+            "-0", "--null", is_flag=True, help="Like --paths, each path ended by a NUL: for xargs -0."
+        ),
+        click.option("--paths", is_flag=True, help="Print the absolute paths of the files and nothing else."),
+    ):
+        with_delivery = option(with_delivery)
+    return cast("Command", with_delivery)
+
+
+def _checked_folder(context: click.Context, option: click.Parameter, folder: Path | None) -> Path | None:  # noqa: ARG001  # click's
+    from lookalike import files
+
+    if folder is not None and not context.resilient_parsing:
+        files.check_folder(folder)
+    return folder
+
+
+def min_score_option(command: Command) -> Command:
+    """--min-score."""
+    return click.option(
+        "--min-score", type=Number(), metavar="SCORE", help="Leave out what has a smaller score."
+    )(command)
+
+
+def answer_options(command: Command) -> Command:
+    """-k, --min-score, --where, --distinct, --unique, --html, --plot, --json, and those of `Delivery`."""
+    for option in (
+        delivery_options,
         json_option,
         plot_option("Draw the answer as one picture, too:"),
         html_option("Write the answer as one self-contained page, too."),
@@ -253,6 +340,7 @@ def answer_options(command: Command) -> Command:
             help="Only pictures that pass, as folder=2024, 'width>=1000' or title~house (contains). The same "
             "field with = again means or, everything else and.",
         ),
+        min_score_option,
         k_option(10, "How many pictures to show."),
     ):
         command = option(command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from typing import TYPE_CHECKING, Any, Self
@@ -50,6 +51,35 @@ def write_page(file: Path, page: str) -> None:
     with replacing(file) as part:
         part.write_text(page, encoding="utf-8", errors="backslashreplace")
     note(f"written to {file}")
+
+
+def open_page(file: Path | None, hits: Hits) -> None:
+    """Show an answer's page in the browser: the file it was written to, or one of the user's cache folder."""
+    import webbrowser
+
+    if file is None:
+        from lookalike.extractors.runtime import cache_folder
+
+        file = cache_folder() / "answer.html"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_page(file, hits.page())
+        file.chmod(0o600)
+    if not webbrowser.open(file.absolute().as_uri()):
+        note(f"no browser could be opened; the page is {file}")
+
+
+def print_paths(hits: Hits, *, end: str, empty: str) -> None:
+    """Print the path of every hit's file for another program: byte for byte, except on a terminal."""
+    for hit in hits:
+        if hit.path is not None:
+            shown = visible(hit.path) if sys.stdout.isatty() else hit.path
+            click.echo(os.fsencode(shown + end), nl=False)
+    without = sum(hit.path is None for hit in hits)
+    if without:
+        note(f"note: {without:,} of the pictures are no files on this machine")
+    if not hits:
+        note(empty)
+    notes(hits.notes)
 
 
 def print_json(content: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from lookalike import distances, filtering
 from lookalike.neighbors.files import check_file, write
 from lookalike.neighbors.finding import found
 from lookalike.neighbors.neighbor import Neighbor
-from lookalike.selection import check_fields, checked_k, distinct_fields
+from lookalike.selection import check_fields, checked_k, checked_score, distinct_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +28,7 @@ def neighbors(
     where: WhereLike = None,
     distinct: str | None = None,
     unique: bool = False,
+    min_score: float | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Iterator[tuple[str, list[Neighbor]]]:
     """The k most similar for every picture of a gallery, in the order of ids.
@@ -44,10 +45,11 @@ def neighbors(
         distinct: a field; for each picture only the best of each value, its own left out: with
             several pictures a product, the most similar other products.
         unique: only one of pictures whose files are identical, its own left out.
+        min_score: leave out neighbours of a smaller score.
         progress: called now and then while pairs are compared.
 
     Raises:
-        UsageError: k is below 1, or absurdly large.
+        UsageError: k is below 1, or absurdly large, or min_score no number.
         FilterError: the filter can't be read, or names an unknown field, as `distinct` may.
         MissingExtra: the gallery's metric is scikit-learn's, which is not installed.
 
@@ -60,4 +62,6 @@ def neighbors(
     fields = distinct_fields(distinct, unique=unique)
     check_fields(fields, store)
     conditions = filtering.conditions(where, store)
-    return found(store, k, exact=exact, where=conditions, fields=fields, progress=progress)
+    least = checked_score(min_score)
+    answers = found(store, k, exact=exact, where=conditions, fields=fields, progress=progress)
+    return ((id_, [one for one in near if one.score >= least]) for id_, near in answers)
