@@ -38,6 +38,32 @@ def test_python_on_a_page_runs(page, photos, tmp_path):
     assert done.stdout
 
 
+def test_the_commands_of_the_readme_run_on_the_pictures_of_the_demo(stamps, tmp_path):
+    """One after the other, each does what it says: nothing fails, nothing is empty, every file is there."""
+    blocks = re.findall(
+        r"^```\n(.*?)^```$", (REPOSITORY / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    (block,) = (block for block in blocks if "lookalike index" in block)
+    folder = tmp_path / ".demo" / "pictures" / "stamps"
+    for kind in ("animals", "food", "vehicles"):
+        shutil.copytree(stamps / kind, folder / kind)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    commands = [re.sub(r"\s+#.*", "", line) for line in block.splitlines()]
+    assert commands.pop(0) == "cd .demo/pictures/stamps"
+    for command in commands:
+        done = subprocess.run(
+            ["sh", "-c", command], cwd=folder, env={**os.environ, "PATH": path},
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        assert not re.search("^nothing found|^no picture", done.stderr, re.MULTILINE), (
+            f"{command}\n{done.stderr}"
+        )
+    written = {path.name for path in folder.parent.iterdir()}
+    assert written >= {"owls.html", "apples", "similar.csv", "compare.png", "ranker"}
+    assert (folder.parent / "apples" / "apple_granny_smith.png").is_file()
+
+
 def _links(page: Path) -> list[str]:
     return re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
 
