@@ -367,6 +367,8 @@ def hits(chosen: Sequence[tuple[Ranked, Record]], header: Header, root: str, met
             scores=candidate.parts,
             tags=tags_of(record, names),
             metadata=record.metadata,
+            width=record.width,
+            height=record.height,
         )
         for rank, (candidate, record) in enumerate(chosen, start=1)
     )

@@ -47,6 +47,7 @@ class Card:
     score: larger is closer; drawn as a bar too where all scores of a row are between 0 and 1.
     parts: what the score was made of.
     tags: (name, probability), best first.
+    fields: (name, value) of the user's own.
     """
 
     title: str
@@ -55,6 +56,7 @@ class Card:
     score: float | None = None
     parts: Mapping[str, float] = field(default_factory=dict)
     tags: Sequence[tuple[str, float]] = ()
+    fields: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,9 +225,10 @@ def _fragment_card(card: Card, label: str, places: int, placeholder: str = "no p
     )
     score = "" if card.score is None else f" · {_number(card.score, places)}"
     name = "overflow-wrap:anywhere;font-size:11px;line-height:1.3"
+    own = "".join(f'<br><span style="color:#6b7672">{_text(value)}</span>' for _, value in card.fields)
     return (
         f'<div style="width:120px" title="{_text(card.title)}"><div style="{tile}">{inside}</div>'
-        f'<div style="{name}"><b>{_text(label)}{score}</b><br>{_text(_split(card.title)[1])}</div></div>'
+        f'<div style="{name}"><b>{_text(label)}{score}</b><br>{_text(_split(card.title)[1])}{own}</div></div>'
     )
 
 
@@ -257,7 +260,8 @@ def _hit(hit: Card, rank: int, places: int, *, barred: bool) -> str:
     badge = f'<span class="rank" aria-label="rank {rank}">{rank}</span>'
     return (
         f"\n<li><figure>{_tile(hit, _NO_PREVIEW, '', badge)}"
-        f"<figcaption>{_name(hit)}{_score(hit, places, barred=barred)}{_tags(hit)}</figcaption></figure></li>"
+        f"<figcaption>{_name(hit)}{_fields(hit)}{_score(hit, places, barred=barred)}{_tags(hit)}</figcaption>"
+        "</figure></li>"
     )
 
 
@@ -313,6 +317,11 @@ def _score(card: Card, places: int, *, barred: bool) -> str:
 
 def _number(value: float, places: int) -> str:
     return _plain(value, places).replace("-", "\N{MINUS SIGN}")
+
+
+def _fields(card: Card) -> str:
+    rows = "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in card.fields)
+    return f'<dl class="fields">{rows}</dl>' if rows else ""
 
 
 def _tags(card: Card) -> str:

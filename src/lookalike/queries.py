@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from lookalike import images, remote
+from lookalike import images, own_ids, remote
 from lookalike.errors import ImageError, NotFound, UsageError
 from lookalike.images import encoded, is_picture
 from lookalike.stamps import stamp
@@ -48,9 +48,9 @@ class Resolved:
 def resolve(query: Query, store: Store | None, root: str, limits: images.ImageLimits) -> Resolved:
     """Find out what a query names.
 
-    A string with `id:` in front is an id. Any other string is a file if there is one, else an
-    address, else an id. A file or address that is in the gallery, and holds the same picture as it did when
-    it was read, counts as its id. A file `.npy` holds a vector.
+    A string with `id:` in front is an id, or what stands for one as `lookalike.own_ids` says. Any other
+    string is a file if there is one, else an address, else an id. A file or address that is in the gallery,
+    and holds the same picture as it did when it was indexed, counts as its id. A file `.npy` holds a vector.
 
     Args:
         query: path, address, id, bytes, file object, PIL image, array of shape (h, w, 3) uint8, or a
@@ -98,14 +98,20 @@ def _from_text(query: str, store: Store | None, root: str, limits: images.ImageL
         return Resolved(query, content=remote.read(query, limits))
     if known:
         return Resolved(query, id=query)
+    if store is not None and (own := own_ids.meant(query, store)) is not None:
+        return Resolved(query, id=own)
     what = "no file" if store is None else "no file, and no picture in the gallery,"
     raise NotFound(f"{what} is called {query!r}")
 
 
 def _from_id(id_: str, store: Store | None) -> Resolved:
-    if _record(id_, store) is None:
-        raise NotFound(f"no picture in the gallery has the id {id_!r}")
-    return Resolved(id_, id=id_)
+    if _record(id_, store) is not None:
+        return Resolved(id_, id=id_)
+    own = None if store is None else own_ids.meant(id_, store)
+    if own is None:
+        hint = "" if store is None else own_ids.hint(id_, store)
+        raise NotFound(f"no picture in the gallery has the id {id_!r}{hint}")
+    return Resolved(own, id=own)
 
 
 def _from_file(path: str, store: Store | None, root: str, limits: images.ImageLimits) -> Resolved:

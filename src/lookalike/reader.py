@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from lookalike import filtering, images
 from lookalike.answers import Answering, Wish, best_tags, tags_of, without_classes
-from lookalike.errors import ModelError, NotFound, UsageError
+from lookalike.errors import LookalikeError, ModelError, NotFound, UsageError
 from lookalike.queries import resolve
 from lookalike.results import Answers, Hits, Skip
 from lookalike.selection import checked_k, checked_score, distinct_fields
@@ -40,6 +40,21 @@ class Reader:
         self.limits = images.ImageLimits.from_environment()
         self._store = store
         self._model = model
+        self._closed = False
+
+    def __repr__(self) -> str:
+        """Where it is, and what it holds as far as that can be told now."""
+        return f"<{type(self).__name__} {self.address!r}: {self._state()}>"
+
+    def _state(self) -> str:
+        if self._closed:
+            return "closed"
+        if self._store is None:
+            return "nothing in it yet"
+        try:
+            return f"{len(self):,} pictures by {self.model}"
+        except LookalikeError as error:
+            return f"can't be read, {error}"
 
     def __enter__(self) -> Self:
         """The gallery itself."""
@@ -53,6 +68,7 @@ class Reader:
 
     def close(self) -> None:
         """Let go of the store. What was added is safe already."""
+        self._closed = True
         if self._store is not None:
             self._store.close()
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
-from urllib.parse import quote
 
-from lookalike import extras
+from lookalike import extras, showing
 from lookalike.escapes import visible
 
 if TYPE_CHECKING:
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from lookalike.types import Tag, Value
 
 
-_WORTH_SHOWING = 0.01
+_WORDS = "Words"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,7 @@ class Hit:
     scores: the parts the score was made of.
     tags: the classes the network sees in it, best first.
     metadata: `taken` and the user's own fields.
+    width, height: in pixels; 0 where they are not known.
     """
 
     rank: int
@@ -45,6 +44,16 @@ class Hit:
     scores: Mapping[str, float] = field(default_factory=dict)
     tags: Sequence[Tag] = ()
     metadata: Mapping[str, Value] = field(default_factory=dict)
+    width: int = 0
+    height: int = 0
+
+    def value(self, name: str) -> str:
+        """The value of a field in words, be it of the metadata or one that every picture has; "" for none."""
+        if name in {"folder", "name"}:
+            return self.id.rpartition("/")[2 * (name == "name")]
+        if name in {"width", "height"}:
+            return str(getattr(self, name))
+        return str(self.metadata.get(name, ""))
 
     def as_dict(self) -> dict[str, Any]:
         """The hit as JSON has it."""
@@ -69,6 +78,8 @@ class Hits(Sequence[Hit]):
     metric: what the scores are: `cosine`, `euclidean`, `inner` or `keywords`.
     notes: what the user should know of the answer.
     label: what to write above the query: `Query`, or `Words`.
+    show: the fields to show of each hit; None for the first text field of the user's own.
+    with_tags: whether to show what the model sees in each.
     """
 
     query: str
@@ -79,6 +90,8 @@ class Hits(Sequence[Hit]):
     label: str = "Query"
     query_thumbnail: Callable[[], bytes | None] = field(default=lambda: None, repr=False, compare=False)
     thumbnail: Callable[[Hit], bytes | None] = field(default=lambda _: None, repr=False, compare=False)
+    show: tuple[str, ...] | None = None
+    with_tags: bool = True
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...
@@ -100,6 +113,23 @@ class Hits(Sequence[Hit]):
         """How many hits of what, and the best of them."""
         best = f", the best {self.hits[0].id!r}" if self.hits else ""
         return f"<Hits of {self.query!r} by {visible(self.model)}, {self.metric}: {len(self)}{best}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the answer; thumbnails are made of the pictures' files afterwards, if those are there."""
+        facts = (self.query, self.model, self.metric, self.hits, self.notes, self.label)
+        return _unpickled, (facts, self.show, self.with_tags)
+
+    def showing(self, fields: Sequence[str] | None = None, *, tags: bool = True) -> Hits:
+        """The same answer, but tables, pages and notebooks show these fields, and tags only if wanted."""
+        return replace(self, show=None if fields is None else tuple(fields), with_tags=tags)
+
+    def shown_fields(self) -> tuple[str, ...]:
+        """The fields that are shown of each hit."""
+        return showing.usual(hit.metadata for hit in self) if self.show is None else self.show
+
+    def shown_tags(self, hit: Hit) -> list[Tag]:
+        """The tags that are shown of a hit: the first few that the model is fairly sure of."""
+        return showing.tags(hit.tags) if self.with_tags else []
 
     def __str__(self) -> str:
         """A line for the query and one for each hit: rank, score and id."""
@@ -154,6 +184,10 @@ class Hits(Sequence[Hit]):
         return Answers([self])._repr_html_()
 
 
+def _unpickled(facts: tuple[Any, ...], show: tuple[str, ...] | None, with_tags: bool) -> Hits:  # noqa: FBT001 - pickle's
+    return replace(Hits(*facts), thumbnail=showing.thumbnail_of_file, show=show, with_tags=with_tags)
+
+
 class Answers(list[Hits]):
     """The answers to several queries, in the order they were asked: a list of `Hits`."""
 
@@ -165,7 +199,9 @@ class Answers(list[Hits]):
         from lookalike import pages
 
         facts = {"model": self[0].model, "metric": self[0].metric} if self else {}
-        return pages.results_page(self._rows(), title="Similar pictures", facts=facts)
+        words = [hits.query for hits in self if hits.label == _WORDS]
+        title = ", ".join(words) if len(words) == len(self) > 0 else "Similar pictures"
+        return pages.results_page(self._rows(), title=title, facts=facts)
 
     def plot(
         self,
@@ -212,7 +248,7 @@ class Answers(list[Hits]):
         return [
             pages.Row(
                 query=pages.Card(hits.query, hits.query_thumbnail()),
-                hits=[card(hit, hits.thumbnail(hit)) for hit in hits],
+                hits=showing.cards(hits),
                 label=hits.label,
                 notes=hits.notes,
             )
@@ -259,20 +295,6 @@ def _captions(hits: Hits, name: str) -> list[str]:
     numbers = [{"score": hit.score, "distance": hit.distance, **hit.scores}.get(name) for hit in hits]
     texts = iter(pages.numbers(number for number in numbers if number is not None))
     return ["" if number is None else next(texts) for number in numbers]
-
-
-def card(hit: Hit, thumbnail: bytes | None) -> pages.Card:
-    """A hit as pages show it."""
-    from lookalike import pages
-
-    return pages.Card(
-        title=hit.id,
-        thumbnail=thumbnail,
-        link=None if hit.path is None else "file://" + quote(os.fsencode(hit.path)),
-        score=hit.score,
-        parts=hit.scores if len(hit.scores) > 1 else {},
-        tags=[(tag.name, tag.score) for tag in hit.tags[:3] if tag.score >= _WORTH_SHOWING],
-    )
 
 
 class Skip(NamedTuple):

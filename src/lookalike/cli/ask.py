@@ -17,6 +17,7 @@ from lookalike.cli.output import (
     print_table,
     write_page,
 )
+from lookalike.cli.viewing import View, view_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +51,7 @@ STANDARD_INPUT = "-"
     metavar="FIELD[=TEXT]",
     help="Order the nearest 20 by how alike this text of their metadata is to the query's, or to TEXT.",
 )
+@view_options
 @answer_options
 @gallery_options
 def search(  # noqa: PLR0913  # an argument an option
@@ -67,6 +69,7 @@ def search(  # noqa: PLR0913  # an argument an option
     html: Path | None,
     plot: Path | None,
     delivery: Delivery,
+    view: View,
     as_json: bool,
 ) -> None:
     """Find the pictures that look like QUERY.
@@ -75,6 +78,7 @@ def search(  # noqa: PLR0913  # an argument an option
     standard input. A picture that is in the gallery is left out of its own answer.
     """
     with place.existing() as gallery:
+        shown = view.fields(gallery)
         hits = gallery.search(
             _read(query),
             k,
@@ -87,6 +91,7 @@ def search(  # noqa: PLR0913  # an argument an option
             min_score=min_score,
         )
         nothing = "no picture to show; `lookalike info` says what is there"
+        hits = hits.showing(shown, tags=view.tags)
         _show(hits, html, plot, delivery, as_json=as_json, empty=nothing)
 
 
@@ -107,6 +112,7 @@ def search(  # noqa: PLR0913  # an argument an option
     type=click.Choice(["classes", "text"]),
     help="Look only at what the model sees, or only at names, folders and metadata.",
 )
+@view_options
 @answer_options
 @gallery_options
 def find(  # noqa: PLR0913  # an argument an option
@@ -122,6 +128,7 @@ def find(  # noqa: PLR0913  # an argument an option
     html: Path | None,
     plot: Path | None,
     delivery: Delivery,
+    view: View,
     as_json: bool,
 ) -> None:
     """Find the pictures that show what WORDS name, or that have them in name, folder or metadata.
@@ -130,6 +137,7 @@ def find(  # noqa: PLR0913  # an argument an option
     kinds of bird. Several words must all be satisfied.
     """
     with place.existing() as gallery:
+        shown = view.fields(gallery)
         hits = gallery.find(
             _phrases(words),
             k,
@@ -139,6 +147,7 @@ def find(  # noqa: PLR0913  # an argument an option
             only=only,
             min_score=min_score,
         )
+        hits = hits.showing(shown, tags=view.tags)
         _show(hits, html, plot, delivery, as_json=as_json, empty="nothing found")
 
 

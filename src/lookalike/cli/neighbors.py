@@ -11,19 +11,23 @@ from click.core import ParameterSource
 from lookalike.cli.options import (
     Place,
     gallery_options,
+    html_option,
     json_option,
     k_option,
     min_score_option,
     quiet_option,
 )
-from lookalike.cli.output import Bar, note, notes, print_answer, print_json, print_table
+from lookalike.cli.output import Bar, note, notes, print_answer, print_json, print_table, write_page
+from lookalike.cli.viewing import View, show_option
 from lookalike.escapes import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lookalike.gallery import Gallery
-    from lookalike.neighbors import Neighbor
+    from lookalike.neighbors import Facts, Neighbor
+
+    Answer = tuple[str, Sequence[Neighbor]]
 
 
 @click.command(
@@ -32,11 +36,12 @@ if TYPE_CHECKING:
     \b
     Examples:
       lookalike neighbors products -k 3 --out similar.csv
+      lookalike neighbors products --show title,price --html similar.html
       lookalike neighbors products --distinct product --out similar.parquet
       lookalike neighbors --where folder=2024 --json
 
-    The file has a row for each neighbour: id, rank, neighbor, score, distance. Parquet needs the
-    extra `tables`.
+    The file has a row for each neighbour: id, rank, neighbor, score, distance, and with --show each
+    field of the picture and as neighbor_FIELD of its neighbour. Parquet needs the extra `tables`.
     """,
 )
 @click.argument("folder", required=False, metavar="[FOLDER]")
@@ -61,6 +66,8 @@ if TYPE_CHECKING:
 )
 @click.option("--unique", is_flag=True, help="Show one of the files that are identical, its own left out.")
 @min_score_option
+@html_option("Write the first 200 pictures with their neighbors as one self-contained page, too.")
+@show_option
 @quiet_option
 @json_option
 @gallery_options
@@ -75,6 +82,8 @@ def neighbors(  # noqa: PLR0913  # an argument an option
     distinct: str | None,
     unique: bool,
     min_score: float | None,
+    html: Path | None,
+    view: View,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -84,13 +93,16 @@ def neighbors(  # noqa: PLR0913  # an argument an option
     is left out of its own answer. In a large gallery pictures are compared by short sketches of
     their vectors, and the best by the vectors themselves: at least 999 of 1,000 neighbours are found.
     """
-    from lookalike import filtering
-    from lookalike.neighbors import check_file, write
+    from lookalike import filtering, showing
+    from lookalike.neighbors import Facts, check_file, page, write
     from lookalike.neighbors import neighbors as find
 
     if out is not None:
         check_file(out)
     with _open(folder, place) as gallery:
+        # A file has what was asked for, so that a program knows its columns.
+        usual = () if out is not None else showing.usual_of(gallery.store)
+        facts = Facts(gallery.store, usual if view.show is None else view.fields(gallery) or ())
         with Bar("comparing", quiet=quiet) as bar:
             answers = find(
                 gallery,
@@ -102,17 +114,22 @@ def neighbors(  # noqa: PLR0913  # an argument an option
                 min_score=min_score,
                 progress=bar.callback,
             )
-            if out is not None:
-                count = write(out, answers)
+            shown: list[Answer] = []
+            if out is None:
+                shown += answers
             else:
-                shown = list(answers)
+                count = write(
+                    out, _kept(answers, shown) if html else answers, facts if facts.fields else None
+                )
+        if html is not None:
+            write_page(html, page(gallery, shown, facts))
         if out is not None:
             text = "" if quiet else f"{count:,} neighbors written to {visible(str(out))}"
             print_answer(text, {"path": str(out), "count": count}, as_json=as_json)
         elif as_json:
             print_json({"metric": gallery.store.header.metric, "pictures": [_as_dict(*one) for one in shown]})
         elif any(found for _, found in shown):
-            _print(shown)
+            _print(shown, facts)
         elif shown:
             note("no picture has another one to be compared with")
         else:
@@ -138,13 +155,23 @@ def _as_dict(id_: str, found: Sequence[Neighbor]) -> dict[str, Any]:
     return {"id": id_, "neighbors": ranked}
 
 
-def _print(answers: Sequence[tuple[str, Sequence[Neighbor]]]) -> None:
+def _kept(answers: Iterable[Answer], kept: list[Answer]) -> Iterator[Answer]:
+    """Pass answers on, and keep as many as a page shows, and one more."""
+    from lookalike.neighbors.facts import ON_A_PAGE
+
+    for answer in answers:
+        if len(kept) <= ON_A_PAGE:
+            kept.append(answer)
+        yield answer
+
+
+def _print(answers: Sequence[Answer], facts: Facts) -> None:
     from lookalike.pages import numbers
 
-    ranked = [(id_, *pair) for id_, found in answers for pair in enumerate(found, start=1)]
-    scores = numbers(neighbor.score for _, _, neighbor in ranked)
-    rows = [
-        (str(rank), score, id_, neighbor.id)
-        for (id_, rank, neighbor), score in zip(ranked, scores, strict=True)
-    ]
-    print_table(("", "score", "picture", "neighbor"), rows, numbers=2)
+    scores = iter(numbers(neighbor.score for _, found in answers for neighbor in found))
+    rows = []
+    for (id_, found), values in facts.beside(answers):
+        for rank, neighbor in enumerate(found, start=1):
+            own = ("" if value is None else str(value) for value in values[neighbor.id])
+            rows.append((str(rank), next(scores), id_, neighbor.id, *own))
+    print_table(("", "score", "picture", "neighbor", *facts.fields), rows, numbers=2)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lookalike.types import Tag
 
 _SHOWN_SKIPS = 5
-_SHOWN_TAGS = 3
+_LONGEST_VALUE = 40
 _LEAST_TAG = 0.005
 _LAST_COLUMN = 24
 _ENDLESS = 1_000_000
@@ -96,7 +96,7 @@ def print_answer(text: str, content: Mapping[str, Any], *, as_json: bool) -> Non
 
 
 def print_hits(hits: Hits, *, empty: str) -> None:
-    """Print an answer as a table: rank, score, its parts, id, first tags.
+    """Print an answer as a table: rank, score, its parts, id, fields of the user's own, first tags.
 
     Args:
         hits: the answer.
@@ -114,14 +114,22 @@ def print_hits(hits: Hits, *, empty: str) -> None:
             numbers(hit.score for hit in hits),
             *(numbers(hit.scores.get(part, 0) for hit in hits) for part in parts),
             [hit.id for hit in hits],
+            *([_cell(hit.value(name)) for hit in hits] for name in hits.shown_fields()),
         ]
-        heads = ["", "score", *parts, "picture"]
-        seen = [tags_in_words(hit.tags[:_SHOWN_TAGS]) for hit in hits]
+        heads = ["", "score", *parts, "picture", *hits.shown_fields()]
+        seen = [tags_in_words(hits.shown_tags(hit)) for hit in hits]
         if any(seen):
             columns.append(seen)
             heads.append("what it shows")
         print_table(heads, zip(*columns, strict=True), numbers=2 + len(parts))
     notes(hits.notes)
+
+
+def _cell(value: str) -> str:
+    """A field's value for a table; on a terminal a long one is cut, for there may be columns behind it."""
+    from textwrap import shorten
+
+    return shorten(value, _LONGEST_VALUE, placeholder="…") if sys.stdout.isatty() else value
 
 
 def _parts(hits: Hits) -> list[str]:
@@ -159,7 +167,7 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers:
         rows: the cells.
         numbers: how many columns on the left hold numbers.
     """
-    from rich.cells import cell_len, set_cell_size
+    from rich.cells import cell_len
 
     lines = [[visible(cell) for cell in row] for row in (heads, *rows)]
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else _ENDLESS
@@ -176,9 +184,19 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers:
         last = (
             line[-1]
             if cell_len(before + line[-1]) <= room
-            else set_cell_size(line[-1], max(room - cell_len(before), 0))
+            else _cut(line[-1], max(room - cell_len(before), 0))
         )
         click.echo((before + last).rstrip())
+
+
+def _cut(cell: str, room: int) -> str:
+    """A cell as far as there is room, with its last item, or else its last word, whole."""
+    from rich.cells import set_cell_size
+
+    kept = set_cell_size(cell, room)
+    if cell[len(kept) :].startswith((",", " ")):
+        return kept
+    return kept.rpartition(", ")[0] or kept.rpartition(" ")[0] or kept
 
 
 def _pad(cell: str, width: int, *, right: bool) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lookalike.errors import UsageError
 from lookalike.escapes import visible
-from lookalike.results import card
+from lookalike.showing import card, tags, usual
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -253,5 +253,8 @@ class Comparison:
 
         for one, answer in self._answers():
             query = pages.Card(answer.query, self.thumbnails.get(("query", answer.query)))
-            hits = [card(hit, self.thumbnails.get(("hit", hit.id))) for hit in answer.hits]
+            shown = usual(hit.metadata for hit in answer.hits)
+            hits = [
+                card(hit, self.thumbnails.get(("hit", hit.id)), shown, tags(hit.tags)) for hit in answer.hits
+            ]
             yield pages.Row(query, hits, label=one.method)

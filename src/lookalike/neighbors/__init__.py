@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lookalike import distances, filtering
+from lookalike.neighbors.facts import Facts, page
 from lookalike.neighbors.files import check_file, write
 from lookalike.neighbors.finding import found
 from lookalike.neighbors.neighbor import Neighbor
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from lookalike.results import Progress
     from lookalike.where import WhereLike
 
-__all__ = ["Neighbor", "check_file", "neighbors", "write"]
+__all__ = ["Facts", "Neighbor", "check_file", "neighbors", "page", "write"]
 
 
 def neighbors(

@@ -1,0 +1,62 @@
+"""Options that say what of a picture is shown beside its name: --show and --no-tags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lookalike.gallery import Gallery
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is to be shown of a picture.
+
+    show: the fields as they were typed; None for what is usual.
+    tags: whether to show what the model sees.
+    """
+
+    show: str | None
+    tags: bool = True
+
+    def fields(self, gallery: Gallery) -> tuple[str, ...] | None:
+        """The fields told. Raises `UsageError` for one that the gallery does not have."""
+        from lookalike import showing
+
+        return None if self.show is None else showing.checked(self.show, gallery.store)
+
+
+def show_option(command: Command) -> Command:
+    """--show, given to the command as `view`."""
+
+    @wraps(command)
+    def with_view(*args: Any, show: str | None, **options: Any) -> Any:
+        return command(*args, view=View(show), **options)
+
+    return cast("Command", _show(with_view))
+
+
+def view_options(command: Command) -> Command:
+    """--show and --no-tags, given to the command as `view`."""
+
+    @wraps(command)
+    def with_view(*args: Any, show: str | None, no_tags: bool, **options: Any) -> Any:
+        return command(*args, view=View(show, not no_tags), **options)
+
+    return cast("Command", _show(_no_tags(with_view)))
+
+
+_show = click.option(
+    "--show",
+    metavar="FIELDS",
+    help="Show these fields of the pictures, with commas between; by default the first text of your own.",
+)
+_no_tags = click.option("--no-tags", is_flag=True, help="Do not show what the model sees.")
