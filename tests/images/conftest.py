@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
 
-@pytest.fixture(scope="session")
-def known():
-    """The module beside this one."""
-    spec = importlib.util.spec_from_file_location("known", Path(__file__).with_name("known.py"))
-    module = importlib.util.module_from_spec(spec)
+def _beside(name):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look there
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def known():
+    """The module of pictures whose pixels are known."""
+    return _beside("known")
+
+
+@pytest.fixture(scope="session")
+def tiff_files():
+    """The module that writes TIFF files."""
+    return _beside("tiff_files")
 
 
 @pytest.fixture(scope="session")

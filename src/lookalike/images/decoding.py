@@ -150,7 +150,8 @@ def _factors(have: Size, wanted: Size | None) -> Size:
 
 def _pixel_bytes(image: Image, kind: str, factors: Size) -> int:
     pixels = image.width * image.height
-    each = _PIXEL_BYTES.get(image.mode, 4) + _DECODER_BYTES.get(kind, 0) + getattr(image, "extra_bytes", 0)
+    each = _PIXEL_BYTES.get(image.mode, 4) + _DECODER_BYTES.get(kind, 0)
     kept = pixels // (factors[0] * factors[1])
     band = min(pixels, max(BAND, image.width * factors[1]))
-    return pixels * each + 2 * 4 * kept + 12 * band  # kept twice: turning it upright makes a copy
+    working: int = getattr(image, "working_bytes", 0)
+    return working + pixels * each + 2 * 4 * kept + 12 * band  # kept twice: turning it upright makes a copy

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lookalike import extras
 from lookalike.errors import ImageError
+from lookalike.images.tiff import open_tiff
 from lookalike.images.transparency import gif_class, open_png
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _PICTURES = (
     (0, b"II*\0", "TIFF"),
     (0, b"MM\0*", "TIFF"),
     (0, b"II+\0", "TIFF"),
+    (0, b"MM\0+", "TIFF"),
     (0, b"BM", "BMP"),
 )
 # What begins like this is something else, and people like to know what.
@@ -48,7 +50,6 @@ _OTHERS = (
 )
 _PLUGINS = {
     "WebP": ("WebPImagePlugin", "WebPImageFile"),
-    "TIFF": ("TiffImagePlugin", "TiffImageFile"),
     "BMP": ("BmpImagePlugin", "BmpImageFile"),
     "AVIF": ("AvifImagePlugin", "AvifImageFile"),
 }
@@ -116,6 +117,8 @@ def _open(kind: str, source: bytes, stream: BytesIO) -> Image:
         return open_png(source, stream)
     if kind == "GIF":
         return gif_class()(stream)
+    if kind == "TIFF":
+        return open_tiff(source, stream)
     module, name = _PLUGINS[kind]
     opened: Image = getattr(import_module(f"PIL.{module}"), name)(stream)
     return opened

@@ -95,7 +95,10 @@ def _deep_png() -> Callable[[BytesIO], Image]:
     class DeepPng(PngImageFile):
         """Compares all sixteen bits with the transparent colour, of which Pillow keeps eight."""
 
-        extra_bytes = 12  # a pixel: the other eight bits, and what is compared
+        @property
+        def working_bytes(self) -> int:
+            """Bytes for the other eight bits, and for what is compared."""
+            return 12 * self.width * self.height
 
         def load(self) -> Any:
             if self.tile:
@@ -135,9 +138,10 @@ def gif_class() -> Callable[[BytesIO], Image]:
             return super().load()
 
         @property
-        def extra_bytes(self) -> int:
-            """Bytes a pixel for the canvas, where there is one."""
-            return 8 if self.tile and self.tile[0].extents != (0, 0, *self.size) else 0
+        def working_bytes(self) -> int:
+            """Bytes for the canvas, where there is one."""
+            partial = self.tile and self.tile[0].extents != (0, 0, *self.size)
+            return 8 * self.width * self.height if partial else 0
 
         def _become(self, canvas: Image) -> None:
             self._mode, self.im, self.palette = "RGBA", canvas.im, None

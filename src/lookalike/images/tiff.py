@@ -1,0 +1,74 @@
+"""TIFF files: read by Pillow, or where that would be wrong, sample by sample."""
+
+from __future__ import annotations
+
+from functools import cache
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from lookalike.images.bigtiff import plain
+from lookalike.images.tiff_layout import NONE, YCBCR, Layout, read_layout
+from lookalike.images.tiff_samples import mode_of, read_samples, working_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PIL.Image import Image
+
+_DEFLATE = 8
+
+
+def open_tiff(source: bytes, stream: BytesIO) -> Image:
+    """Read the header of a TIFF file.
+
+    Raises:
+        ImageError: of a kind that is not supported; the message says which.
+    """
+    converted = plain(source)
+    return _tiff_class()(stream if converted is source else BytesIO(converted))
+
+
+@cache
+def _tiff_class() -> Callable[[BytesIO], Image]:
+    from PIL.TiffImagePlugin import TiffImageFile
+
+    class Tiff(TiffImageFile):
+        """Leaves to Pillow what it reads rightly."""
+
+        layout: Layout
+        _own = False
+
+        @property
+        def working_bytes(self) -> int:
+            """Bytes that reading takes beside the file and the picture."""
+            return working_bytes(self.layout) if self._own else 0
+
+        def load(self) -> Any:
+            if self._own:
+                self._own = False
+                stream: Any = self._fp
+                self.im = read_samples(self.layout, stream.getvalue()).im
+                self.load_end()
+            return super().load()
+
+        def _setup(self) -> None:
+            self.layout = read_layout(self.tag_v2, big_endian=self.tag_v2.prefix == b"MM")
+            self._own = not self.layout.by_pillow
+            if self._own:
+                self._set_up_own()
+                return
+            if (self.layout.colours, self.layout.compression) == (YCBCR, NONE):
+                self.tag_v2[259] = _DEFLATE  # for Pillow, which then leaves it to libtiff
+            super()._setup()
+
+        def _set_up_own(self) -> None:
+            self._mode = mode_of(self.layout)
+            self._tile_size = self.layout.width, self.layout.height
+            turned = self.tag_v2.get(274) in {5, 6, 7, 8}
+            self._size = self._tile_size[::-1] if turned else self._tile_size
+            self.tile = []
+            self.use_load_libtiff = False
+            if 34675 in self.tag_v2:
+                self.info["icc_profile"] = self.tag_v2[34675]
+
+    return Tiff
