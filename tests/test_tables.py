@@ -149,7 +149,7 @@ def test_a_failed_export_leaves_the_old_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("v.xls", "expected a name in"), ("no/v.npz", "can't be written")]
+    ("name", "says"), [("v.xls", "can't be written to a name"), ("no/v.npz", "there is no folder")]
 )
 def test_places_that_can_not_be_written(tmp_path, name, says):
     """An unknown ending and a missing folder are told apart."""

@@ -22,6 +22,7 @@ from lookalike.plan import Plan, Wishes, Work, plan
 from lookalike.remote_walk import RemoteWalk
 from lookalike.results import Report, Skip
 from lookalike.stamps import stamp
+from lookalike.stores.records import new_fields
 from lookalike.walk import Walk, id_of, is_address, path_of, prefix_of, under
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ class Fill:
                 if name in own or not isinstance(value, wanted):
                     reason = "is the gallery's own" if name in own else f"holds {types[name]}, not {value!r}"
                     raise UsageError(f"the field {name!r} {reason}; rename the column or correct the value")
+        new_fields(types, metadata.values())
 
     def _plan_files(self, files: Sequence[str], planned: Plan) -> None:
         """Files named one by one come in even if they were removed, or could not be read before."""

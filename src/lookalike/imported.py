@@ -210,6 +210,8 @@ def _read_csv(file: Path) -> Iterator[Block]:
     with file.open(newline="", encoding="utf-8-sig") as lines:
         reader = csv.reader(lines, strict=True)
         heads = next(reader, [])
+        if len(set(heads)) < len(heads):
+            raise ValueError("two of its columns have one name; rename one of them")
         if not heads or heads[0] != "id" or len(heads) < 2:
             raise ValueError(f"expected the columns id, v0, v1, … and found {', '.join(heads[:3]) or 'none'}")
         filled = (row for row in reader if row)

@@ -19,6 +19,8 @@ What a condition means, to every store alike (`matches` is the reference):
 * `folder=2024` is that folder and every one below it (`2024/05`, not `2024b`), `folder!=2024` all
   others; `folder=.`, or of nothing, is the gallery's root, with everything that has a relative path.
 * `title~house` is passed by a text that contains that, whatever the case of its letters.
+* A number without quotation marks is not larger or smaller than a text: `price>3` is an error where the
+  field `price` holds text, `price>"3"` compares letters. Times of `taken` are the exception.
 * A picture that lacks the field passes `!=` and nothing else.
 """
 
@@ -54,6 +56,14 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 _CONDITION = re.compile(
     r'\s*(?:"((?:[^"]|"")+)"|([^"=!<>~\s][^"=!<>~]*?))\s*(==|!=|<=|>=|=|<|>|~)(.*)', re.DOTALL
 )
+
+
+class Typed(str):
+    """A value as it was typed, without quotation marks: it may be meant as a number."""
+
+    __slots__ = ()
+
+
 _KINDS = {"text": "text", "integer": "whole numbers", "real": "numbers"}
 _LARGEST = 2**63 - 1
 
@@ -190,10 +200,29 @@ def _fitted(condition: Condition, fields: Mapping[str, str]) -> Condition:
     if condition.field == "folder":
         return condition._replace(values=_folders(condition))
     if kind == "text":
-        return condition._replace(values=tuple(str(value) for value in condition.values))
+        return condition._replace(values=tuple(_text(condition, value) for value in condition.values))
     if condition.operator == "~":
         raise FilterError(f"can't look into {condition.field} by ~: it holds {_KINDS[kind]}, not text.")
     return condition._replace(values=tuple(_number(condition, value, kind) for value in condition.values))
+
+
+def _text(condition: Condition, value: Value) -> str:
+    """A value as text; what is meant as a number is not larger or smaller than a text."""
+    number = not isinstance(value, str) or (type(value) is Typed and _is_number(value))
+    if number and condition.operator in {"<", "<=", ">", ">="} and condition.field != "taken":
+        field, sign, _ = condition
+        raise FilterError(
+            f"can't compare {field} {sign} {value}: the field {field} holds text, for not all of its values "
+            f"are numbers. To compare texts by their letters write '{field}{sign}\"{value}\"'."
+        )
+    return str(value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(_read_number(text))
+    except (ValueError, OverflowError):
+        return False
 
 
 def _folders(condition: Condition) -> tuple[str, ...]:
@@ -272,7 +301,7 @@ def _folder(text: str) -> str:
 def _unquoted(value: str) -> str:
     if len(value) > 1 and value[0] == value[-1] == '"':
         return value[1:-1].replace('""', '"')
-    return value
+    return Typed(value)
 
 
 def _unreadable(text: str, reason: str) -> FilterError:

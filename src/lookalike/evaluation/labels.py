@@ -5,17 +5,17 @@ A picture may have several labels; two pictures are relevant to each other if th
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from lookalike.errors import UsageError
-from lookalike.tables import PATH_COLUMNS
+from lookalike.tables import PATH_COLUMNS, open_csv
+from lookalike.tables.cells import text_reader
 from lookalike.walk import id_of
 
 if TYPE_CHECKING:
@@ -183,17 +183,13 @@ def read_table(file: Path, column: str | None = None) -> dict[str, frozenset[str
     if not file.is_file():
         what = "is a folder" if file.is_dir() else "does not exist"
         raise UsageError(f"{file} {what}; expected a table with a column for the path and one for the label")
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            dialect = csv.excel_tab if file.suffix.lower() == ".tsv" else csv.excel
-            rows = csv.DictReader(lines, dialect=dialect, strict=True)
-            names = [name for name in rows.fieldnames or () if name]
-            path, label = _columns(file, names, column)
-            for row in rows:
-                if row[path]:
-                    found[row[path]] = found.get(row[path], frozenset()) | _split(row[label] or "")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{file}: can't be read as a table: {error}") from error
+    table = open_csv(file)
+    path, label = _columns(file, [name for name in table.columns if name], column)
+    rows = cast("list[tuple[str | None, str | None]]", list(table.rows([path, label])))
+    read_cell = text_reader(cell for _, cell in rows)
+    for key, cell in rows:
+        if key:
+            found[key] = found.get(key, frozenset()) | _split(str(read_cell(cell or "") or ""))
     return found
 
 

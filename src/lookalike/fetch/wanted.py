@@ -11,9 +11,10 @@ from lookalike.fetch.cells import text
 from lookalike.fetch.names import digest, stem, with_digest
 from lookalike.fetch.report import Failure
 from lookalike.tables.addresses import addresses, existing_column, image_column
+from lookalike.tables.cells import reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from lookalike.tables import Table
 
@@ -75,14 +76,27 @@ def read_wanted(
     ids = _id_column(table.columns, id_column)
     kept = _kept(table.columns, keep)
     wanted = Wanted(tuple(kept.values()))
+    readers = _readers(table, list(kept))
     seen: dict[str, str] = {}
     for number, row in enumerate(table.rows([image, *([ids] if ids else []), *kept]), 1):
         id_ = text(row[1]).strip() if ids else None
-        fields = tuple(text(cell) for cell in row[1 + bool(ids) :])
+        fields = tuple(read(cell) for read, cell in zip(readers, row[1 + bool(ids) :], strict=True))
         for picture in _of_row(number, id_, row[0], fields, all_images=all_images):
             _take(picture, seen, wanted, number)
     _keep_apart(wanted.pictures)
     return wanted
+
+
+def _readers(table: Table, columns: Sequence[str]) -> list[Callable[[object], str]]:
+    """What gives the cells of each column as text; of numbers with decimal commas with a point instead."""
+    if not (table.decimal_comma and columns):
+        return [text] * len(columns)
+    return [_reader(map(text, cells)) for cells in zip(*table.rows(columns), strict=True)]
+
+
+def _reader(cells: Iterable[str]) -> Callable[[object], str]:
+    read = reader(cells, decimal_comma=True)
+    return lambda cell: text(read(text(cell)))
 
 
 def _of_row(

@@ -2,13 +2,14 @@
 
 from lookalike.tables.metadata import PATH_COLUMNS, read_metadata
 from lookalike.tables.parquet import parquet_batches
-from lookalike.tables.rows import Table, is_table, open_table
+from lookalike.tables.rows import Table, is_table, open_csv, open_table
 from lookalike.tables.vectors import write_vectors
 
 __all__ = [
     "PATH_COLUMNS",
     "Table",
     "is_table",
+    "open_csv",
     "open_table",
     "parquet_batches",
     "read_metadata",

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, cast
 
 from lookalike.errors import UsageError
 from lookalike.tables.addresses import existing_column
+from lookalike.tables.cells import reader
 from lookalike.tables.rows import open_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from lookalike.tables.cells import Reader
     from lookalike.types import Value
 
 PATH_COLUMNS = ("path", "file", "filename", "file_name", "image", "id", "url")
 """The columns that may hold the path, in the order they are looked for."""
 
 
-# Leading zeros mean a code (a postcode, an article number), which is text.
-_INTEGER = re.compile(r"[+-]?(0|[1-9]\d*)", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?=\.?\d)(?!0\d)\d*(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
-_LONGEST = 18  # digits that fit in 64 bits
-
-
 def read_metadata(file: Path, column: str | None = None) -> dict[str, dict[str, Value]]:
     """Read a CSV or TSV table with a column for the path, one row a picture.
 
-    A column whose every value is an integer, or a number, is read as such; an empty cell is no
-    value.
+    Which cells are numbers, text or nothing `lookalike.tables.cells` says, for each column as a whole.
 
     Args:
         file: the table, with a header line; UTF-8, with or without a byte order mark.
@@ -39,7 +33,7 @@ def read_metadata(file: Path, column: str | None = None) -> dict[str, dict[str, 
         For each path as the table has it, its fields.
 
     Raises:
-        UsageError: the table can't be read, or has no column for the path.
+        UsageError: the table can't be read, has no column for the path, or two columns of one name.
     """
     table = open_csv(file)
     names = [name for name in table.columns if name]
@@ -50,11 +44,19 @@ def read_metadata(file: Path, column: str | None = None) -> dict[str, dict[str, 
         path, *rest = cast("tuple[str | None, ...]", cells)
         if path:
             rows[path] = tuple(rest)
-    types = [_type_of(row[place] for row in rows.values()) for place in range(len(others))]
-    return {
-        path: {name: read(cell) for name, read, cell in zip(others, types, row, strict=True) if cell}
-        for path, row in rows.items()
-    }
+    readers = [
+        reader((row[place] for row in rows.values()), decimal_comma=table.decimal_comma)
+        for place in range(len(others))
+    ]
+    return {path: dict(_fields(others, readers, row)) for path, row in rows.items()}
+
+
+def _fields(
+    names: Sequence[str], readers: Sequence[Reader], row: Sequence[str | None]
+) -> Iterator[tuple[str, Value]]:
+    for name, read, cell in zip(names, readers, row, strict=True):
+        if cell and (value := read(cell)) is not None:
+            yield name, value
 
 
 def _path_column(file: Path, names: Sequence[str]) -> str:
@@ -66,11 +68,3 @@ def _path_column(file: Path, names: Sequence[str]) -> str:
             f"found {', '.join(names) or 'an empty file'}"
         )
     return column
-
-
-def _type_of(values: Iterable[str | None]) -> Callable[[str], Value]:
-    filled = [value for value in values if value]
-    if filled and all(_INTEGER.fullmatch(value) for value in filled):
-        # A longer number is a code: as a float it would lose its last digits.
-        return int if all(len(value) <= _LONGEST for value in filled) else str
-    return float if filled and all(_NUMBER.fullmatch(value) for value in filled) else str

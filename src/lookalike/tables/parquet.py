@@ -33,6 +33,9 @@ def parquet_batches(file: Path, columns: Sequence[str], size: int) -> Iterator[A
     """
     _, pq = pyarrow()
     with pq.ParquetFile(file) as table:
+        names = table.schema_arrow.names
+        if len(set(names)) < len(names):
+            raise ValueError("two of its columns have one name; rename one of them")
         missing = [column for column in columns if column not in table.schema_arrow.names]
         if missing:
             raise ValueError(f"it has no column {', '.join(missing)}; it has {table.schema_arrow.names}")

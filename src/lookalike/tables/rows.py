@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import json
 import re
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, TYPE_CHECKING, cast
@@ -36,10 +38,12 @@ class Table:
     rows: gives each row's values of the columns asked for, as the format has them; text in CSV,
         numbers and lists too in JSON and Parquet, None for what is not there. Raises `UsageError`
         where the file turns out to be damaged.
+    decimal_comma: whether a comma may stand before decimals, for it does not separate cells.
     """
 
     columns: tuple[str, ...]
     rows: Callable[[Sequence[str]], Iterator[tuple[object, ...]]]
+    decimal_comma: bool = False
 
 
 def open_table(file: Path) -> Table:
@@ -50,7 +54,8 @@ def open_table(file: Path) -> Table:
     name, as `url`.
 
     Raises:
-        UsageError: another ending, or a file that can't be read as what it is called.
+        UsageError: another ending, a file that can't be read as what it is called, or has two columns of
+            one name.
         MissingExtra: Parquet without the extra `tables`.
     """
     ending = _ending(file)
@@ -66,6 +71,18 @@ def open_csv(file: Path) -> Table:
         UsageError: it can't be read as such.
     """
     return _opened(file, _open_csv)
+
+
+def csv_rows(file: Path) -> list[list[str]]:
+    """Return every row of a CSV or TSV table, the header too; a line with nothing in it is an empty row.
+
+    Raises:
+        UsageError: it can't be read as such.
+    """
+    try:
+        return [[unguarded(cell) for cell in row] for _, row in _numbered(file, _separator_of(file))]
+    except _BROKEN as error:
+        raise _unreadable(file, error) from error
 
 
 def is_table(file: Path, *, meant: bool) -> bool:
@@ -97,17 +114,25 @@ def _unreadable(file: Path, error: Exception) -> UsageError:
 
 
 def _text(file: Path) -> IO[str]:
-    """A text file, with or without a byte order mark, packed or not."""
-    if file.suffix.lower() == ".gz":
-        return cast("IO[str]", gzip.open(file, "rt", newline="", encoding="utf-8-sig"))
-    return file.open(newline="", encoding="utf-8-sig")
+    """A text file, packed or not: UTF-8 with or without a byte order mark, or UTF-16 with one."""
+    packed = file.suffix.lower() == ".gz"
+    with gzip.open(file, "rb") if packed else file.open("rb") as beginning:
+        mark = beginning.read(2)
+    encoding = "utf-16" if mark in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE} else "utf-8-sig"
+    if packed:
+        return cast("IO[str]", gzip.open(file, "rt", newline="", encoding=encoding))
+    return file.open(newline="", encoding=encoding)
 
 
 def _open_csv(file: Path) -> Table:
+    return _open_text(file, _separator_of(file), lambda head: not any(map(_is_place, head)))
+
+
+def _separator_of(file: Path) -> str:
+    if _ending(file) == ".tsv":
+        return "\t"
     with _text(file) as lines:
-        first = lines.readline()
-    separator = "\t" if _ending(file) == ".tsv" else _separator(first)
-    return _open_text(file, separator, lambda head: not any(map(_is_place, head)))
+        return _separator(lines.readline())
 
 
 def _open_list(file: Path) -> Table:
@@ -121,22 +146,48 @@ def _open_list(file: Path) -> Table:
 
 def _open_text(file: Path, separator: str, is_header: Callable[[list[str]], bool]) -> Table:
     with _text(file) as lines:
-        head = [unguarded(name) for name in next(csv.reader(lines, delimiter=separator, strict=True), [])]
+        head = [
+            unguarded(name).strip() for name in next(csv.reader(lines, delimiter=separator, strict=True), [])
+        ]
     has_header = is_header(head)
     columns = tuple(head) if has_header else tuple(str(n + 1) for n in range(len(head)))
+    _require_distinct(columns)
 
     def rows(wanted: Sequence[str]) -> Iterator[tuple[object, ...]]:
         places = [columns.index(name) for name in wanted]
-        with _text(file) as lines:
-            reader = csv.reader(lines, delimiter=separator, strict=True)
-            try:
-                for row in islice(reader, int(has_header), None):
-                    if row:
-                        yield tuple(unguarded(row[n]) if n < len(row) else None for n in places)
-            except _BROKEN as error:
-                raise _unreadable(file, ValueError(f"line {reader.line_num}: {error}")) from error
+        for row in _rows_of_text(file, separator, len(columns) if has_header else None):
+            yield tuple(unguarded(row[n]) if n < len(row) else None for n in places)
 
-    return Table(columns, rows)
+    return Table(columns, rows, decimal_comma=separator != ",")
+
+
+def _rows_of_text(file: Path, separator: str, width: int | None) -> Iterator[list[str]]:
+    """The rows of a text that are not empty; below a header of so many names, without it."""
+    for number, row in islice(_numbered(file, separator), int(width is not None), None):
+        if width is not None and any(row[width:]):
+            found = f"line {number}: it has {len(row)} cells below a header of {width}"
+            advice = "a text that holds the separator needs quotes around it"
+            raise _unreadable(file, ValueError(f"{found}; {advice}"))
+        if row:
+            yield row
+
+
+def _numbered(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Every row of a text with the number of its last line."""
+    with _text(file) as lines:
+        reader = csv.reader(lines, delimiter=separator, strict=True)
+        try:
+            for row in reader:
+                yield reader.line_num, row
+        except _BROKEN as error:
+            raise _unreadable(file, ValueError(f"line {reader.line_num}: {error}")) from error
+
+
+def _require_distinct(columns: Sequence[str]) -> None:
+    """Raise `ValueError` where two columns have one name; those without a name are nobody's."""
+    twice = next((name for name, count in Counter(columns).items() if name and count > 1), None)
+    if twice is not None:
+        raise ValueError(f"two of its columns have one name, {twice!r}; rename one of them")
 
 
 def _is_place(cell: str) -> bool:
@@ -162,7 +213,7 @@ def _open_json_lines(file: Path) -> Table:
                 for line in lines:
                     number += 1  # the handler below tells it
                     if line.strip():
-                        yield _object(json.loads(line))
+                        yield _object(json.loads(line, object_pairs_hook=_distinct))
         except _BROKEN as error:
             raise _unreadable(file, ValueError(f"line {number}: {error}")) from error
 
@@ -171,11 +222,16 @@ def _open_json_lines(file: Path) -> Table:
 
 def _open_json(file: Path) -> Table:
     with _text(file) as text:
-        content = json.load(text)
+        content = json.load(text, object_pairs_hook=_distinct)
     if not isinstance(content, list):
         raise ValueError("expected a list of objects")  # noqa: TRY004  # the file is at fault
     found = [_object(item) for item in content]
     return _of_objects(lambda: iter(found))
+
+
+def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    _require_distinct([name for name, _ in pairs])
+    return dict(pairs)
 
 
 def _object(item: object) -> dict[str, object]:
@@ -199,8 +255,7 @@ def _open_parquet(file: Path) -> Table:
     try:
         with pq.ParquetFile(file) as opened:
             columns = tuple(opened.schema_arrow.names)
-        if len(set(columns)) < len(columns):
-            raise ValueError("two of its columns have one name")
+        _require_distinct(columns)
     except pa.ArrowException as error:
         raise _unreadable(file, error) from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,6 +10,7 @@ import numpy as np
 
 from lookalike.errors import UsageError
 from lookalike.evaluation.labels import Pictures, read
+from lookalike.tables.rows import csv_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,12 +83,7 @@ def as_rows(triples: Sequence[Triple], ids: Sequence[str]) -> NDArray[np.intp]:
 
 def _rows(file: Path) -> list[list[str]]:
     """The lines of a table, the head first; every line has as many cells as the head."""
-    dialect = csv.excel_tab if file.suffix.lower() == ".tsv" else csv.excel
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(lines, dialect, strict=True)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{file}: can't be read as a table: {error}") from error
+    rows = [[cell.strip() for cell in row] for row in csv_rows(file)]
     head = [name.lower() for name in rows[0]] if rows else []
     width = len(head)
     return [head, *((row + [""] * width)[:width] for row in rows[1:])]
