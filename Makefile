@@ -2,6 +2,7 @@
 # make demo DIR=~/Pictures QUERY=beach.jpg  the same on your own
 # make demo-elasticsearch                   the same pictures on a server that it starts and stops; needs Java and Maven
 # make test                                 every check and every test
+# make test-galleries                       a thousand random galleries against brute force
 # make test-faults                          kill nodes of a cluster at random moments, five times each fault
 #
 # Every target sets up .venv by itself; it needs python3 (3.11 or later) with venv, and nothing else.
@@ -13,7 +14,7 @@ WHOLE := .venv/.whole
 SOURCES := src tests scripts benches examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-elasticsearch test test-faults lint docs bench clean
+.PHONY: help demo demo-elasticsearch test test-faults test-galleries lint docs bench clean
 
 help:
 	@sed -n 's/^# //p' $(MAKEFILE_LIST)
@@ -44,6 +45,9 @@ test: $(WHOLE) lint
 
 test-faults: $(WHOLE)
 	LOOKALIKE_FAULT_ROUNDS=5 $(BIN)/python -m pytest -v tests/elasticsearch/test_faults.py
+
+test-galleries: $(WHOLE)
+	LOOKALIKE_TEST_GALLERIES=1000 $(BIN)/python -m pytest -q tests/stores/test_random_galleries.py
 
 lint: $(READY)
 	$(BIN)/ruff format --check $(SOURCES)

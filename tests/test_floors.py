@@ -36,10 +36,10 @@ FLOORS = {
 """The rooms of each floor, from the ground up: a module of the package, or a folder as a whole."""
 
 OF_THE_GALLERY = {
-    "answers", "converted", "copying", "delivery", "describing", "fill", "filtering", "folder_notes", "given",
-    "imported", "ingest", "listed", "loading", "model", "own_ids", "packed", "places", "plan", "queries",
-    "query_expansion", "reader", "remote", "remote_walk", "replaced", "rerank", "results", "selection",
-    "showing",
+    "answers", "consistent", "converted", "copying", "delivery", "describing", "fill", "filtering",
+    "folder_notes", "given", "imported", "ingest", "listed", "loading", "model", "own_ids", "packed",
+    "places", "plan", "queries", "query_expansion", "reader", "remote", "remote_walk", "replaced", "rerank",
+    "results", "selection", "showing",
 }  # fmt: skip
 """The files that share the gallery's floor with it, and are one room."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from lookalike import images, query_expansion, vocabulary
+from lookalike.consistent import fitting, of_one_gallery
 from lookalike.errors import ImageError, MissingExtra, ModelError, StoreError, UsageError
 from lookalike.model import IMPORTED
 from lookalike.queries import Resolved, resolve
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
     )
 
 
-_T = TypeVar("_T")
-
-
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is wanted of a search by picture, as `Gallery.search` describes it."""
@@ -70,24 +68,7 @@ class Answering:
         resolved = [resolve(query, self.store, self.root, self.limits) for query in queries]
         if not resolved:
             return Answers()
-        return self._of_one_gallery(lambda header: self._search(resolved, wish, rerank, header))
-
-    def _of_one_gallery(self, ask: Callable[[Header], _T]) -> _T:
-        """An answer to which vectors, classes and pictures of one and the same gallery led.
-
-        Another process may put a gallery of another model in its place at any moment: then it is asked anew.
-        """
-        while True:
-            header = self.store.header
-            try:
-                found = ask(header)
-            except (ModelError, UsageError, ValueError):  # the last of arrays whose shapes do not fit
-                self.store.count()  # a store in a cluster notices only when it is asked
-                if self.store.header == header:
-                    raise
-            else:
-                if self.store.header == header:
-                    return found
+        return of_one_gallery(self.store, lambda header: self._search(resolved, wish, rerank, header))
 
     def _search(
         self, resolved: Sequence[Resolved], wish: Wish, rerank: Rerank | None, header: Header
@@ -127,8 +108,8 @@ class Answering:
     def find(self, words: str, k: int, where: Where, distinct: tuple[str, ...], *, only: str | None) -> Hits:
         """The pictures that satisfy every word."""
         check_fields(distinct, self.store)
-        return self._of_one_gallery(
-            lambda header: self._find(words, k, where, distinct, header=header, only=only)
+        return of_one_gallery(
+            self.store, lambda header: self._find(words, k, where, distinct, header=header, only=only)
         )
 
     def _find(
@@ -217,10 +198,11 @@ class Answering:
         vectors = np.zeros((len(queries), dim), np.float32)
         stored = [row for row, query in enumerate(queries) if query.id is not None]
         if stored:
-            vectors[stored] = self.store.vectors([queries[row].id or "" for row in stored])
+            vectors[stored] = fitting(self.store.vectors([queries[row].id or "" for row in stored]), dim)
         fresh = [row for row, query in enumerate(queries) if query.content is not None]
         if fresh:
-            vectors[fresh] = extract(self.extractor(), [queries[row] for row in fresh], self.limits).vectors
+            found = extract(self.extractor(), [queries[row] for row in fresh], self.limits)
+            vectors[fresh] = fitting(found.vectors, dim)
         for row, query in enumerate(queries):
             if query.vector is not None:
                 vectors[row] = _checked(query.vector, dim)

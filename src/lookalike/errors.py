@@ -14,6 +14,7 @@
     ├── StoreError              a gallery that can't be used
     │   ├── NotFound            no gallery there, or no picture of that id in it
     │   ├── StoreBusy           another process is writing to it
+    │   │   └── StoreChanged    it was replaced by one of another model while it was asked
     │   ├── StoreCorrupt        it is damaged, or is no gallery of ours
     │   └── StoreUnavailable    it can't be reached, read or written
     └── MissingExtra            an optional dependency is not installed
@@ -82,6 +83,10 @@ class NotFound(StoreError):
 
 class StoreBusy(StoreError):
     """Another process is writing to the gallery."""
+
+
+class StoreChanged(StoreBusy):
+    """The gallery was replaced by one of another model while it was asked."""
 
 
 class StoreCorrupt(StoreError):

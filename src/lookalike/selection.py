@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lookalike.errors import FilterError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lookalike.types import Record, Store, Value
 
@@ -48,48 +48,42 @@ class Selection:
         return self.k * (3 if self.distinct else 1) + (self.query is not None)
 
     def choose(self, rank: Callable[[int], Sequence[Ranked]], store: Store) -> list[tuple[Ranked, Record]]:
-        """Look deeper into the ranking until k pictures are chosen or there are no more."""
+        """Look deeper into the ranking until k pictures are chosen or there are no more.
+
+        A deeper look may see a later state of the store, so it is chosen from anew: what came first in
+        one state need not come before what comes next in another.
+        """
         most = store.limits.k or sys.maxsize
         depth = min(self.first_look, most)
-        kept = _Kept(self)
+        records: dict[str, Record] = {}
         while True:
             ranked = rank(depth)
-            kept.take(ranked, store)
-            if len(kept.pairs) >= self.k or len(ranked) < depth or depth == most:
-                return kept.pairs[: self.k]
+            pairs = list(islice(self._chosen(ranked, store, records), self.k))
+            if len(pairs) >= self.k or len(ranked) < depth or depth == most:
+                return pairs
             depth = min(4 * depth, most)
+
+    def _chosen(
+        self, ranked: Sequence[Ranked], store: Store, records: dict[str, Record]
+    ) -> Iterator[tuple[Ranked, Record]]:
+        """Candidates with new values and their records, which are looked up some at a time and remembered."""
+        own = None if self.query is None else self.query.id
+        seen = set() if self.query is None else self.values(self.query)
+        candidates = (candidate for candidate in ranked if candidate.id != own)
+        while some := list(islice(candidates, self.first_look)):
+            new = [candidate.id for candidate in some if candidate.id not in records]
+            # A record is None when another process has just removed the picture.
+            records |= {record.id: record for record in store.get(new) if record is not None}
+            for candidate in some:
+                record = records.get(candidate.id)
+                if record is not None and not (values := self.values(record)) & seen:
+                    seen |= values
+                    yield candidate, record
 
     def values(self, record: Record) -> set[tuple[str, Value | bytes]]:
         """The record's values of the distinct fields; none for a field it lacks."""
         values = ((field, value_of(record, field)) for field in self.distinct)
         return {(field, value) for field, value in values if value is not None}
-
-
-class _Kept:
-    """The candidates chosen so far; a deeper look goes on where the one before ended."""
-
-    def __init__(self, selection: Selection) -> None:
-        self.selection = selection
-        self.pairs: list[tuple[Ranked, Record]] = []
-        self._done = {selection.query.id} if selection.query is not None else set()
-        self._values = set() if selection.query is None else selection.values(selection.query)
-
-    def take(self, ranked: Sequence[Ranked], store: Store) -> None:
-        """Choose among the candidates that were not there before, some at a time, until there are enough."""
-        new = (candidate for candidate in ranked if candidate.id not in self._done)
-        while len(self.pairs) < self.selection.k and (some := list(islice(new, self.selection.first_look))):
-            records = store.get([candidate.id for candidate in some])
-            self._done.update(candidate.id for candidate in some)
-            for candidate, record in zip(some, records, strict=True):
-                # A record is None when another process has just removed the picture.
-                if record is not None:
-                    self._consider(candidate, record)
-
-    def _consider(self, candidate: Ranked, record: Record) -> None:
-        values = self.selection.values(record)
-        if not values & self._values:
-            self.pairs.append((candidate, record))
-            self._values |= values
 
 
 def value_of(record: Record, field: str) -> Value | bytes | None:

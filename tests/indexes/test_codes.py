@@ -1,4 +1,4 @@
-"""The codes: an orthogonal rotation, estimates without bias, and a depth that is measured."""
+"""The codes: an orthogonal rotation, estimates without bias, and bounds that hold."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from lookalike.indexes import calibration
+from lookalike.indexes import bounds, calibration, exact
 from lookalike.indexes import codes as coding
 from lookalike.indexes.cache import Codes, width
 from lookalike.indexes.codes import Coder
@@ -49,59 +49,108 @@ def test_ranking_follows_the_true_scores():
     rows = _unit(400, 512)
     coder = Coder(rows.mean(axis=0), 3)
     query = rows[:1] + 0.5 * rows[1:2] + 0.25 * rows[2:3]
+    estimates = coding.estimated(coder.queries(query)[0], _codes(coder, rows), np.arange(400))
+    assert np.argsort(-estimates)[:3].tolist() == [0, 1, 2]
+    true = rows @ query[0] / np.linalg.norm(query)
+    assert np.corrcoef(np.argsort(np.argsort(estimates)), np.argsort(np.argsort(true)))[0, 1] > 0.95
+
+
+def test_estimates_are_off_by_no_more_than_rounding_explains():
+    """The cosine that eight bits tell is within the bound of the row's own factor, for every row."""
+    rows, queries = _unit(2000, 300), _unit(20, 300, seed=1)
+    coder = Coder(rows.mean(axis=0), 3)
     codes = _codes(coder, rows)
-    order = coding.ranked(coder.queries(query)[0], codes, np.arange(400), 400)
-    assert order[:3].tolist() == [0, 1, 2]
-    true = rows @ query[0]
-    places = np.empty(400)
-    places[order] = np.arange(400)
-    assert np.corrcoef(places, np.argsort(np.argsort(-true)))[0, 1] > 0.95
+    for vector, query in zip(queries, coder.queries(queries), strict=True):
+        off = np.abs(coding.estimated(query, codes, np.arange(2000)) - rows @ vector)
+        assert (off <= bounds.rounding(1.0) * codes.factors).all()
+        assert off.max() > bounds.rounding(0.2) * codes.factors.min()
 
 
-def test_scanning_finds_the_code_itself():
-    """A row's own code is the nearest to it, whether codes have one part or two."""
+def test_signs_differ_by_no_more_than_angles_explain():
+    """A row of at least some cosine with a query differs in no more signs than the bound of that cosine."""
+    rows = _unit(40, 512)[np.arange(2000) % 40] + 0.8 * _unit(2000, 512, seed=1)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    coder = Coder(rows.mean(axis=0) * 3, 5)
+    away = coder.away(rows)
+    limits = bounds.Bounds(bounds.SPREAD, float(away.min()), float(away.max()))
+    codes = _codes(coder, rows)
+    for vector, query in zip(rows[:40], coder.queries(rows[:40]), strict=True):
+        apart = coding.apart(query, codes)
+        for cosine in (0.95, 0.5, 0.2):
+            near = rows @ vector >= cosine
+            most = limits.most(limits.share(query.away, cosine), 512)
+            assert (apart[near] <= most).all()
+            assert cosine < 0.5 or (apart <= most).mean() < 0.5
+
+
+def test_a_code_is_nearest_to_itself():
+    """A row's own code differs from it in no sign, whether codes have one part or two."""
     for dim in (64, 300, 1280):
         rows = _unit(50, dim)
         coder = Coder(np.zeros(dim, np.float32), 5)
-        found = coding.scan(coder.queries(rows), _codes(coder, rows), 3)
-        assert found[:, 0].tolist() == list(range(50))
+        codes = _codes(coder, rows)
+        for place, query in enumerate(coder.queries(rows)):
+            apart = coding.apart(query, codes)
+            in_all = coding.apart_in_all(query, codes, np.arange(50), apart)
+            assert np.flatnonzero(in_all == 0).tolist() == [place]
+            assert (apart <= in_all).all()
 
 
-def test_scanning_among_some():
-    """Told where to look, a scan gives what one of those codes alone gives, by their places in all."""
+def test_comparing_some():
+    """Told where to look, a comparison gives what one of those codes alone gives."""
     rows = _unit(80, 300)
     coder = Coder(np.zeros(300, np.float32), 5)
     among = np.arange(1, 80, 2)
-    queries = coder.queries(rows[:4])
-    found = coding.scan(queries, _codes(coder, rows), 9, among)
-    assert (found == among[coding.scan(queries, _codes(coder, rows[among]), 9)]).all()
+    query = coder.queries(rows[:1])[0]
+    found = coding.apart(query, _codes(coder, rows), among)
+    assert (found == coding.apart(query, _codes(coder, rows[among]))).all()
 
 
-@pytest.mark.parametrize(("rows", "bytes_", "depth"), [(3000, 8, 50), (700, 160, 700), (9000, 64, 1500)])
-def test_numpy_alone_finds_the_same(monkeypatch, rows, bytes_, depth):
-    """As long as faiss is not imported numpy scans, and gives the same codes in the same order."""
+@pytest.mark.parametrize(("rows", "bytes_"), [(3000, 8), (700, 160), (9000, 64)])
+def test_numpy_alone_finds_the_same(monkeypatch, rows, bytes_):
+    """As long as faiss is not imported numpy compares, and counts the same."""
     codes, query = np.split(np.random.default_rng(0).integers(0, 256, (rows + 1, bytes_), np.uint8), [rows])
     with monkeypatch.context() as patch:
         patch.delitem(sys.modules, "faiss", raising=False)
-        cold = coding._nearest(query, codes, depth)
+        cold = coding._differing(query[0], codes)
         assert "faiss" not in sys.modules
     __import__("faiss")
-    assert (coding._nearest(query, codes, depth) == cold).all()
+    assert (coding._differing(query[0], codes) == cold).all()
+    assert (cold == np.unpackbits(codes ^ query, axis=1).sum(axis=1)).all()
 
 
-def test_calibration_refuses_what_codes_cannot_tell_apart():
-    """On noise no depth within bounds finds the neighbours, on clusters a small one does."""
+def test_codes_do_not_pay_where_they_tell_nothing_apart():
+    """On noise a search would look at every row, on clusters at few."""
     rng = np.random.default_rng(0)
-    for spread, reached in ((None, False), (0.5, True)):
+    for spread, paid in ((None, False), (0.5, True)):
         rows = _unit(9000, 64)
         if spread is not None:
             centres = np.repeat(_unit(600, 256, seed=1), 15, axis=0)
             rows = centres + spread / 16 * rng.normal(size=(9000, 256)).astype(np.float32)
             rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         coder = Coder(rows.mean(axis=0), 5)
-        queries = rows[:64]
-        products = queries @ rows.T
-        np.fill_diagonal(products, -1)
-        truth = list(np.argsort(-products, axis=1)[:, :10])
-        depth = calibration.calibrate(coder.queries(queries), truth, _codes(coder, rows))
-        assert (depth is not None) == reached
+        away = coder.away(rows)
+        measured = bounds.Bounds(bounds.SPREAD, float(away.min()), float(away.max()))
+        truth = exact.search(rows[:64], [(np.arange(9000), rows)], 12, "cosine")
+        assert calibration.pays(measured, coder.queries(rows[:64]), truth, _codes(coder, rows)) == paid
+
+
+def test_the_spread_is_measured():
+    """Where signs scatter as coins do the usual is allowed for; where vectors are nearly empty, more."""
+    ones = np.eye(256, dtype=np.float32)
+    sparse = (ones[0] + 0.3 * ones[1:65]) / np.float32(np.hypot(1, 0.3))
+    dense = _unit(64, 256)
+    for rows, wider in ((dense, False), (sparse, True)):
+        coder = Coder(np.zeros(256, np.float32), 5)
+        near = [np.delete(rows, place, axis=0) for place in range(len(rows))]
+        assert (calibration.spread(coder, rows, near) > bounds.SPREAD) == wider
+
+
+def test_foreign_vectors_are_asked_with():
+    """The sample has vectors that are like rows and vectors that are like none."""
+    rows = _unit(100, 64)
+    nearest = (calibration.foreign(rows, 1) @ rows.T).max(axis=1)
+    assert len(nearest) == calibration.FOREIGN
+    assert nearest.max() < 1 - 1e-4
+    assert nearest.max() > 0.9
+    assert nearest.min() < 0.5

@@ -9,6 +9,7 @@ import pytest
 
 from lookalike import where as where_language
 from lookalike.errors import FilterError, UsageError
+from lookalike.stores.sqlite.database import live
 from lookalike.types import Condition
 
 
@@ -16,14 +17,14 @@ def _recall(found, expected):
     return np.mean([len(set(a.ids) & set(b.ids)) / len(b.ids) for a, b in zip(found, expected, strict=True)])
 
 
-def test_codes_find_what_exact_search_finds(filled):
-    """By codes at least .995 of the ten nearest are found, with the very scores of exact search."""
+def test_codes_find_what_exact_search_finds(filled, features):
+    """By codes the ten nearest of own rows and foreign vectors are found, with the scores of exact search."""
     store, vectors = filled
     assert store.cache.head(store._known.generation, 256).useful
-    found, exact = store.search(vectors[:200], 10), store.search(vectors[:200], 10, exact=True)
-    assert _recall(found, exact) >= 0.995
-    assert np.mean([f.ids == e.ids for f, e in zip(found, exact, strict=True)]) > 0.97
-    assert np.allclose(found[0].scores, exact[0].scores, atol=1e-6)
+    queries = np.concatenate([vectors[:150], features(50, seed=1)])
+    found, exact = store.search(queries, 10), store.search(queries, 10, exact=True)
+    assert [f.ids for f in found] == [e.ids for e in exact]
+    assert [f.scores.tolist() for f in found] == [e.scores.tolist() for e in exact]
 
 
 @pytest.mark.parametrize("condition", ["lot=3", "lot<9", "name=000007.jpg", "lot!=0"])
@@ -86,6 +87,66 @@ def test_ties_come_in_the_order_they_came_in(store, record, units):
     vectors = np.repeat(units(1), 50, axis=0)
     store.write([record(f"{97 * i % 50:02}.jpg") for i in range(50)], vectors)
     assert store.search(vectors[:1], 5)[0].ids == [f"{97 * i % 50:02}.jpg" for i in range(5)]
+
+
+@pytest.mark.parametrize(("rows", "distinct"), [(9188, 8), (9188, 300), (6000, 1)])
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_equal_vectors_do_not_crowd_out_nearer_ones(
+    tmp_path, open_at, header, record, units, metric, rows, distinct
+):
+    """Where few vectors are distinct, foreign queries get what exact search gives, ties as they came in."""
+    store = open_at(tmp_path / "equal", header(dim=64, metric=metric))
+    vectors = units(distinct, 64)[np.random.default_rng(1).integers(0, distinct, rows)]
+    store.write([record(i) for i in range(rows)], vectors)
+    store.refresh()
+    queries = units(10, 64, seed=5)
+    for k in (1, 10, 1500):
+        for found, exact in zip(store.search(queries, k), store.search(queries, k, exact=True), strict=True):
+            assert found.ids == exact.ids
+            assert found.scores.tolist() == exact.scores.tolist()
+
+
+def test_a_burst_in_a_large_gallery(filled, record, features):
+    """Of 700 pictures that hardly differ, which no sample met, a search gives the nearest in their order."""
+    store, _ = filled
+    burst = features(1, seed=8) + 1e-3 * np.random.default_rng(2).normal(size=(700, 256)).astype(np.float32)
+    burst /= np.linalg.norm(burst, axis=1, keepdims=True)
+    store.write([record(f"burst/{i}.jpg") for i in range(700)], burst)
+    with store.writing():
+        store._keep_up(tail=0)
+    head = store.cache.head(store._known.generation, 256)
+    assert (head.rows, head.calibrated) == (6700, 6000)
+    queries = np.concatenate([burst[:10], features(10, seed=7)])
+    for k in (10, 40):
+        found, exact = store.search(queries, k), store.search(queries, k, exact=True)
+        assert [f.ids for f in found] == [e.ids for e in exact]
+
+
+def test_queries_of_every_length(tmp_path, open_at, header, record, features):
+    """By Euclidean distance a query may have any length, also none."""
+    store = open_at(tmp_path / "e", header(dim=256, metric="euclidean"))
+    vectors = features(6000)
+    vectors[::100] = 0
+    store.write([record(i) for i in range(6000)], vectors)
+    store.refresh()
+    assert store.cache.head(store._known.generation, 256).useful
+    queries = np.concatenate([scale * features(4, seed=4) for scale in (1e-3, 0.4, 1, 3, 1000, 0)])
+    found, exact = store.search(queries, 20), store.search(queries, 20, exact=True)
+    assert [f.ids for f in found] == [e.ids for e in exact]
+
+
+def test_codes_of_a_later_state_are_not_used(filled, record, features):
+    """A search in a snapshot finds what was replaced since, though the codes are of the state after that."""
+    store, vectors = filled
+    searcher = store._searcher(store.header)
+    with store.database.reading() as connection:
+        before = live(connection)
+        store.write([record(5)], features(1, seed=9))
+        with store.writing():
+            store._keep_up(tail=0)
+        found = searcher.search(connection, before, vectors[5:6], 1)
+    assert found[0].ids == ["p/000005.jpg"]
+    assert found[0].scores[0] > 0.999
 
 
 def test_zero_vectors(store, record, units):

@@ -16,7 +16,6 @@ absent, and is built again. A wrong key or code costs recall, never a wrong scor
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import secrets
@@ -33,10 +32,15 @@ if TYPE_CHECKING:
     from lookalike.indexes.codes import Bits
     from lookalike.types import Floats
 
-_FORMAT = 2
+_FORMAT = 3
 _HEAD = "head.json"
 _MAX_HEAD_BYTES = 4096
+_MEASURED = ("spread", "nearest", "farthest")
+_MOST_MEASURED = 1e6
 _FIRST_BYTES = 64
+FIRST_SIGNS = 8 * _FIRST_BYTES
+"""Signs of a code, at most, that a search compares of every row."""
+
 _TOKEN = re.compile(r"[0-9a-f]{16}")
 _OWN = re.compile(rf"{_TOKEN.pattern}\.(keys|first|rest|fine|factors|mean)|{re.escape(_HEAD)}(\.new)?")
 
@@ -53,10 +57,12 @@ class Head:
     generation: of the gallery it was built from.
     token: first part of its files' names.
     dim, seed: of the coder.
-    rows: codes in the arrays; none where codes would not reach the recall.
+    rows: codes in the arrays; none where a search by codes would bring nothing.
     last: every row of the gallery up to this one was looked at.
-    calibrated: rows the gallery had when the depth was measured.
-    scanned, estimated, rescored: the depth; 0 where codes would not reach the recall.
+    commits: of the gallery when it was looked at.
+    calibrated: rows the gallery had when it was measured what codes tell.
+    spread, nearest, farthest: what they tell, as `bounds.Bounds` has it; 0 where a search by codes would
+        bring nothing.
     """
 
     generation: str
@@ -65,38 +71,17 @@ class Head:
     seed: int
     rows: int
     last: int
+    commits: int
     calibrated: int
-    scanned: int
-    estimated: int
-    rescored: int
+    spread: float
+    nearest: float
+    farthest: float
     format: int = _FORMAT
-
-    @property
-    def depth(self) -> Depth:
-        """How deep a search by the codes must go."""
-        return Depth(self.scanned, self.estimated, self.rescored)
 
     @property
     def useful(self) -> bool:
         """Whether a search may go by the codes."""
-        return min(self.depth) > 0
-
-
-class Depth(NamedTuple):
-    """How deep a search by codes goes.
-
-    scanned: how many of the rows whose codes begin most alike are compared by their whole codes.
-    estimated: how many of those are estimated.
-    rescored: how many of those are scored from their vectors.
-    """
-
-    scanned: int
-    estimated: int
-    rescored: int
-
-    def times(self, factor: float) -> Depth:
-        """That much deeper."""
-        return Depth(*(math.ceil(factor * number) for number in self))
+        return self.spread > 0
 
 
 class Codes(NamedTuple):
@@ -196,7 +181,7 @@ class Cache:
     def start(self, generation: str, dim: int, mean: Floats) -> Head:
         """Begin new arrays beside those in use; `publish` puts them in their place."""
         self.folder.mkdir(exist_ok=True)
-        head = Head(generation, secrets.token_hex(8), dim, secrets.randbits(32), 0, 0, 0, 0, 0, 0)
+        head = Head(generation, secrets.token_hex(8), dim, secrets.randbits(32), 0, 0, 0, 0, 0.0, 0.0, 0.0)
         for name in _sizes(head):
             self._path(head, name).write_bytes(mean.tobytes() if name == "mean" else b"")
         return head
@@ -259,11 +244,14 @@ def _parsed(content: Any) -> Head | None:
     if not isinstance(content, dict) or set(content) != set(Head.__slots__):
         return None
     texts = {name: content.pop(name) for name in ("token", "generation")}
+    measured = {name: content.pop(name) for name in _MEASURED}
     if not all(type(n) is int and 0 <= n < 2**62 for n in content.values()) or content["format"] != _FORMAT:
+        return None
+    if not all(type(n) is float and 0 <= n < _MOST_MEASURED for n in measured.values()):
         return None
     if not all(isinstance(text, str) for text in texts.values()) or not _TOKEN.fullmatch(texts["token"]):
         return None
-    return Head(**texts, **content)
+    return Head(**texts, **content, **measured)
 
 
 def _widths(dim: int) -> tuple[int, int]:

@@ -1,4 +1,7 @@
-"""How deep a search by codes must go to find what an exact one finds: measured, not assumed."""
+"""What the codes of a gallery tell: measured, not assumed.
+
+Asked are rows of the gallery, and foreign vectors as well: mixtures of two rows, rows with noise, and noise.
+"""
 
 from __future__ import annotations
 
@@ -6,102 +9,95 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.indexes import codes as coding
-from lookalike.indexes.cache import Depth
+from lookalike import distances
+from lookalike.indexes import bounds
+from lookalike.indexes.approximate import within
+from lookalike.indexes.cache import FIRST_SIGNS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
+    from lookalike.indexes.bounds import Bounds
     from lookalike.indexes.cache import Codes
-    from lookalike.indexes.codes import Query
+    from lookalike.indexes.codes import Coder, Query
     from lookalike.indexes.exact import Found
+    from lookalike.types import Floats
 
 NEIGHBOURS = 10
-QUERIES = 128
 
-_SIEVES = (
-    (600, 150),
-    (600, 200),
-    (800, 200),
-    (800, 250),
-    (800, 300),
-    (1200, 300),
-    (1200, 400),
-    (1600, 400),
-    (1600, 500),
-    (2400, 600),
-    (4000, 600),
-    (8000, 400),
-    (8000, 800),
-    (8000, 1600),
-    (8000, 3000),
-    (16000, 4000),
-)
-"""How many rows are scanned for, and how many of those estimated: tried from the cheapest."""
+OWN = 128
+"""How many rows are asked with."""
 
-_RESCORED = (12, 16, 24, 32, 48, 64, 80, 96, 128, 192, 256, 384, 512)
-_DEEPEST = Depth(*_SIEVES[-1], _RESCORED[-1])
-_TARGET = 0.998
-"""Of the sampled neighbours: a larger share would hang on the one or two that are hardest to find."""
+FOREIGN = 48
+"""How many foreign vectors are: a third of each kind."""
 
-_MARGIN = 1.5
-"""How much deeper than is enough for the sample: .9992 and more of other queries' (benches/search.py)."""
+_BEYOND = 1.25
+"""How much wider than was seen the spread is taken, where it is wider than that of coins."""
 
-_TIE = 1e-6
+_ESTIMATED_SHARE = 8
+"""Codes are worth while if half of the searches estimate no more than this part of all rows."""
 
 
-def calibrate(queries: Sequence[Query], truth: Sequence[NDArray[np.int64]], codes: Codes) -> Depth | None:
-    """The least depth that finds the true neighbours; None if none within bounds does.
+def foreign(own: Floats, seed: int) -> Floats:
+    """Vectors that are no rows of a gallery: ndarray of shape (FOREIGN, dim), of unit length.
 
     Args:
-        queries: rows of the gallery as queries.
-        truth: for each the positions of its neighbours.
+        own: rows of the gallery (n, dim), n ≥ 1.
+        seed: of the choice.
+    """
+    rng = np.random.default_rng(seed)
+    third = FOREIGN // 3
+    one, other = (own[rng.integers(0, len(own), third)] for _ in range(2))
+    share = rng.random((third, 1), np.float32)
+    noise = distances.normalized(rng.standard_normal((2 * third, own.shape[1]), np.float32))
+    one = distances.normalized(one)
+    mixed = share * one + (1 - share) * distances.normalized(other)
+    return distances.normalized(np.concatenate([mixed, one + noise[:third], noise[third:]]))
+
+
+def spread(coder: Coder, queries: Floats, near: list[Floats]) -> float:
+    """Measure how wide signs scatter, in standard deviations to allow for, as `Bounds` has it.
+
+    Args:
+        coder: of the gallery.
+        queries: ndarray of shape (q, dim), none of them zero.
+        near: for each the rows nearest to it, ndarray of shape (m, dim), none of them zero.
+    """
+    seen = [
+        bounds.deviation(count, share, signs)
+        for vector, query, rows in zip(queries, coder.queries(queries), near, strict=True)
+        for signs, counts, shares in _differing(coder, vector, query, distances.normalized(rows))
+        for count, share in zip(counts, shares, strict=True)
+    ]
+    return max(bounds.SPREAD, _BEYOND * max(seen, default=0.0))
+
+
+def _differing(
+    coder: Coder, vector: Floats, query: Query, rows: Floats
+) -> Iterator[tuple[int, list[int], list[float]]]:
+    """Of the first signs and of all: how many, in how many rows differ, in which share on average."""
+    away = coder.away(rows)
+    reach = 2 - 2 * rows @ distances.normalized(vector[None])[0]
+    sights = np.maximum(2 * query.away * away, np.finfo(np.float32).tiny)
+    cosines = np.clip((query.away**2 + away**2 - reach) / sights, -1, 1)
+    shares = (np.arccos(cosines) / np.pi).tolist()
+    codes = coder.encode(rows)[0][:, : len(query.code)]
+    signs = np.unpackbits(codes ^ query.code, axis=1)[:, : coder.dim]
+    for first in {min(coder.dim, FIRST_SIGNS), coder.dim}:
+        yield first, signs[:, :first].sum(axis=1).tolist(), shares
+
+
+def pays(measured: Bounds, queries: list[Query], truth: list[Found], codes: Codes) -> bool:
+    """Tell whether a search by codes has to look at few enough rows.
+
+    Args:
+        measured: what the codes tell.
+        queries: rows of the gallery.
+        truth: for each the nearest rows by the cosine, itself among them.
         codes: of the gallery.
     """
-    lists = coding.scan(queries, codes, min(_SIEVES[-1][0], len(codes.keys)))
-    best: Depth | None = None
-    for scanned, estimated in _SIEVES:
-        if 2 * scanned > len(codes.keys):
-            # To look at half of the rows one by one takes longer than to compare all.
-            break
-        if best is not None and _cost(Depth(scanned, estimated, _RESCORED[0])) >= _cost(best):
-            continue
-        ranks = np.concatenate(
-            [
-                _ranks(true, coding.ranked(query, codes, candidates[:scanned], estimated))
-                for query, candidates, true in zip(queries, lists, truth, strict=True)
-            ]
-        )
-        enough = (r for r in _RESCORED if (ranks < r).sum() >= _TARGET * len(ranks))
-        if (rescored := next(enough, None)) is not None:
-            best = min(Depth(scanned, estimated, rescored), best or _DEEPEST, key=_cost)
-    return None if best is None else best.times(_MARGIN)
-
-
-def _cost(depth: Depth) -> int:
-    """Nanoseconds of a search, by what a row costs at each stage (benches/search.py)."""
-    return 100 * depth.scanned + 600 * depth.estimated + 12000 * depth.rescored
-
-
-def _ranks(true: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The place of each true neighbour in an order; that of the last and beyond where it is not in it."""
-    found = order[None, :] == true[:, None]  # (t, m)
-    ranks: NDArray[np.int64] = np.where(found.any(axis=1), found.argmax(axis=1), len(order))
-    return np.where(ranks < len(order), ranks, np.iinfo(np.int64).max)
-
-
-def neighbours(found: Found, itself: int) -> NDArray[np.int64]:
-    """Keys of a row's true neighbours, without itself and without those that tie at the edge.
-
-    Where the last neighbour ties with the next row, an approximate search may rightly give either.
-    """
-    others = found.keys != itself
-    keys: NDArray[np.int64] = found.keys[others]
-    scores = found.scores[others]
-    if len(keys) <= NEIGHBOURS:
-        return keys
-    edge = scores[NEIGHBOURS] + _TIE
-    clear: NDArray[np.int64] = keys[:NEIGHBOURS][scores[:NEIGHBOURS] > edge]
-    return clear
+    counts = [
+        len(within(query, codes, measured, float(found.scores[min(NEIGHBOURS, len(found.scores) - 1)])))
+        for query, found in zip(queries, truth, strict=True)
+    ]
+    return bool(np.median(counts) * _ESTIMATED_SHARE <= len(codes.keys))

@@ -1,12 +1,11 @@
 """Codes: the sign of every coordinate after a random rotation, and the coordinate itself in eight bits.
 
-A search goes through stages, each of which looks at fewer rows more closely. The first 64 bytes of
-all signs are compared with the query's by Hamming distance; the best of them by all their signs;
-for the best of those the score is estimated from the query's own numbers and the rounded ones, made
+Signs tell angles: seen from the mean, two vectors at an angle t differ in the share t/pi of their signs,
+give or take what chance does to so many (`bounds`). The numbers in eight bits tell the score itself, made
 right on average in the way of RaBitQ (Gao and others, 2024, https://arxiv.org/abs/2405.12497 and
-2409.09913); the best of those are for the caller to score from exact rows. Rotating first matters:
-on vectors of real pictures plain signs miss many more. Eight bits rank so well that few rows are to
-be read; they cost less time than three, which must be taken apart (benches/search.py).
+2409.09913). Rotating first matters: on vectors of real pictures plain signs miss many more. Eight bits
+rank so well that few rows are to be read; they cost less time than three, which must be taken apart
+(benches/search.py). `approximate` puts these together to a search.
 
 The rotation is a random flip of signs, then the real Fourier transform: orthogonal for every
 number of dimensions, and nothing to store.
@@ -26,8 +25,6 @@ from lookalike import distances
 from lookalike.indexes.cache import width
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from lookalike.indexes.cache import Codes
@@ -35,11 +32,16 @@ if TYPE_CHECKING:
 
     Bits = NDArray[np.uint8]
 
-_COUNTED_BYTES = 1 << 20
 _COLD_BYTES = 16 << 20
 """Codes that numpy compares in less time than faiss takes to be imported."""
 
 _LEVELS = 127
+
+_BLOCK = 2_048
+"""Rows whose numbers are widened at once."""
+
+_LEAST_FACTOR = float(np.finfo(np.float32).tiny)
+"""Of a row that is the mean itself: only a zero vector has the factor 0."""
 
 
 @dataclass(frozen=True)
@@ -62,23 +64,36 @@ class Coder:
         """Codes (n, width + dim) of rows (n, dim): signs, then rounded numbers; and factors (n,).
 
         The largest number of a row is rounded to ±127; the factor makes the product with a query
-        right on average.
+        right on average. That of a zero vector, which has no direction, is 0.
         """
-        turned = self._spectrum(distances.normalized(rows) - self.mean) * self._scale
+        directions = distances.normalized(rows)
+        turned = self._spectrum(directions - self.mean) * self._scale
         largest = np.abs(turned).max(axis=1)
         steps = np.where(largest > 0, largest, np.float32(1)) / np.float32(_LEVELS)
         levels = np.rint(turned / steps[:, None])
         lengths: Floats = np.einsum("ij,ij->i", turned, turned)
         sums: Floats = np.einsum("ij,ij->i", turned, levels)
-        factors = np.divide(lengths, sums, out=np.zeros_like(sums), where=sums > 0)
+        factors = np.divide(lengths, sums, out=np.full_like(sums, _LEAST_FACTOR), where=sums > 0)
+        factors[~directions.any(axis=1)] = 0
         numbers = levels.astype(np.int8).view(np.uint8)
         return np.concatenate([self._packed(turned >= 0), numbers], axis=1), factors
 
     def queries(self, vectors: Floats) -> list[Query]:
-        """Queries from vectors (q, dim)."""
-        spectrum = self._spectrum(distances.normalized(vectors))
+        """Queries from vectors (q, dim), none of them zero."""
+        directions = distances.normalized(vectors)
+        spectrum = self._spectrum(directions)
         codes = self._packed(spectrum >= self._mean_spectrum)
-        return list(map(Query, codes, spectrum * self._scale))
+        shifts = directions @ self.mean
+        return list(map(Query, codes, spectrum * self._scale, shifts.tolist(), self._away(shifts).tolist()))
+
+    def away(self, rows: Floats) -> Floats:
+        """How far rows (n, dim) of unit length lie from the mean: (n,)."""
+        return self._away(rows @ self.mean)
+
+    def _away(self, products: Floats) -> Floats:
+        """The same by their products with the mean (n,)."""
+        away: Floats = np.sqrt(np.maximum(self._square + 1 - 2 * products, 0))
+        return away
 
     @cached_property
     def _signs(self) -> Floats:
@@ -95,6 +110,11 @@ class Coder:
         if self.dim % 2 == 0:
             scale[-1] = scale[0]
         return scale
+
+    @cached_property
+    def _square(self) -> float:
+        """The squared length of the mean."""
+        return float(self.mean @ self.mean)
 
     @cached_property
     def _mean_spectrum(self) -> Floats:
@@ -116,45 +136,45 @@ class Coder:
 
 
 class Query(NamedTuple):
-    """One query: its signs (width,), and itself rotated (dim,)."""
+    """One query.
+
+    code: its signs, ndarray of shape (width,).
+    turned: itself at unit length and rotated, ndarray of shape (dim,).
+    shift: its product with the mean.
+    away: how far it lies from the mean.
+    """
 
     code: Bits
     turned: Floats
+    shift: float
+    away: float
 
 
-def scan(
-    queries: Sequence[Query], codes: Codes, depth: int, among: NDArray[np.intp] | None = None
-) -> NDArray[np.int64]:
-    """Positions of the `depth` codes whose first part is nearest to that of each query: (q, depth).
-
-    Args:
-        queries: q of them.
-        codes: n of them, perhaps mapped from a file.
-        depth: at most n, or as many as are among.
-        among: positions to look at; all of them unless said otherwise.
-    """
-    first = np.stack([query.code[: codes.first.shape[1]] for query in queries])
-    if among is None:
-        return _nearest(first, codes.first, depth)
-    return among[_nearest(first, codes.first[among], depth)]
+def apart(query: Query, codes: Codes, among: NDArray[np.intp] | None = None) -> NDArray[np.int32]:
+    """In how many of the first signs the query and each code differ: (n,), or (m,) of those among."""
+    first = codes.first if among is None else codes.first[among]
+    return _differing(query.code[: first.shape[1]], first)
 
 
-def ranked(query: Query, codes: Codes, positions: NDArray[np.int64], estimated: int) -> NDArray[np.int64]:
-    """The `estimated` positions whose signs are nearest, those first whose rows are estimated closest.
+def apart_in_all(
+    query: Query, codes: Codes, positions: NDArray[np.intp], first: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    """In how many of all signs the query and some codes differ, in whose first they do in `first`: (m,)."""
+    if not codes.rest.shape[1]:
+        return first
+    return first + _differing(query.code[codes.first.shape[1] :], codes.rest.take(positions, 0))
 
-    Args:
-        query: the query.
-        codes: n of them.
-        positions: of candidates among them.
-        estimated: how many to estimate.
-    """
-    if estimated < len(positions):
-        positions = positions[_nearest(query.code[None], codes.signs(positions), estimated)[0]]
-    levels = codes.fine.take(positions, 0).view(np.int8).astype(np.float32)  # (m, dim)
-    # Not a matrix product: that would wake other threads, which costs more than they bring.
-    products: Floats = np.einsum("ij,j->i", levels, query.turned)
-    order: NDArray[np.int64] = positions[np.argsort(-products * codes.factors.take(positions))]
-    return order
+
+def estimated(query: Query, codes: Codes, positions: NDArray[np.intp]) -> Floats:
+    """The cosine of the query and each of some rows, as their rounded numbers tell it: (m,)."""
+    products = np.empty(len(positions), np.float32)
+    for start in range(0, len(positions), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        levels = codes.fine.take(positions[part], 0).view(np.int8).astype(np.float32)
+        # Not a matrix product: that would wake other threads, which costs more than they bring.
+        np.einsum("ij,j->i", levels, query.turned, out=products[part])
+    found: Floats = products * codes.factors.take(positions) + np.float32(query.shift)
+    return found
 
 
 def expect_more() -> None:
@@ -162,29 +182,28 @@ def expect_more() -> None:
     import faiss  # noqa: F401
 
 
-def _nearest(queries: Bits, codes: Bits, depth: int) -> NDArray[np.int64]:
-    """Positions of the codes of least Hamming distance, nearest first: (q, depth)."""
+def _differing(query: Bits, codes: Bits) -> NDArray[np.int32]:
+    """The Hamming distances of one code (width,) and many (n, width): (n,)."""
     if "faiss" not in sys.modules and codes.size <= _COLD_BYTES and hasattr(np, "bitwise_count"):
-        return np.stack([_nearest_to(query, codes, depth) for query in queries])
+        return _differing_cold(query, codes)
     import faiss
 
-    # Counting is faster than a heap, but sets 8 bytes aside for every bit and place.
-    variant = "mc" if depth * codes.shape[1] <= _COUNTED_BYTES else "hc"
-    threads = faiss.omp_get_max_threads()
-    if len(queries) == 1:
-        faiss.omp_set_num_threads(1)
-    try:
-        positions: NDArray[np.int64] = faiss.knn_hamming(queries, codes, depth, variant=variant)[1]
-    finally:
-        faiss.omp_set_num_threads(threads)
-    return positions
+    query, codes = np.ascontiguousarray(query), np.ascontiguousarray(codes)
+    counts = np.empty(len(codes), np.int32)
+    to = faiss.swig_ptr
+    # Its stub leaves out what SWIG has made.
+    faiss.hammings(  # type: ignore[attr-defined]
+        to(query), to(codes), 1, len(codes), codes.shape[1], to(counts)
+    )
+    return counts
 
 
-def _nearest_to(query: Bits, codes: Bits, depth: int) -> NDArray[np.int64]:
-    """The same for one query by numpy alone, in the same order."""
-    differing = np.bitwise_count(codes.view(np.uint64) ^ query.view(np.uint64))  # (n, width / 8)
-    counts = np.zeros(len(codes), np.uint16)
+def _differing_cold(query: Bits, codes: Bits) -> NDArray[np.int32]:
+    """The same by numpy alone."""
+    differing = np.bitwise_count(
+        np.ascontiguousarray(codes).view(np.uint64) ^ np.ascontiguousarray(query).view(np.uint64)
+    )  # (n, width / 8)
+    counts = np.zeros(len(codes), np.int32)
     for column in differing.T:  # along short rows numpy's own sum takes several times as long
         counts += column
-    order: NDArray[np.int64] = np.argsort(counts, kind="stable")[:depth]
-    return order
+    return counts

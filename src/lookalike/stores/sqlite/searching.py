@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lookalike import distances
-from lookalike.indexes import calibration, exact
+from lookalike.indexes import approximate, exact
 from lookalike.indexes import codes as coding
+from lookalike.indexes.bounds import SPREAD, Bounds
+from lookalike.stores.records import UNIT_TOLERANCE
 from lookalike.stores.sqlite import filters, reading
 from lookalike.stores.sqlite.resident import Resident
 from lookalike.types import Neighbours
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.indexes.cache import Cache, Codes, Depth, Head
+    from lookalike.indexes.cache import Cache, Codes, Head
     from lookalike.indexes.exact import Found
     from lookalike.stores.sqlite.database import Live
     from lookalike.stores.sqlite.vectors import Vectors
@@ -28,22 +29,21 @@ if TYPE_CHECKING:
 
     Blocks = Iterable[tuple[NDArray[np.int64], Floats]]
 
-_NARROW = 2_000
-"""Rows passing a filter that are scored exactly at once."""
+_NARROW = 0.4
+"""Of the rows from which on there are codes: so few that pass a filter are all scored exactly."""
 
-_FILTERED = 4
-"""How much deeper to go behind a filter: the neighbours are farther, and less well told apart."""
+_SHARE = 8
+"""Where more than this part of all rows is asked for, all are compared."""
 
-_ALIVE = 0.8
-_RESCORED_BYTES = 64 << 20
 _KEPT_FILTERS = 4
 
 
 class _Coded(NamedTuple):
-    """The codes in use: where they come from, what they are, and what makes them."""
+    """The codes in use: where they come from, what they are, which are of zero vectors, what makes them."""
 
     head: Head
     codes: Codes
+    zeros: NDArray[np.intp]
     coder: coding.Coder
 
 
@@ -54,12 +54,14 @@ class Searcher:
         header: of the gallery.
         vectors: reads its rows.
         cache: its codes.
+        coded: rows from which on there are codes.
     """
 
-    def __init__(self, header: Header, vectors: Vectors, cache: Cache) -> None:
+    def __init__(self, header: Header, vectors: Vectors, cache: Cache, *, coded: int) -> None:
         self.header = header
         self._vectors = vectors
         self._cache = cache
+        self._narrow = int(_NARROW * coded)
         self._resident = Resident(vectors)
         self._mutex = threading.Lock()
         self._stamp: tuple[object, str] | None = None
@@ -81,11 +83,11 @@ class Searcher:
         passing = self._passing(connection, live, where)
         k = min(k, live.count if passing is None else len(passing))
         coded = self._current(live)
-        plain = everything or (self.header.metric == "cosine" and not queries.any(axis=1).all())
+        plain = everything or not queries.any(axis=1).all()
         if k == 0:
             found = [exact.NOTHING] * len(queries)
         elif plain or coded is None:
-            blocks = self._blocks(connection, live, passing, keep=coded is None)
+            blocks = self._blocks(connection, live, passing, keep=self._coded is None)
             found = exact.search(queries, blocks, k, self.header.metric)
         else:
             found = self._by_codes(connection, live, queries, k, passing, coded)
@@ -118,9 +120,12 @@ class Searcher:
                 self._coded = None
                 if head is not None and loaded is not None:
                     codes, mean = loaded
-                    self._coded = _Coded(head, codes, coding.Coder(mean, head.seed))
+                    zeros = np.flatnonzero(codes.factors == 0)
+                    self._coded = _Coded(head, codes, zeros, coding.Coder(mean, head.seed))
                 self._stamp = stamp
-            return self._coded
+            # Codes made after this snapshot lack the rows that were there in it and are gone since.
+            later = self._coded is not None and self._coded.head.commits > live.commits
+            return None if later else self._coded
 
     def _blocks(
         self,
@@ -152,72 +157,38 @@ class Searcher:
         passing: NDArray[np.int64] | None,
         coded: _Coded,
     ) -> list[Found]:
-        # The depth was measured for neighbours besides the query itself, which is often asked for, too.
-        times = max(1, -(-(k - 1) // calibration.NEIGHBOURS))
-        # Among more rows than it was measured on there are more that come before the true ones.
-        growth = max(1.0, coded.head.rows / max(coded.head.calibrated, 1))
-        codes, depth, among = coded.codes, coded.head.depth.times(times * growth), None
-        if passing is not None:
-            among, depth = _places(codes.keys, passing), depth.times(_FILTERED)
-        most = _RESCORED_BYTES // (4 * self.header.dim)
-        available = len(codes.keys if among is None else among)
-        if available <= max(_NARROW, 2 * depth.rescored) or depth.rescored > most:
+        codes, among = coded.codes, None if passing is None else _places(coded.codes.keys, passing)
+        if max(self._narrow, _SHARE * k) >= len(codes.keys if among is None else among):
             blocks = self._blocks(connection, live, passing, keep=False)
             return exact.search(queries, blocks, k, self.header.metric)
         tail = self._blocks(connection, live, passing, after=coded.head.last)
-        found = exact.search(queries, tail, k, self.header.metric)
+        others = exact.search(queries, tail, k, self.header.metric)
         if self._searched or len(queries) > 1:
             coding.expect_more()
         self._searched = True
-        step = max(1, most // depth.rescored)
-        for start in range(0, len(queries), step):
-            part = coded.coder.queries(queries[start : start + step])
-            candidates = self._candidates(connection, part, codes, depth, among)
-            if candidates is None:
-                blocks = self._blocks(connection, live, passing, keep=False)
-                return exact.search(queries, blocks, k, self.header.metric)
-            keys, rows, own = candidates
-            for i, places in enumerate(own, start):
-                one = self._scored(queries[i], keys[places], rows[places], k)
-                found[i] = exact.merge(found[i], one, k)
-        return found
+        index = self._index(connection, coded)
+        asked = coded.coder.queries(queries)
+        found = [
+            approximate.search(index, vector, query, k, others=other, among=among)
+            for vector, query, other in zip(queries, asked, others, strict=True)
+        ]
+        unsure = [place for place, one in enumerate(found) if one is None]
+        if not unsure:
+            return [one for one in found if one is not None]
+        blocks = self._blocks(connection, live, passing, keep=False)
+        compared = iter(exact.search(queries[unsure], blocks, k, self.header.metric))
+        return [next(compared) if one is None else one for one in found]
 
-    def _candidates(
-        self,
-        connection: sqlite3.Connection,
-        queries: list[coding.Query],
-        codes: Codes,
-        depth: Depth,
-        among: NDArray[np.intp] | None,
-    ) -> tuple[NDArray[np.int64], Floats, list[NDArray[np.intp]]] | None:
-        """Keys (n,) and rows (n, dim) that any of the queries is to be compared with, and which each is.
-
-        Only the codes at the positions `among` are looked at, or all of them. Rows that were replaced
-        or deleted still have their codes. Where many of those are among the best, it looks deeper, as
-        behind a filter; None where that would be too deep.
-        """
-        enough = _ALIVE * depth.rescored
-        available = len(codes.keys if among is None else among)
-        while 2 * depth.rescored <= available:
-            lists = coding.scan(queries, codes, min(depth.scanned, available), among)
-            kept = [
-                codes.keys[coding.ranked(query, codes, near, depth.estimated)[: depth.rescored]]
-                for query, near in zip(queries, lists, strict=True)
-            ]
-            # Not `unique` where it is not needed: its first call imports a tenth of numpy.
-            wanted = np.unique(np.concatenate(kept)) if len(kept) > 1 else np.sort(kept[0])
-            keys, rows = self._vectors.of(connection, wanted.tolist())
-            own = [_places(keys, candidates) for candidates in kept]
-            if min(map(len, own)) >= enough:
-                return keys, rows, own
-            enough = max(enough, _FILTERED * depth.rescored)
-            depth = depth.times(_FILTERED)
-        return None
-
-    def _scored(self, query: Floats, keys: NDArray[np.int64], rows: Floats, k: int) -> Found:
-        scores = distances.scores(query, rows, self.header.metric)
-        order = distances.best(scores, keys, k)
-        return exact.Found(keys[order], scores[order])
+    def _index(self, connection: sqlite3.Connection, coded: _Coded) -> approximate.Index:
+        head = coded.head
+        return approximate.Index(
+            coded.codes,
+            coded.zeros,
+            Bounds(max(head.spread, SPREAD), head.nearest, head.farthest),
+            self.header.metric,
+            UNIT_TOLERANCE,
+            lambda keys: self._vectors.of(connection, keys.tolist()),
+        )
 
     def _named(self, connection: sqlite3.Connection, found: list[Found]) -> list[Neighbours]:
         ids = reading.ids_of(connection, sorted({row for f in found for row in f.keys.tolist()}))

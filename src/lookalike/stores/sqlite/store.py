@@ -57,6 +57,7 @@ class SqliteStore:
         create: what to make there if nothing is there yet.
         file: the name of the SQLite file.
         lock: the right to write, where it is shared with another store.
+        coded: rows from which on there are codes, where a search may go by them.
 
     Raises:
         NotFound, StoreCorrupt, StoreUnavailable: as `lookalike.stores.open_store` says.
@@ -69,7 +70,9 @@ class SqliteStore:
         create: Header | None = None,
         file: str = FILE,
         lock: WriterLock | None = None,
+        coded: int = upkeep.LEAST_ROWS,
     ) -> None:
+        self._coded = coded
         self.folder = folder
         self.lock = lock or WriterLock(folder / "lock")
         self.path = folder / file
@@ -359,9 +362,9 @@ class SqliteStore:
             known = self._known
             if known is None or known.header is not header:
                 # Replaced between two lines, by another thread's look: nothing of it is shared then.
-                return Searcher(header, _vectors(header), self.cache)
+                return Searcher(header, _vectors(header), self.cache, coded=self._coded)
             if known.searcher is None:
-                known.searcher = Searcher(header, _vectors(header), self.cache)
+                known.searcher = Searcher(header, _vectors(header), self.cache, coded=self._coded)
             return known.searcher
 
     def _look_after_codes(self) -> None:
@@ -373,7 +376,7 @@ class SqliteStore:
         with self.database.reading() as connection:
             header = self._header(connection)
             head = self.cache.head(live(connection).generation, header.dim)
-            due = upkeep.due(connection, header, head, tail=upkeep.TAIL_ROWS)
+            due = upkeep.due(connection, header, head, tail=upkeep.TAIL_ROWS, least=self._coded)
         if due is not None:
             with suppress(StoreBusy, StoreUnavailable), self.writing():
                 self._keep_up(tail=upkeep.TAIL_ROWS)
@@ -382,7 +385,8 @@ class SqliteStore:
     def _keep_up(self, *, tail: int) -> None:
         """Bring the codes up to date if more than `tail` rows lack them; with the right to write."""
         with self.database.reading() as connection:
-            upkeep.keep_up(connection, self._header(connection), self.cache, tail=tail)
+            header = self._header(connection)
+            upkeep.keep_up(connection, header, self.cache, tail=tail, least=self._coded)
 
 
 @dataclass(slots=True)

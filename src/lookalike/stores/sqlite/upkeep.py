@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lookalike.indexes.cache import Cache, Depth, Head
+    from lookalike.indexes.cache import Cache, Head
     from lookalike.indexes.codes import Coder
-    from lookalike.indexes.exact import Found
     from lookalike.stores.sqlite.vectors import Vectors
     from lookalike.types import Floats, Header
 
@@ -41,14 +40,16 @@ def suits_codes(header: Header) -> bool:
     return directions and header.dim in _DIMS
 
 
-def keep_up(connection: sqlite3.Connection, header: Header, cache: Cache, *, tail: int) -> None:
-    """Bring the codes up to date if more than `tail` rows lack them.
+def keep_up(
+    connection: sqlite3.Connection, header: Header, cache: Cache, *, tail: int, least: int = LEAST_ROWS
+) -> None:
+    """Bring the codes up to date if more than `tail` rows lack them, of a gallery of at least so many.
 
     Raises:
         StoreUnavailable: the cache can't be written.
     """
     head = cache.head(live(connection).generation, header.dim)
-    what = due(connection, header, head, tail=tail)
+    what = due(connection, header, head, tail=tail, least=least)
     if what is None:
         return
     from lookalike.stores.sqlite.vectors import Vectors
@@ -63,14 +64,23 @@ def keep_up(connection: sqlite3.Connection, header: Header, cache: Cache, *, tai
         ) from error
 
 
-def due(connection: sqlite3.Connection, header: Header, head: Head | None, *, tail: int = 0) -> str | None:
+def due(
+    connection: sqlite3.Connection,
+    header: Header,
+    head: Head | None,
+    *,
+    tail: int = 0,
+    least: int = LEAST_ROWS,
+) -> str | None:
     """What is to be done: `build` everything anew, `extend` by the rows above `tail`, or nothing."""
     if not suits_codes(header):
         return None
     count = live(connection).count
     if head is None:
-        return "build" if count >= LEAST_ROWS else None
-    # The depth of a search was measured on fewer rows. A run that ends has time to measure again.
+        return "build" if count >= least else None
+    if head.commits > live(connection).commits:
+        return "build"  # of a later state of the gallery than the one that was put back
+    # What codes tell was measured on fewer rows. A run that ends has time to measure again.
     if count >= (_DOUBLED if tail else _GROWN) * head.calibrated:
         return "build"
     uncoded = connection.execute("SELECT count(*) FROM pictures WHERE row > ?", (head.last,)).fetchone()[0]
@@ -88,35 +98,65 @@ def extend(connection: sqlite3.Connection, vectors: Vectors, cache: Cache, head:
         return False
     coder = Coder(loaded[1], head.seed)
     for keys, rows in vectors.blocks(connection, after=head.last):
-        head = cache.append(head, keys, *coder.encode(rows), last=int(keys[-1]))
-    cache.publish(head)
+        head = _added(cache, head, coder, keys, rows)
+    cache.publish(replace(head, commits=live(connection).commits))
     return True
 
 
 def build(connection: sqlite3.Connection, header: Header, vectors: Vectors, cache: Cache) -> None:
-    """Make all codes anew, and measure how deep a search by them must go."""
+    """Make all codes anew, and measure what they tell."""
+    import numpy as np
+
     from lookalike import distances
-    from lookalike.indexes import calibration
+    from lookalike.indexes import calibration, exact
+    from lookalike.indexes.bounds import Bounds
     from lookalike.indexes.codes import Coder
 
     now = live(connection)
     mean = _mean(connection, vectors)
     head = cache.start(now.generation, header.dim, mean)
     coder = Coder(mean, head.seed)
-    sample = _sample(connection, calibration.QUERIES, head.seed)
-    chosen, queries = vectors.of(connection, sample)
-    truth: list[Found] = []
+    own = _directions(vectors, connection, _sample(connection, calibration.OWN, head.seed))
+    queries = np.concatenate([own, calibration.foreign(own, head.seed)]) if len(own) else own
+    most = calibration.NEIGHBOURS + 2
+    truth = [exact.NOTHING] * len(queries)
     for keys, stored in vectors.blocks(connection):
+        head = _added(cache, head, coder, keys, stored)
         rows = distances.normalized(stored)
-        truth = _nearer(truth, queries, keys, rows, calibration.NEIGHBOURS + 2)
-        head = cache.append(head, keys, *coder.encode(rows), last=int(keys[-1]))
-    head = replace(head, calibrated=now.count)
-    if len(chosen) and (depth := _depth(cache, head, coder, queries, chosen, truth)) is not None:
-        head = replace(head, **depth._asdict())
+        found = exact.search(queries, [(keys, rows)], most, "cosine")
+        truth = [exact.merge(a, b, most) for a, b in zip(truth, found, strict=True)]
+    head = replace(head, calibrated=now.count, commits=now.commits)
+    near = [_directions(vectors, connection, found.keys.tolist()) for found in truth]
+    bounds = Bounds(calibration.spread(coder, queries, near), head.nearest, head.farthest)
+    loaded = cache.codes(head)
+    asked = coder.queries(own)
+    if len(own) and loaded and calibration.pays(bounds, asked, truth[: len(own)], loaded[0]):
+        head = replace(head, spread=bounds.spread)
     else:
         # The head alone stays, so that the verdict is kept until there are twice as many rows.
         head = replace(head, rows=0)
     cache.publish(head)
+
+
+def _added(cache: Cache, head: Head, coder: Coder, keys: NDArray[np.int64], rows: Floats) -> Head:
+    """The head after the codes of rows (n, dim) were appended to the arrays."""
+    from lookalike import distances
+
+    away = coder.away(distances.normalized(rows[rows.any(axis=1)]))
+    if len(away):
+        nearest, farthest = float(away.min()), float(away.max())
+        known = head.farthest > 0
+        nearest = min(nearest, head.nearest) if known else nearest
+        head = replace(head, nearest=nearest, farthest=max(farthest, head.farthest))
+    return cache.append(head, keys, *coder.encode(rows), last=int(keys[-1]))
+
+
+def _directions(vectors: Vectors, connection: sqlite3.Connection, rows: list[int]) -> Floats:
+    """Those of some rows (n, dim) that are not zero, at unit length."""
+    from lookalike import distances
+
+    found = vectors.of(connection, rows)[1]
+    return distances.normalized(found[found.any(axis=1)])
 
 
 def _mean(connection: sqlite3.Connection, vectors: Vectors) -> Floats:
@@ -149,30 +189,3 @@ def _sample(connection: sqlite3.Connection, size: int, seed: int) -> list[int]:
         ).fetchone()
         picked.add(found[0])
     return sorted(picked - {None})
-
-
-def _nearer(
-    truth: list[Found], queries: Floats, keys: NDArray[np.int64], rows: Floats, k: int
-) -> list[Found]:
-    from lookalike.indexes import exact
-
-    found = exact.search(queries, [(keys, rows)], k, "cosine")
-    return [exact.merge(a, b, k) for a, b in zip(truth, found, strict=True)] if truth else found
-
-
-def _depth(
-    cache: Cache, head: Head, coder: Coder, queries: Floats, chosen: NDArray[np.int64], truth: list[Found]
-) -> Depth | None:
-    import numpy as np
-
-    from lookalike.indexes import calibration
-
-    loaded = cache.codes(head)
-    if loaded is None:
-        return None
-    codes, _ = loaded
-    positions = [
-        np.searchsorted(codes.keys, calibration.neighbours(found, int(row)))
-        for found, row in zip(truth, chosen, strict=True)
-    ]
-    return calibration.calibrate(coder.queries(queries), positions, codes)

@@ -1,0 +1,258 @@
+"""Search by codes: a first look finds k rows, and what they score tells where else one must look.
+
+Whatever scores as much as the k-th of them has codes that are at most so far from the query's (`bounds`).
+So the second look takes all rows with such codes, estimates their scores, and scores exactly those that may
+be among the k best. It is as wide as the answer is uncertain: a few hundred rows for a query with near
+neighbours, every row where none is near. Rows that are equal have equal codes, and are all within the
+bounds or all outside of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lookalike import distances
+from lookalike.indexes import bounds
+from lookalike.indexes import codes as coding
+from lookalike.indexes.cache import FIRST_SIGNS
+from lookalike.indexes.exact import NOTHING, Found, merge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from lookalike.indexes.bounds import Bounds
+    from lookalike.indexes.cache import Codes
+    from lookalike.indexes.codes import Query
+    from lookalike.types import Floats
+
+    Fetch = Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], Floats]]
+
+_SCANNED, _SCANNED_FOR_EACH = 600, 60
+_ESTIMATED, _ESTIMATED_FOR_EACH = 150, 15
+"""How many rows a first look is to take, at least and for each that is asked for."""
+
+_SPARE = 4
+"""Rows that a first look scores beyond those that are asked for."""
+
+_DEEPER = 4
+
+_RESCORED, _RESCORED_SHARE = 1_000, 8
+"""Rows are scored one by one up to so many, or to this part of all: beyond, reading all is as quick."""
+
+_SAMPLED = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What a search goes by.
+
+    codes: of n rows.
+    zeros: positions of those that are zero vectors, whose signs say nothing.
+    bounds: what their codes tell.
+    metric: `cosine`, or `euclidean` for rows of unit length.
+    tolerance: how far the length of a row may be from 1.
+    fetch: gives those of some keys (m,) whose rows are there, ascending, and the rows (≤ m, dim).
+    """
+
+    codes: Codes
+    zeros: NDArray[np.intp]
+    bounds: Bounds
+    metric: str
+    tolerance: float
+    fetch: Fetch
+
+
+def search(
+    index: Index,
+    vector: Floats,
+    query: Query,
+    k: int,
+    *,
+    others: Found = NOTHING,
+    among: NDArray[np.intp] | None = None,
+) -> Found | None:
+    """The k best of the rows that have codes and of some others; None where an exact search is quicker.
+
+    Args:
+        index: the codes.
+        vector: the query, ndarray of shape (dim,), not zero.
+        query: its code.
+        k: how many, 1 or more.
+        others: the k best of other rows.
+        among: positions to look at, ascending; all of them unless said otherwise.
+    """
+    look = _Look(index, vector, query, k, among)
+    found = look.first(others)
+    return None if found is None else look.second(found)
+
+
+def within(
+    query: Query,
+    codes: Codes,
+    limits: Bounds,
+    least: float,
+    *,
+    apart: NDArray[np.int32] | None = None,
+    among: NDArray[np.intp] | None = None,
+) -> NDArray[np.intp]:
+    """Positions of all codes that rows of at least a cosine with the query can have.
+
+    Args:
+        query: the query.
+        codes: n of them.
+        limits: what they tell.
+        least: the cosine.
+        apart: what `codes.apart` gives, if that is known.
+        among: positions to look at; all of them unless said otherwise.
+    """
+    apart = coding.apart(query, codes, among) if apart is None else apart
+    share, dim = limits.share(query.away, least), codes.fine.shape[1]
+    first = min(dim, FIRST_SIGNS)
+    places = np.flatnonzero(apart <= limits.most(share, first))
+    positions = places if among is None else among[places]
+    if first < dim:
+        in_all = coding.apart_in_all(query, codes, positions, apart[places])
+        positions = positions[in_all <= limits.most(share, dim)]
+    return positions
+
+
+class _Look:
+    """One search."""
+
+    def __init__(
+        self, index: Index, vector: Floats, query: Query, k: int, among: NDArray[np.intp] | None
+    ) -> None:
+        self._index = index
+        self._codes = index.codes
+        self._vector = vector
+        self._query = query
+        self._k = k
+        self._among = among
+        self._apart = coding.apart(query, index.codes, among)
+        self._most = max(_RESCORED, len(self._apart) // _RESCORED_SHARE)
+        self._seen = np.empty(0, np.int64)
+        self._estimated = (np.empty(0, np.intp), np.empty(0, np.float32))
+
+    def first(self, others: Found) -> Found | None:
+        """The k best of others and of the rows with the nearest codes; None where most of those are gone."""
+        self._seen = np.sort(others.keys)
+        wanted = max(_SCANNED, _SCANNED_FOR_EACH * self._k)
+        estimated = max(_ESTIMATED, _ESTIMATED_FOR_EACH * self._k)
+        found = others
+        while True:
+            places = np.flatnonzero(self._apart <= _threshold(self._apart, wanted))
+            found = self._best(self._ordered(places, estimated), found)
+            if len(found.keys) >= self._k:
+                return found
+            if len(places) == len(self._apart) or len(self._seen) > self._most:
+                return None
+            wanted, estimated = _DEEPER * wanted, _DEEPER * estimated
+
+    def second(self, found: Found) -> Found | None:
+        """The k best of all, from k that are good; None where too many may be among them."""
+        least = self._least_cosine(float(found.scores[-1]))
+        positions = self._within(least)
+        estimates = self._estimates(positions)
+        rounding = bounds.rounding(1.0) * self._codes.factors.take(positions)
+        maybe = positions[estimates + rounding >= least - bounds.SURE]
+        if len(maybe) > self._most:
+            return None
+        found = merge(found, self._score(self._codes.keys.take(maybe)), self._k)
+        return self._with_zeros(found)
+
+    def _best(self, order: NDArray[np.intp], found: Found) -> Found:
+        """The k best of what is found and of the first of an order; more of it where some are gone."""
+        keys = self._codes.keys.take(order)
+        step = self._k + _SPARE
+        for start in range(0, len(keys), step):
+            found = merge(found, self._score(keys[start : start + step]), self._k)
+            if len(found.keys) >= self._k:
+                break
+        return found
+
+    def _ordered(self, places: NDArray[np.intp], estimated: int) -> NDArray[np.intp]:
+        """Positions, those estimated closest first, of the places that differ in the fewest signs."""
+        positions = self._positions(places)
+        if estimated < len(positions):
+            apart = coding.apart_in_all(self._query, self._codes, positions, self._apart[places])
+            positions = positions[np.argpartition(apart, estimated)[:estimated]]
+        positions.sort()
+        self._estimated = positions, coding.estimated(self._query, self._codes, positions)
+        return positions[np.argsort(-self._estimated[1])]
+
+    def _estimates(self, positions: NDArray[np.intp]) -> Floats:
+        """Estimates at some positions, ascending; those of the first look are known."""
+        known, estimates = self._estimated
+        found = np.empty(len(positions), np.float32)
+        there = _holds(known, positions)
+        found[there] = estimates[np.searchsorted(known, positions[there])]
+        found[~there] = coding.estimated(self._query, self._codes, positions[~there])
+        return found
+
+    def _within(self, least: float) -> NDArray[np.intp]:
+        """Positions of all codes that rows of at least this cosine can have, without zero vectors."""
+        index = self._index
+        positions = within(
+            self._query, self._codes, index.bounds, least, apart=self._apart, among=self._among
+        )
+        if len(index.zeros):
+            positions = positions[self._codes.factors.take(positions) > 0]
+        return positions
+
+    def _positions(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
+        return places if self._among is None else self._among[places]
+
+    def _least_cosine(self, score: float) -> float:
+        index = self._index
+        length = float(np.sqrt(np.einsum("i,i->", self._vector, self._vector, dtype=np.float64)))
+        return bounds.least_cosine(score, length, index.metric, index.tolerance)
+
+    def _with_zeros(self, found: Found) -> Found:
+        """The k best of what is found and of the zero vectors; those are all as good as each other."""
+        zeros = self._index.zeros
+        if not len(zeros):
+            return found
+        nothing = np.zeros((1, len(self._vector)), np.float32)
+        if distances.scores(self._vector, nothing, self._index.metric)[0] < found.scores[-1]:
+            return found
+        if self._among is not None:
+            zeros = np.intersect1d(zeros, self._among, assume_unique=True)
+        keys, there = self._codes.keys.take(zeros), 0
+        for start in range(0, len(keys), self._k):
+            new = self._score(keys[start : start + self._k])
+            found, there = merge(found, new, self._k), there + len(new.keys)
+            if there >= self._k:
+                break
+        return found
+
+    def _score(self, keys: NDArray[np.int64]) -> Found:
+        """The k best of the rows of some keys that are there and were not scored before."""
+        keys = keys[~_holds(self._seen, keys)]
+        if not len(keys):
+            return NOTHING
+        self._seen = np.sort(np.concatenate([self._seen, keys]))
+        keys, rows = self._index.fetch(keys)
+        scores = distances.scores(self._vector, rows, self._index.metric)
+        order = distances.best(scores, keys, self._k)
+        return Found(keys[order], scores[order])
+
+
+def _holds(known: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of some numbers are among those that are known, which ascend: (m,)."""
+    if not len(known):
+        return np.zeros(len(wanted), np.bool_)
+    places = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+    there: NDArray[np.bool_] = known[places] == wanted
+    return there
+
+
+def _threshold(apart: NDArray[np.int32], wanted: int) -> int:
+    """In how many signs some wanted number of codes differ at most, as nearly as a sample tells."""
+    step = max(1, len(apart) // _SAMPLED)
+    counts = np.cumsum(np.bincount(apart[::step])) * step
+    return int(np.searchsorted(counts, min(wanted, int(counts[-1]))))
