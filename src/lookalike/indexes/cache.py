@@ -37,6 +37,7 @@ _HEAD = "head.json"
 _MAX_HEAD_BYTES = 4096
 _MEASURED = ("spread", "nearest", "farthest")
 _MOST_MEASURED = 1e6
+_MOST_SQUARE = 1.1
 _FIRST_BYTES = 64
 FIRST_SIGNS = 8 * _FIRST_BYTES
 """Signs of a code, at most, that a search compares of every row."""
@@ -176,7 +177,9 @@ class Cache:
             )
         except (OSError, ValueError):
             return None
-        return (codes, mean) if len(mean) == head.dim and np.isfinite(mean).all() else None
+        # A mean of vectors of unit length is no longer than they are.
+        sound = len(mean) == head.dim and np.einsum("i,i->", mean, mean, dtype=np.float64) < _MOST_SQUARE
+        return (codes, mean) if sound else None
 
     def start(self, generation: str, dim: int, mean: Floats) -> Head:
         """Begin new arrays beside those in use; `publish` puts them in their place."""
