@@ -113,7 +113,7 @@ def test_a_burst_in_a_large_gallery(filled, record, features):
     burst /= np.linalg.norm(burst, axis=1, keepdims=True)
     store.write([record(f"burst/{i}.jpg") for i in range(700)], burst)
     with store.writing():
-        store._keep_up(tail=0)
+        store._codes.keep_up(tail=0)
     head = store.cache.head(store._known.generation, 256)
     assert (head.rows, head.calibrated) == (6700, 6000)
     queries = np.concatenate([burst[:10], features(10, seed=7)])
@@ -143,7 +143,7 @@ def test_codes_of_a_later_state_are_not_used(filled, record, features):
         before = live(connection)
         store.write([record(5)], features(1, seed=9))
         with store.writing():
-            store._keep_up(tail=0)
+            store._codes.keep_up(tail=0)
         found = searcher.search(connection, before, vectors[5:6], 1)
     assert found[0].ids == ["p/000005.jpg"]
     assert found[0].scores[0] > 0.999

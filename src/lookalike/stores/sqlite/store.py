@@ -72,7 +72,6 @@ class SqliteStore:
         lock: WriterLock | None = None,
         coded: int = upkeep.LEAST_ROWS,
     ) -> None:
-        self._coded = coded
         self.folder = folder
         self.lock = lock or WriterLock(folder / "lock")
         self.path = folder / file
@@ -82,7 +81,7 @@ class SqliteStore:
         self.cache = Cache(folder / ("cache" if file == FILE else f"{file}.cache"))
         self._mutex = threading.Lock()
         self._known: _Known | None = None
-        self._looked_at: tuple[int, int] | None = (0, 0)
+        self._codes = upkeep.Upkeep(self.database, self.cache, self._header, coded)
         try:
             self.header  # noqa: B018 - a header that can't be read is found at once
         except BaseException:
@@ -149,7 +148,7 @@ class SqliteStore:
                 chosen, blobs = [records[place] for place in good], keeper.blobs(vectors[good])
                 with self.database.changing() as change:
                     change.pictures = writing.pictures(change.connection, chosen, blobs, numbers)
-                self._keep_up(tail=upkeep.TAIL_ROWS)
+                self._codes.keep_up(tail=upkeep.TAIL_ROWS)
             return [
                 Skipped(records[place].id, *record_rules.stamp(records[place]), reason)
                 for place, reason in faults.items()
@@ -333,7 +332,7 @@ class SqliteStore:
                 with self.database.changing() as change:
                     checking.rebuild(change)
                 self.cache.clear()
-                self._keep_up(tail=0)
+                self._codes.keep_up(tail=0)
             with self.database.reading() as connection:
                 header = self._header(connection)
                 return checking.faults(connection, header, self.cache)
@@ -341,7 +340,7 @@ class SqliteStore:
     def refresh(self) -> None:
         """Bring the codes up to date with everything written, so that searches are fast."""
         with self.writing():
-            self._keep_up(tail=0)
+            self._codes.keep_up(tail=0)
 
     def close(self) -> None:
         """Close every connection; a second time does nothing."""
@@ -362,31 +361,16 @@ class SqliteStore:
             known = self._known
             if known is None or known.header is not header:
                 # Replaced between two lines, by another thread's look: nothing of it is shared then.
-                return Searcher(header, _vectors(header), self.cache, coded=self._coded)
+                return Searcher(header, _vectors(header), self.cache, coded=self._codes.least)
             if known.searcher is None:
-                known.searcher = Searcher(header, _vectors(header), self.cache, coded=self._coded)
+                known.searcher = Searcher(header, _vectors(header), self.cache, coded=self._codes.least)
             return known.searcher
 
     def _look_after_codes(self) -> None:
         """Make codes that are missing or far behind, if this process may; a search works without."""
-        stamp = self.cache.stamp()
-        if stamp == self._looked_at or not self.database.writable:
-            return
-        # Looked at without the right to write: whoever comes to write in that moment is not refused.
-        with self.database.reading() as connection:
-            header = self._header(connection)
-            head = self.cache.head(live(connection).generation, header.dim)
-            due = upkeep.due(connection, header, head, tail=upkeep.TAIL_ROWS, least=self._coded)
-        if due is not None:
+        if self.database.writable and self._codes.are_due():
             with suppress(StoreBusy, StoreUnavailable), self.writing():
-                self._keep_up(tail=upkeep.TAIL_ROWS)
-        self._looked_at = self.cache.stamp()
-
-    def _keep_up(self, *, tail: int) -> None:
-        """Bring the codes up to date if more than `tail` rows lack them; with the right to write."""
-        with self.database.reading() as connection:
-            header = self._header(connection)
-            upkeep.keep_up(connection, header, self.cache, tail=tail, least=self._coded)
+                self._codes.keep_up(tail=upkeep.TAIL_ROWS)
 
 
 @dataclass(slots=True)

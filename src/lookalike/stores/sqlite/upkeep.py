@@ -13,12 +13,14 @@ from lookalike.stores.sqlite.database import live
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
 
     import numpy as np
     from numpy.typing import NDArray
 
     from lookalike.indexes.cache import Cache, Head
     from lookalike.indexes.codes import Coder
+    from lookalike.stores.sqlite.database import Database
     from lookalike.stores.sqlite.vectors import Vectors
     from lookalike.types import Floats, Header
 
@@ -38,6 +40,43 @@ def suits_codes(header: Header) -> bool:
     """Whether codes order vectors as the metric does: by their directions alone."""
     directions = header.metric == "cosine" or (header.metric == "euclidean" and header.normalized)
     return directions and header.dim in _DIMS
+
+
+class Upkeep:
+    """Looks after the codes of one gallery.
+
+    Args:
+        database: the gallery's file.
+        cache: its codes.
+        header: reads the gallery's header in a snapshot.
+        least: rows from which on there are codes.
+    """
+
+    def __init__(
+        self, database: Database, cache: Cache, header: Callable[[sqlite3.Connection], Header], least: int
+    ) -> None:
+        self.least = least
+        self._database = database
+        self._cache = cache
+        self._header = header
+        self._looked_at: tuple[int, int] | None = (0, 0)
+
+    def are_due(self) -> bool:
+        """Tell whether codes are missing or far behind; no writer is kept waiting by it."""
+        stamp = self._cache.stamp()
+        if stamp == self._looked_at:
+            return False
+        self._looked_at = stamp
+        with self._database.reading() as connection:
+            header = self._header(connection)
+            head = self._cache.head(live(connection).generation, header.dim)
+            return due(connection, header, head, tail=TAIL_ROWS, least=self.least) is not None
+
+    def keep_up(self, *, tail: int) -> None:
+        """Bring the codes up to date if more than `tail` rows lack them; with the right to write."""
+        with self._database.reading() as connection:
+            keep_up(connection, self._header(connection), self._cache, tail=tail, least=self.least)
+        self._looked_at = self._cache.stamp()
 
 
 def keep_up(
