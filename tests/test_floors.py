@@ -21,7 +21,7 @@ FLOORS = {
     1: {"extras", "types"},
     1.3: {"spelling", "stamps"},
     1.4: {"ignoring"},
-    1.5: {"containing", "distances", "files"},
+    1.5: {"containing", "distances", "files", "positions"},
     2: {
         "cifar", "downloads", "images", "indexes", "measures", "quiet", "registry", "splits", "steps",
         "tables", "vocabulary", "walk", "where",

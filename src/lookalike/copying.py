@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _compared = attrgetter(
     *("source", "size", "mtime_ns", "digest", "width", "height", "metadata", "thumbnail"),
-    *("decoder", "format"),
+    *("decoder", "format", "from_picture"),
 )
 _kind = attrgetter("extractor", "digest", "dim", "metric", "normalized", "classes")
 _PICTURES = 1024  # in one transaction; the store gives fewer of long vectors

@@ -20,9 +20,11 @@ from lookalike.loading import Memory, Trusted
 from lookalike.packed import Packs, is_packed
 from lookalike.plan import Plan, Wishes, Work, plan
 from lookalike.remote_walk import RemoteWalk
+from lookalike.replaced import users_fields
 from lookalike.results import Report, Skip
 from lookalike.stamps import stamp
 from lookalike.stores.records import new_fields
+from lookalike.types import PICTURE_FIELDS
 from lookalike.walk import Walk, id_of, is_address, path_of, prefix_of, under
 
 if TYPE_CHECKING:
@@ -126,7 +128,7 @@ class Fill:
             pairs = list(zip(self.store.get(ids), before.get(ids), ids, strict=True))
             same = {id_: old for new, old, id_ in pairs if new and old and new.digest == old.digest}
             self.store.delete([id_ for id_ in ids if id_ not in same])
-            fields = {id_: dict(old.metadata) for id_, old in same.items() if old.metadata}
+            fields = {id_: own for id_, old in same.items() if (own := users_fields(old))}
             if fields:
                 self.store.update(fields)
 
@@ -154,7 +156,10 @@ class Fill:
                 if name in own or not isinstance(value, wanted):
                     reason = "is the gallery's own" if name in own else f"holds {types[name]}, not {value!r}"
                     raise UsageError(f"the field {name!r} {reason}; rename the column or correct the value")
-        new_fields(types, metadata.values())
+        new = new_fields(types, metadata.values())
+        # Before pictures say the same of themselves: a field that the user has is as the user has it.
+        if named := {name: type_ for name, type_ in new.items() if name in PICTURE_FIELDS}:
+            self.store.define(named)
 
     def _plan_files(self, files: Sequence[str], planned: Plan) -> None:
         """Files named one by one come in even if they were removed, or could not be read before."""

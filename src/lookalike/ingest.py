@@ -17,7 +17,7 @@ from lookalike.describing import Describer, Part, together
 from lookalike.errors import NotFound, UsageError
 from lookalike.loading import Loaded, Memory
 from lookalike.plan import Work
-from lookalike.replaced import keeping, write
+from lookalike.replaced import keeping, users_fields, write
 from lookalike.results import Progress, Skip
 from lookalike.types import State
 
@@ -273,6 +273,8 @@ class Pipeline:
             height=old.height,
             thumbnail=old.thumbnail,
             format=old.format,
+            metadata=old.metadata,
+            from_picture=old.from_picture,
         )
 
     def _reuse(self, items: list[Loaded]) -> None:
@@ -319,7 +321,7 @@ class Pipeline:
             else:
                 self.counts.added += 1
         self.store.touch([State(r.id, "picture", r.source, r.size, r.mtime_ns) for r in records])
-        fields = {record.id: record.metadata for record in records if record.metadata}
+        fields = {record.id: given for record in records if (given := users_fields(record))}
         if fields:
             self.store.update(fields)
 
@@ -364,8 +366,9 @@ class _Copy:
     def record(self, origin: Record) -> Record:
         """The new picture's record; a move takes the user's own fields along."""
         mine = self.item.record
-        taken = {name: value for name, value in origin.metadata.items() if name == "taken"}
-        both = {**(origin.metadata if self.moved else taken), **mine.metadata}
+        said = {name: origin.metadata[name] for name in origin.from_picture}
+        given = users_fields(mine)
+        both = {**(origin.metadata if self.moved else said), **given}
         return replace(
             origin,
             id=mine.id,
@@ -374,4 +377,5 @@ class _Copy:
             mtime_ns=mine.mtime_ns,
             thumbnail=mine.thumbnail,
             metadata=both,
+            from_picture=origin.from_picture - given.keys(),
         )

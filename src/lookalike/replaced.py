@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lookalike.describing import Row
-    from lookalike.types import Record, Store
+    from lookalike.types import Record, Store, Value
 
 
 def write(
@@ -44,7 +44,18 @@ def write(
     return Part(skipped=refused, added=len(rows) - len(out) - updated, updated=updated)
 
 
+def users_fields(record: Record) -> dict[str, Value]:
+    """The fields of a picture that are the user's, and not what the picture says of itself."""
+    return {name: value for name, value in record.metadata.items() if name not in record.from_picture}
+
+
 def keeping(record: Record, old: Record) -> Record:
-    """A record that replaces another keeps the user's own fields of that."""
-    own = {name: value for name, value in old.metadata.items() if name != "taken"}
-    return replace(record, metadata={**own, **record.metadata})
+    """A record that replaces another keeps the user's own fields of that; the picture's come anew."""
+    own = users_fields(old)
+    metadata = {**own, **record.metadata}
+    mine = record.from_picture & own.keys()
+    return replace(
+        record,
+        metadata={**metadata, **{name: own[name] for name in mine}},
+        from_picture=record.from_picture - mine,
+    )

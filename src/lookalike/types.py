@@ -30,6 +30,19 @@ Value: TypeAlias = str | int | float
 Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
 
 
+PICTURE_FIELDS: Mapping[str, str] = {
+    "taken": "text",
+    "camera": "text",
+    "lens": "text",
+    "latitude": "real",
+    "longitude": "real",
+}
+"""The fields that a picture itself may fill, with their types; the user's own of the same name come first."""
+
+PRIVATE_FIELDS = frozenset({"latitude", "longitude"})
+"""The fields that nobody but the user is shown, in no page and over no network, unless they are asked for."""
+
+
 class Tag(NamedTuple):
     """A class the network sees in a picture.
 
@@ -120,11 +133,12 @@ class Record:
         A size of -1 is one that the file system did not tell.
     digest: of the file's bytes, 16 bytes.
     width, height: in pixels, after EXIF orientation.
-    metadata: `taken` (ISO 8601) where the picture says so, and the user's own fields.
+    metadata: what the picture says of itself (`PICTURE_FIELDS`), and the user's own fields.
     scores: the highest class scores as (class id, probability), largest first.
     thumbnail: a small JPEG, kept for pictures that are not files.
     decoder: the version of the decoder that read it (`lookalike.images.DECODER`); 0 where that is not known.
     format: of the file, `JPEG`, `PNG` and so on; "" where that is not known.
+    from_picture: the fields of the metadata whose values are the picture's, and not the user's.
     """
 
     id: str
@@ -139,6 +153,7 @@ class Record:
     thumbnail: bytes | None = None
     decoder: int = 0
     format: str = ""
+    from_picture: frozenset[str] = frozenset()
 
 
 class State(NamedTuple):
@@ -325,7 +340,7 @@ class Store(Protocol):
         """Set size and mtime of pictures whose bytes did not change, and their source."""
 
     def update(self, metadata: Mapping[str, Mapping[str, Value]]) -> int:
-        """Merge metadata into the pictures of these ids; how many of them there were."""
+        """Merge metadata of the user's into the pictures of these ids; how many of them there were."""
 
     def skip(self, files: Sequence[Skipped]) -> None:
         """Remember files that could not be indexed, in place of what was known of them."""
@@ -344,6 +359,9 @@ class Store(Protocol):
 
     def removed(self) -> list[str]:
         """The ids taken out to stay out, sorted."""
+
+    def define(self, types: Mapping[str, str]) -> None:
+        """Give fields of the metadata their types, unless they have one: `text`, `integer` or `real`."""
 
     def folders(self) -> list[Folder]:
         """The folders that were indexed, and the mount points below them."""

@@ -21,6 +21,9 @@ What a condition means, to every store alike (`matches` is the reference):
 * `title~house` is passed by a text that contains that, whatever the case of its letters.
 * A number without quotation marks is not larger or smaller than a text: `price>3` is an error where the
   field `price` holds text, `price>"3"` compares letters. Times of `taken` are the exception.
+* `near=48.137,11.575,10km` is everything taken within 10 km (or `m`, `mi`) of a latitude and longitude;
+  `box=47.9,11.3,48.3,11.9` everything between south, west, north and east; with `!=` all others. A field of
+  the user's of that name comes first.
 * A picture that lacks the field passes `!=` and nothing else.
 """
 
@@ -34,8 +37,10 @@ from collections.abc import Set as AbstractSet
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from lookalike import positions
 from lookalike.containing import contains
 from lookalike.errors import FilterError
+from lookalike.positions import AREAS
 from lookalike.types import Condition, Operator, Value
 
 if TYPE_CHECKING:
@@ -111,7 +116,12 @@ def typed(conditions: Iterable[Condition], fields: Mapping[str, str]) -> tuple[C
 
 def matches(conditions: Iterable[Condition], values: Mapping[str, Value]) -> bool:
     """Whether a picture of these fields passes a filter; what every store's filter must agree with."""
-    return all(_passes(condition, values.get(condition.field)) for condition in conditions)
+    return all(
+        _passes_area(condition, values)
+        if condition.field in AREAS and condition.field not in values
+        else _passes(condition, values.get(condition.field))
+        for condition in conditions
+    )
 
 
 def _of_item(item: object) -> Condition:
@@ -195,6 +205,8 @@ def _merged(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
 
 def _fitted(condition: Condition, fields: Mapping[str, str]) -> Condition:
     kind = fields.get(condition.field)
+    if kind is None and condition.field in AREAS:
+        return _fitted_area(condition, fields)
     if kind is None:
         raise _unknown(condition.field, fields)
     if condition.field == "folder":
@@ -223,6 +235,26 @@ def _is_number(text: str) -> bool:
         return math.isfinite(_read_number(text))
     except (ValueError, OverflowError):
         return False
+
+
+def _fitted_area(condition: Condition, fields: Mapping[str, str]) -> Condition:
+    if condition.operator not in ("=", "!="):
+        raise FilterError(
+            f"can't compare by {condition.field} {condition.operator}: a picture is there (=) or not (!=)."
+        )
+    if any(fields.get(name, "text") == "text" for name in ("latitude", "longitude")):
+        raise FilterError(
+            f"can't filter by {condition.field}: no picture of the gallery has a latitude and a longitude."
+        )
+    for value in condition.values:
+        positions.area(condition.field, str(value))
+    return condition._replace(values=tuple(map(str, condition.values)))
+
+
+def _passes_area(condition: Condition, values: Mapping[str, Value]) -> bool:
+    place = values.get("latitude"), values.get("longitude")
+    areas = (positions.area(condition.field, str(value)) for value in condition.values)
+    return any(positions.contains(area, *place) == (condition.operator == "=") for area in areas)
 
 
 def _folders(condition: Condition) -> tuple[str, ...]:

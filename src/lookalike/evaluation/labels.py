@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from lookalike.errors import UsageError
 from lookalike.tables import PATH_COLUMNS, open_csv
 from lookalike.tables.cells import text_reader
+from lookalike.types import PICTURE_FIELDS
 from lookalike.walk import id_of
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ FORMS = "folder, folder:N, name:REGEX, a table such as labels.csv, or a field of
 
 _FOLDER = re.compile(r"folder(?::(\d+))?")
 _TABLE = re.compile(r"(.+\.(?:csv|tsv))(?::([^/\\:]+))?", re.IGNORECASE | re.DOTALL)
-_OWN_FIELDS = frozenset({"folder", "name", "width", "height", "taken"})
+_OWN_FIELDS = frozenset({"folder", "name", "width", "height", *PICTURE_FIELDS})
 _BATCH = 1000
 
 

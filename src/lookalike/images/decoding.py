@@ -7,16 +7,21 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ImageError
+from lookalike.images import chunks
 from lookalike.images.colours import BAND, on_white, to_rgb, upright
 from lookalike.images.embedded import profiles_of_file
-from lookalike.images.exif import read_exif
+from lookalike.images.exif import Exif, read_exif
 from lookalike.images.formats import open_header, reason, recognise
 from lookalike.images.limits import MEMORY, ImageLimits, require_bytes, require_memory, require_pixels
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
+
+    from lookalike.types import Value
 
     Size = tuple[int, int]
 
@@ -38,14 +43,15 @@ class Decoded:
 
     image: RGB, upright; reduced, if it was decoded for a size.
     width, height: in pixels, upright, before any reduction.
-    taken: when the photograph was taken, `YYYY-MM-DDTHH:MM:SS`, if its EXIF says so.
+    facts: what it says of itself, as far as it does: `taken` (`YYYY-MM-DDTHH:MM:SS`), `camera`, `lens`,
+        `latitude` and `longitude` in degrees.
     format: `JPEG`, `PNG`, `WebP`, `GIF`, `BMP`, `TIFF`, `AVIF` or `HEIC`.
     """
 
     image: Image
     width: int
     height: int
-    taken: str | None
+    facts: Mapping[str, Value]
     format: str
 
 
@@ -111,9 +117,9 @@ def _decode(source: bytes, kind: str, size: Size | None, limits: ImageLimits) ->
     stream = BytesIO(source)
     image: Any = open_header(kind, source, stream)
     width, height = image.size
-    orientation, taken = read_exif(source if kind == "TIFF" else image.info.get("exif") or b"")
-    if kind in {"HEIC", "TIFF"}:
-        orientation = 1  # libheif, and Pillow's TIFF reader, turn the picture themselves
+    exif = _exif(image, kind, source)
+    # libheif, and Pillow's TIFF reader, turn the picture themselves.
+    orientation = 1 if kind in {"HEIC", "TIFF"} else exif.orientation
     turned = orientation >= 5
     wanted = size[::-1] if size and turned else size
     reduces = kind == "JPEG" and wanted is not None
@@ -127,7 +133,15 @@ def _decode(source: bytes, kind: str, size: Size | None, limits: ImageLimits) ->
     require_memory(need, limits)
     with MEMORY.hold(need, limits.max_memory):
         picture = upright(to_rgb(image, factors, profiles_of_file(kind, source, image.info)), orientation)
-    return Decoded(picture, *((height, width) if turned else (width, height)), taken, kind)
+    return Decoded(picture, *((height, width) if turned else (width, height)), exif.facts(), kind)
+
+
+def _exif(image: Any, kind: str, source: bytes) -> Exif:
+    if kind == "TIFF":
+        return read_exif(source)
+    if kind == "PNG":
+        return chunks.read_exif(source)
+    return read_exif(image.info.get("exif") or b"")
 
 
 def _coefficient_bytes(image: Any, source: bytes, scan: int) -> int:

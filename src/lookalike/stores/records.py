@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
+from lookalike import positions
 from lookalike.errors import FilterError, UsageError
 from lookalike.stamps import fitting
-from lookalike.types import Source
+from lookalike.types import PICTURE_FIELDS, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -126,9 +128,42 @@ def new_fields(types: Mapping[str, str], metadata: Iterable[Mapping[str, Value]]
     return {field: type_ for field, type_ in both.items() if field not in types}
 
 
+def without_misfits(records: Sequence[Record], types: Mapping[str, str]) -> Sequence[Record]:
+    """Leave out what pictures say of themselves where the user has given that field another type."""
+    odd = {name for name, type_ in PICTURE_FIELDS.items() if types.get(name, type_) != type_}
+    if not odd:
+        return records
+    return [
+        replace(
+            record,
+            metadata={
+                field: value
+                for field, value in record.metadata.items()
+                if field not in odd & record.from_picture
+            },
+            from_picture=record.from_picture - odd,
+        )
+        for record in records
+    ]
+
+
+def is_area(field: str, types: Mapping[str, str]) -> bool:
+    """Whether a condition is on an area of the Earth, and the gallery has positions to compare with."""
+    numbers = {"integer", "real"}
+    return (
+        field in positions.AREAS
+        and field not in types
+        and all(types.get(name) in numbers for name in ("latitude", "longitude"))
+    )
+
+
 def check_condition(condition: Condition, types: Mapping[str, str]) -> None:
     """Raise `FilterError` where a condition does not suit the fields there are."""
     field, operator, values = condition
+    if is_area(field, types):
+        if operator not in {"=", "!="}:
+            raise FilterError(f"{field} can't be compared by {operator}")
+        return
     if field not in types:
         raise FilterError(f"the gallery has no field {field!r}; it has {', '.join(types)}")
     if operator not in _OPERATORS or (field == "folder" and operator not in {"=", "!=", "~"}):

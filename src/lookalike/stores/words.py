@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from lookalike.types import Value
 
@@ -18,6 +19,7 @@ BEGUN = 0.5
 
 _LEAST_BEGINNING = 3  # letters: shorter ones begin half of all words
 
+_EQUIPMENT = frozenset({"camera", "lens"})
 _CHUNK = re.compile(r"[^\W_]+")
 _NUMBER_EDGE = re.compile(r"(?<=\d)(?=\D)|(?<=\D)(?=\d)")
 _CAMEL_EDGE = re.compile(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Þ])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -39,9 +41,18 @@ def of_path(id_: str) -> str:
     return " ".join(split(id_) + wholes)
 
 
-def of_metadata(metadata: Mapping[str, Value]) -> str:
-    """The words of the text among metadata."""
-    return joined(value for _, value in sorted(metadata.items()) if isinstance(value, str))
+def of_metadata(metadata: Mapping[str, Value], own: AbstractSet[str] = frozenset()) -> str:
+    """The words of the text among metadata, but for a camera's that the picture itself names.
+
+    Whoever looks for an apple does not mean every picture of a telephone.
+
+    Args:
+        metadata: of a picture.
+        own: the fields whose values are the picture's, and not the user's.
+    """
+    left_out = _EQUIPMENT & own
+    texts = (value for name, value in sorted(metadata.items()) if name not in left_out)
+    return joined(text for text in texts if isinstance(text, str))
 
 
 def joined(texts: Iterable[str]) -> str:

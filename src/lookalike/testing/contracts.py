@@ -221,6 +221,7 @@ def _check_lists(store: Store, what: str) -> None:
     )
     found = [match.id for match in store.find([Term("purple zebra", frozenset())], 5)]
     _holds(found == [id_], f"{what}metadata that was updated is not found: {found}")
+    _check_whose(store, id_, what)
     digest = (2).to_bytes(16, "big")
     _holds(store.by_digest([digest, b"?" * 16]) == {digest: [id_]}, f"{what}by_digest is wrong")
     store.touch([State(id_, "picture", "file", 99, 98)])
@@ -238,6 +239,21 @@ def _check_lists(store: Store, what: str) -> None:
             len(green) == 3 and shares == sorted(shares, reverse=True), f"{what}find by class gave {green}"
         )
     _check_replacement(store, what)
+
+
+def _check_whose(store: Store, id_: str, what: str) -> None:
+    """What a picture says of itself, and what the user says of it."""
+    zebras = [match.id for match in store.find([Term("zebra", frozenset())], _COUNT)]
+    said = [r.id for batch in store.scan() for r in batch.records if "camera" in r.from_picture]
+    _holds(bool(said) and id_ in said, f"{what}nothing is known as said by the pictures")
+    _holds(not set(said) - {id_} & set(zebras), f"{what}a picture is found by its own camera's name")
+    store.update({id_: {"camera": "mine"}})
+    (record,) = store.get([id_])
+    kept = record is not None and (record.metadata.get("camera"), record.from_picture)
+    _holds(kept == ("mine", frozenset()), f"{what}the user's camera came back as {kept}")
+    store.define({"taken": "text", "price": "text", "depth": "integer"})
+    types = [store.fields().get(name) for name in ("price", "depth")]
+    _holds(types == ["real", "integer"], f"{what}define made the types {types}")
 
 
 def _check_replacement(store: Store, what: str) -> None:
@@ -267,6 +283,9 @@ _FILTERS: tuple[list[str], ...] = (
     ["brand~ACME"],
     ["brand~HARA", "width>=110"],
     ["name~\N{OWL}", "folder~B"],
+    ["near=48.1,11.5,40 km"],
+    ["near!=48.1,11.5,40km", "near!=48.5,-179.9,300mi"],
+    ["box=48.05,179.5,60,-179.5"],
 )
 
 
@@ -278,8 +297,11 @@ def _record(i: int, header: Header) -> Record:
     scores.sort(key=lambda pair: -pair[1])
     id_ = f"{'abc'[i % 3]}/{i:02} \N{OWL}.jpg"
     digest = i.to_bytes(16, "big")
+    metadata |= {"camera": "Acme Zebra 5", "lens": "50 mm"} if i % 4 > 1 else {}
+    metadata |= {"latitude": 48 + i / 50, "longitude": 11.5} if i % 5 < 2 else {}
+    metadata |= {"latitude": 48 + i / 50, "longitude": 179.9 - 359.8 * (i % 2)} if i % 5 == 3 else {}
     small = b"small" if i % 7 else None
-    read_by = (1, "JPEG") if i % 5 else (0, "")
+    read_by = (1, "JPEG", frozenset({"camera"} & metadata.keys())) if i % 5 else (0, "")
     return Record(id_, "walk", 1000 + i, i, digest, 100 + i, 50, metadata, tuple(scores), small, *read_by)
 
 

@@ -46,6 +46,7 @@ def add(
     good = [place for place in places.values() if place not in faults]
     chosen = [records[place] for place in good]
     if chosen:
+        chosen = list(record_rules.without_misfits(chosen, fields.remembered(index)))
         fields.learn(index, [record.metadata for record in chosen])
         kept = vectors[good].astype(index.header.row_type).astype(np.float32)
         entries = writer.entries(chosen, kept)

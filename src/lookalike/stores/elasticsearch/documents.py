@@ -6,6 +6,7 @@ import hashlib
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lookalike import positions
 from lookalike.errors import StoreCorrupt
 from lookalike.stores import words
 from lookalike.stores.elasticsearch import layout
@@ -27,6 +28,7 @@ BUCKETS = 1 << 16
 _LONGEST_KEY = 512  # bytes of an `_id`
 _OWN = "~"
 _CLASS_BITS = 16
+_FIRST_FIELDS = ("taken",)
 _SHOWN = UNIT // 100
 
 FOLDERS_KEY = f"{_OWN}folders"
@@ -69,7 +71,10 @@ class Writer:
 
     def entries(self, records: Sequence[Record], vectors: Floats) -> list[Entry]:
         """Documents of pictures with their vectors (n, dim), which come as they are to be kept."""
-        texts = [(words.of_path(record.id), words.of_metadata(record.metadata)) for record in records]
+        texts = [
+            (words.of_path(record.id), words.of_metadata(record.metadata, record.from_picture))
+            for record in records
+        ]
         stems = self._stemmer.stems([text for pair in texts for text in pair])
         zero = self._zeros(vectors)
         made = []
@@ -100,8 +105,11 @@ class Writer:
             "classes": {f"c{number}": score / UNIT for number, score in scores if score},
             "decoder": record.decoder,
             "format": record.format,
+            "from_picture": sorted(record.from_picture),
             "metadata": {layout.encoded(field): value for field, value in record.metadata.items()},
         }
+        if (position := _position(record.metadata)) is not None:
+            document["position"] = position
         if record.thumbnail is not None:
             document["thumbnail"] = b64encode(record.thumbnail).decode()
         return document
@@ -156,12 +164,27 @@ def record(document: Mapping[str, Any], header: Header) -> Record:
             None if thumbnail is None else b64decode(thumbnail),
             document.get("decoder", 0),
             document.get("format", ""),
+            _own_fields(document),
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise StoreCorrupt(
             f"the gallery's document of {document.get('id')!r} can't be read ({error!r}); delete it, and "
             "index again"
         ) from error
+
+
+def _position(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Where a picture was taken, for filters; None where it does not say."""
+    latitude, longitude = metadata.get("latitude"), metadata.get("longitude")
+    if not positions.is_position(latitude, longitude):
+        return None
+    return {"lat": latitude, "lon": longitude}
+
+
+def _own_fields(document: Mapping[str, Any]) -> frozenset[str]:
+    """The fields whose values are the picture's; format 1 had but one such field."""
+    names: frozenset[str] = frozenset(document.get("from_picture", _FIRST_FIELDS))
+    return names.intersection(document["metadata"])
 
 
 def state(id_: str, fields: Mapping[str, Sequence[Any]]) -> State:

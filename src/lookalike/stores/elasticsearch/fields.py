@@ -42,7 +42,7 @@ class Fields:
 
     def of(self, index: Index, where: Where) -> dict[str, str]:
         """The fields with their types; asked for anew only where a condition names one that is not known."""
-        known = self._remembered(index)
+        known = self.remembered(index)
         return known if all(condition.field in known for condition in where) else self.now(index)
 
     def learn(self, index: Index, metadata: Iterable[Mapping[str, Value]]) -> None:
@@ -52,7 +52,7 @@ class Fields:
             UsageError: a value does not fit, or there are too many fields.
         """
         facts = list(metadata)
-        if not record_rules.new_fields(self._remembered(index), facts):
+        if not record_rules.new_fields(self.remembered(index), facts):
             return
         # Another process may have given them a type meanwhile, and may do so yet.
         while new := record_rules.new_fields(known := self.now(index), facts):
@@ -68,6 +68,11 @@ class Fields:
                 )
             self.define(index, new)
 
+    def unknown(self, index: Index, types: Mapping[str, str]) -> dict[str, str]:
+        """Those of some fields that have no type yet."""
+        known = self.now(index).keys() | self._foreign
+        return {name: type_ for name, type_ in types.items() if name not in known}
+
     def define(self, index: Index, types: Mapping[str, str]) -> None:
         """Make fields of these types, unless there are any of that name."""
         properties: dict[str, Any] = {"metadata": {"properties": layout.field_mappings(types)}}
@@ -82,6 +87,7 @@ class Fields:
 
         self._server.call(put)
 
-    def _remembered(self, index: Index) -> dict[str, str]:
+    def remembered(self, index: Index) -> dict[str, str]:
+        """The fields with their types as they were seen last; a type once given stays."""
         name, types = self._known
         return BUILT_IN | types if name == index.alias else self.now(index)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from lookalike import positions
 from lookalike.stores.elasticsearch import layout, patterns
 from lookalike.stores.records import BUILT_IN, check_condition
 
@@ -46,8 +47,8 @@ def _test(condition: Condition, value: Value, types: Mapping[str, str]) -> Query
         return _not(_test(condition._replace(operator="="), value, types))
     if operator == "~":
         return _containing(field, str(value))
-    if field == "folder":
-        return _folder(str(value))
+    if field == "folder" or field not in types:
+        return _place(field, str(value))
     path = field_path(field)
     if field == "taken":
         return _taken(path, operator, str(value))
@@ -71,9 +72,24 @@ def field_path(field: str) -> str:
     return field if field in BUILT_IN else f"metadata.{layout.encoded(field)}"
 
 
+def _place(field: str, value: str) -> Query:
+    return _folder(value) if field == "folder" else _area(positions.area(field, value))
+
+
 def _folder(folder: str) -> Query:
     top = folder.rstrip("/") or ("/" if folder else ".")
     return {"term": {"folders": top}}
+
+
+def _area(area: positions.Area) -> Query:
+    if isinstance(area, positions.Circle):
+        centre = {"lat": area.latitude, "lon": area.longitude}
+        return {"geo_distance": {"distance": f"{area.metres}m", "position": centre}}
+    across = _between("metadata.longitude", (area.west, area.east))
+    if area.west > area.east:
+        wests = ((area.west, math.inf), (-math.inf, area.east))
+        across = _any([_between("metadata.longitude", west) for west in wests])
+    return {"bool": {"filter": [_between("metadata.latitude", (area.south, area.north)), across]}}
 
 
 def _taken(path: str, operator: str, time: str) -> Query:

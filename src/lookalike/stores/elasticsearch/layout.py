@@ -9,6 +9,7 @@ doc values. Therefore a document is only ever written whole: a partial update wo
     bucket                 16 bits of a hash of the id: a share of the pictures, for exact search
     vector, zero           the vector; under the cosine a vector of zeros has none, but is told by `zero`
     points                 class scores, millionths × 2¹⁶ + number of the class: exact
+    position               where it was taken, of the metadata, for distances
     classes                the same as weights of the tokens `c<number>`, good to .4 %, to rank by
     stems.path, stems.text words of the id and of the metadata, as the embedded store has them
     words.path, words.text, words.tags
@@ -36,7 +37,7 @@ MARK = "lookalike"
 
 LIMITS = Limits(k=10_000, dim=4096, metrics=frozenset({"cosine", "euclidean", "inner"}), writers=None)
 
-_DERIVED = ("folders", "name", "bucket", "vector", "zero", "points", "classes", "stems", "words")
+_DERIVED = ("folders", "name", "bucket", "vector", "zero", "points", "classes", "stems", "words", "position")
 
 _SIMILARITIES = {"cosine": "cosine", "euclidean": "l2_norm", "inner": "max_inner_product"}
 _LEAST_QUANTISED = 64
@@ -44,7 +45,12 @@ _MOST_CLASSES = 1 << 16
 MOST_FIELDS = 5_000
 _LONGEST_TEXT = 8_191  # characters; 32,764 bytes at most, and a term has 32,766
 
-SINCE_2 = {"decoder": {"type": "integer"}, "format": {"type": "keyword"}}
+SINCE_2: dict[str, Any] = {
+    "position": {"type": "geo_point"},
+    "decoder": {"type": "integer"},
+    "format": {"type": "keyword"},
+    "from_picture": {"type": "keyword"},
+}
 """The fields that an index of format 1 lacks: missing, they are 0 and empty."""
 
 TYPES = {"text": "keyword", "integer": "long", "real": "double"}

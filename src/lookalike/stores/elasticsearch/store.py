@@ -217,7 +217,11 @@ class ElasticsearchStore:
         """Merge metadata into pictures; how many there were. Raises `UsageError` for a misfit."""
 
         def change(fields: Mapping[str, Value]) -> Callable[[Record], Record]:
-            return lambda record: replace(record, metadata={**record.metadata, **fields})
+            return lambda record: replace(
+                record,
+                metadata={**record.metadata, **fields},
+                from_picture=record.from_picture - fields.keys(),
+            )
 
         def learn(index: Index) -> dict[str, Mapping[str, Value]]:
             about = reading.known(self._server, index, metadata)
@@ -251,6 +255,10 @@ class ElasticsearchStore:
     def removed(self) -> list[str]:
         """The ids that are to stay out, sorted."""
         return [hit["sort"][0] for hits in self._aside("removed", paging.values()) for hit in hits]
+
+    def define(self, types: Mapping[str, str]) -> None:
+        """Give fields of the metadata their types, unless they have one."""
+        self._live.write(lambda index: self._fields.define(index, self._fields.unknown(index, types)))
 
     def folders(self) -> list[Folder]:
         """The folders that were indexed."""

@@ -47,10 +47,11 @@ def rebuild(change: Change) -> None:
     connection.execute("DELETE FROM words")
     cursor = connection.execute("SELECT row, id, scores FROM pictures ORDER BY row")
     while lines := cursor.fetchmany(_BATCH):
-        facts = reading.facts_of(connection, [row for row, _, _ in lines])
+        numbers = [row for row, _, _ in lines]
+        facts, own = reading.facts_of(connection, numbers), reading.own_fields_of(connection, numbers)
         scores = {row: rows.unpack_scores(content) for row, _, content in lines}
         writing.add_postings(connection, scores)
-        writing.add_words(connection, [(row, id_, facts[row]) for row, id_, _ in lines])
+        writing.add_words(connection, [(row, id_, facts[row], own[row]) for row, id_, _ in lines])
     connection.execute("UPDATE live SET count = (SELECT count(*) FROM pictures)")
 
 
@@ -129,9 +130,10 @@ def _words(connection: sqlite3.Connection) -> Iterator[str]:
         "SELECT row, id, path, text FROM pictures LEFT JOIN words ON words.rowid = pictures.row"
     )
     while agree and (lines := cursor.fetchmany(_BATCH)):
-        facts = reading.facts_of(connection, [line[0] for line in lines])
+        numbers = [line[0] for line in lines]
+        facts, own = reading.facts_of(connection, numbers), reading.own_fields_of(connection, numbers)
         agree = all(
-            (path, text) == (words.of_path(id_), words.of_metadata(facts[row]))
+            (path, text) == (words.of_path(id_), words.of_metadata(facts[row], own[row]))
             for row, id_, path, text in lines
         )
     if not agree:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lookalike import positions
 from lookalike.containing import contains
 from lookalike.stores.records import BUILT_IN, check_condition
 
@@ -31,7 +32,8 @@ def expression(where: Where, types: dict[str, str]) -> tuple[str, list[Value]]:
     values: list[Value] = []
     for condition in where:
         check_condition(condition, types)
-        tests = [_test(condition, value) for value in condition.values]
+        test = _test if condition.field in types else _area
+        tests = [test(condition, value) for value in condition.values]
         parts.append("(" + (" OR ".join(sql for sql, _ in tests) or "FALSE") + ")")
         values += [value for _, bound in tests for value in bound]
     return " AND ".join(parts) or "TRUE", values
@@ -49,6 +51,7 @@ def values(connection: sqlite3.Connection, field: str, k: int) -> list[Value]:
 def add_functions(connection: sqlite3.Connection) -> None:
     """Give a connection the functions that expressions call."""
     connection.create_function("contains", 2, contains, deterministic=True)
+    connection.create_function("within", 4, _within, deterministic=True)
 
 
 def _test(condition: Condition, value: Value) -> tuple[str, list[Value]]:
@@ -80,6 +83,25 @@ def _column(field: str) -> tuple[str, str, list[Value]]:
 def _containing(field: str, text: str) -> tuple[str, list[Value]]:
     column, source, bound = _column(field)
     return f"row IN (SELECT row {source} AND contains({column}, ?))", [*bound, text]
+
+
+def _within(kind: str, text: str, latitude: object, longitude: object) -> bool:
+    """Whether a position is in an area: what the SQL function `within` does."""
+    return positions.contains(positions.area(kind, text), latitude, longitude)
+
+
+def _area(condition: Condition, value: Value) -> tuple[str, list[Value]]:
+    """By the box around it, for which there is an index, and then exactly."""
+    area = positions.area(condition.field, str(value))
+    south, west, north, east = positions.bounds(area)
+    join = "OR" if west > east else "AND"
+    rows = (
+        "(SELECT row FROM facts AS a JOIN facts AS b USING (row) WHERE a.field = 'latitude' "
+        "AND a.value BETWEEN ? AND ? AND b.field = 'longitude' "
+        f"AND (b.value >= ? {join} b.value <= ?) AND within(?, ?, a.value, b.value))"
+    )
+    negation = "NOT " if condition.operator == "!=" else ""
+    return f"row {negation}IN {rows}", [south, north, west, east, condition.field, str(value)]
 
 
 def _taken(operator: str, time: str) -> tuple[str, list[Value]]:

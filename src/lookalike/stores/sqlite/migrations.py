@@ -49,11 +49,13 @@ def advance(connection: sqlite3.Connection, target: int) -> None:
 def _note_decoders_and_identity(connection: sqlite3.Connection) -> None:
     """Make format 2 of format 1.
 
-    Pictures: the version of the decoder that read them (0 before versions were noted), and their format.
+    Pictures: the version of the decoder that read them (0 before versions were noted), their format, and
+    which fields are their own (a bit for each of `PICTURE_FIELDS`; before, that was the first alone).
     The gallery: an identity that outlives a rebuilding, and the end of the last complete indexing.
     """
     connection.execute("ALTER TABLE pictures ADD COLUMN decoder INTEGER NOT NULL DEFAULT 0")
     connection.execute("ALTER TABLE pictures ADD COLUMN format TEXT NOT NULL DEFAULT ''")
+    connection.execute("ALTER TABLE pictures ADD COLUMN from_picture INTEGER NOT NULL DEFAULT 1")
     connection.execute("CREATE INDEX pictures_decoder ON pictures (decoder, format)")
     connection.execute("ALTER TABLE live ADD COLUMN token TEXT NOT NULL DEFAULT ''")
     connection.execute("ALTER TABLE live ADD COLUMN indexed_ns INTEGER NOT NULL DEFAULT 0")

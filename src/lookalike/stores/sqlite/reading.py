@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _LINE = "paths.id, source, size, mtime_ns"
 _PICTURE = "digest, width, height, scores, thumbnail"
-_SINCE_2 = "decoder, format"
+_SINCE_2 = "decoder, format, from_picture"
 
 
 def records(
@@ -43,7 +43,7 @@ def records(
 
 def _columns(connection: sqlite3.Connection) -> str:
     """The columns of a record, as far as the gallery's format has them."""
-    later = "0, ''" if migrations.version(connection) == 1 else _SINCE_2
+    later = "0, '', 1" if migrations.version(connection) == 1 else _SINCE_2
     return f"{_LINE}, {_PICTURE}, {later}"
 
 
@@ -57,6 +57,18 @@ def facts_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int
         for row, field, value in found:
             facts[row][field] = value
     return facts
+
+
+def own_fields_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, frozenset[str]]:
+    """The fields of some rows whose values are the picture's own."""
+    column = "1" if migrations.version(connection) == 1 else "from_picture"
+    found: dict[int, frozenset[str]] = {}
+    for part in rows.chunks(numbers):
+        lines = connection.execute(
+            f"SELECT row, {column} FROM pictures WHERE row IN ({rows.marks(part)})", part
+        )
+        found.update((row, rows.fields_of(bits)) for row, bits in lines)
+    return found
 
 
 def rows_of(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, get_args
 from lookalike.errors import StoreCorrupt, UsageError
 from lookalike.stores.records import SOURCES, UNIT
 from lookalike.stores.sqlite import migrations
-from lookalike.types import Classes, Header, Precision, Record, RowType
+from lookalike.types import PICTURE_FIELDS, Classes, Header, Precision, Record, RowType
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 STATUSES = ("picture", "skipped", "removed")
 PICTURE, SKIPPED, REMOVED = range(3)
@@ -24,6 +24,7 @@ MAX_DIM = 1 << 24
 _MAX_CLASSES = 1 << 16
 _SCORE = struct.Struct("<HI")
 _PART_BITS = 11
+_BITS = {name: 1 << place for place, name in enumerate(PICTURE_FIELDS)}
 
 
 def header_text(header: Header) -> str:
@@ -32,6 +33,12 @@ def header_text(header: Header) -> str:
     classes = content.pop("classes")
     del content["format"]  # is the file's own
     return json.dumps(content | {"vocabulary": classes and classes["vocabulary"]})
+
+
+def check_dim(dim: int) -> None:
+    """Raise `UsageError` unless a gallery can keep vectors of so many numbers."""
+    if not 0 < dim <= MAX_DIM:
+        raise UsageError(f"a gallery can't keep vectors of {dim} numbers; at most {MAX_DIM:,}")
 
 
 def class_rows(classes: Classes | None) -> list[tuple[int, str, str]]:
@@ -90,6 +97,16 @@ def _sound(header: Header) -> bool:
     )
 
 
+def bits_of(names: Iterable[str]) -> int:
+    """Some of `PICTURE_FIELDS` as a number, a bit for each."""
+    return sum(_BITS[name] for name in set(names))
+
+
+def fields_of(bits: int) -> frozenset[str]:
+    """What `bits_of` was given."""
+    return frozenset(name for name, bit in _BITS.items() if bits & bit)
+
+
 def part(row: int) -> int:
     """The part of the postings that a row belongs to."""
     return row >> _PART_BITS
@@ -107,7 +124,7 @@ def unpack_scores(content: bytes) -> list[tuple[int, int]]:
 
 def record(
     path: tuple[str, int, int, int],
-    picture: tuple[bytes, int, int, bytes, bytes | None, int, str],
+    picture: tuple[bytes, int, int, bytes, bytes | None, int, str, int],
     metadata: dict[str, str | int | float],
     classes: Classes | None,
 ) -> Record:
@@ -117,12 +134,12 @@ def record(
         StoreCorrupt: the lines hold what none of ours do.
     """
     id_, source, size, mtime_ns = path
-    digest, width, height, scores, thumbnail, decoder, format_ = picture
+    digest, width, height, scores, thumbnail, decoder, format_, own = picture
     ids = classes.ids if classes is not None else ()
     try:
         named = tuple((ids[number], score / UNIT) for number, score in unpack_scores(scores))
         known = id_, SOURCES[source], size, mtime_ns, digest, width, height, metadata, named, thumbnail
-        return Record(*known, decoder, format_)
+        return Record(*known, decoder, format_, fields_of(own) & metadata.keys())
     except (IndexError, TypeError) as error:
         raise StoreCorrupt(f"the gallery's row of {id_!r} can't be read: {error}") from error
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lookalike.errors import NotFound, StoreBusy, StoreUnavailable, UsageError
+from lookalike.errors import NotFound, StoreBusy, StoreUnavailable
 from lookalike.indexes.cache import Cache
 from lookalike.stores import records as record_rules
 from lookalike.stores.sqlite import (
@@ -96,10 +96,7 @@ class SqliteStore:
                 f"{self.folder} can't be made ({error.strerror}); "
                 "keep the gallery elsewhere with --gallery FOLDER"
             ) from error
-        if not 0 < header.dim <= rows.MAX_DIM:
-            raise UsageError(
-                f"a gallery can't keep vectors of {header.dim} numbers; at most {rows.MAX_DIM:,}"
-            )
+        rows.check_dim(header.dim)
         row_bytes = header.dim * (2 if header.row_type == "float16" else 4)
         with self.lock.held():
             if not self.path.is_file():
@@ -253,6 +250,11 @@ class SqliteStore:
         """The ids that are to stay out, sorted."""
         with self.database.reading() as connection:
             return reading.removed(connection)
+
+    def define(self, types: Mapping[str, str]) -> None:
+        """Give fields of the metadata their types, unless they have one."""
+        with self.writing(), self.database.changing() as change:
+            writing.define(change.connection, types)
 
     def folders(self) -> list[Folder]:
         """The folders that were indexed."""

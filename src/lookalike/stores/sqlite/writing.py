@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from lookalike.stores import records as record_rules
 from lookalike.stores import words
 from lookalike.stores.sqlite import filters, reading, rows
+from lookalike.types import PICTURE_FIELDS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,6 +30,7 @@ def pictures(
         blobs: their vectors.
         numbers: class numbers by class id.
     """
+    records = record_rules.without_misfits(records, filters.fields(connection))
     learn_fields(connection, [record.metadata for record in records])
     ids = [record.id for record in records]
     gone = drop_rows(connection, reading.rows_of(connection, ids).values())
@@ -43,7 +45,7 @@ def pictures(
         sorted((r.id, record_rules.SOURCES.index(r.source), r.size, r.mtime_ns, row) for row, r in new),
     )
     connection.executemany(
-        "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 row,
@@ -56,6 +58,7 @@ def pictures(
                 r.thumbnail,
                 r.decoder,
                 r.format,
+                rows.bits_of(r.from_picture),
             )
             for row, r in new
         ],
@@ -68,7 +71,7 @@ def pictures(
         "INSERT INTO facts VALUES (?, ?, ?)",
         [(row, field, value) for row, r in new for field, value in r.metadata.items()],
     )
-    add_words(connection, [(row, r.id, r.metadata) for row, r in new])
+    add_words(connection, [(row, r.id, r.metadata, r.from_picture) for row, r in new])
     return len(new) - gone
 
 
@@ -146,9 +149,14 @@ def update(connection: sqlite3.Connection, metadata: Mapping[str, Mapping[str, V
         "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)",
         [(row, field, value) for id_, row in known.items() for field, value in metadata[id_].items()],
     )
+    connection.executemany(
+        "UPDATE pictures SET from_picture = from_picture & ~? WHERE row = ?",
+        [(rows.bits_of(PICTURE_FIELDS.keys() & metadata[id_].keys()), row) for id_, row in known.items()],
+    )
     connection.executemany("DELETE FROM words WHERE rowid = ?", [(row,) for row in known.values()])
     facts = reading.facts_of(connection, list(known.values()))
-    add_words(connection, [(row, id_, facts[row]) for id_, row in known.items()])
+    own = reading.own_fields_of(connection, list(known.values()))
+    add_words(connection, [(row, id_, facts[row], own[row]) for id_, row in known.items()])
     return len(known)
 
 
@@ -162,6 +170,11 @@ def learn_fields(connection: sqlite3.Connection, metadata: Sequence[Mapping[str,
     connection.executemany("INSERT INTO fields VALUES (?, ?)", new.items())
 
 
+def define(connection: sqlite3.Connection, types: Mapping[str, str]) -> None:
+    """Give fields their types, unless they have one."""
+    connection.executemany("INSERT OR IGNORE INTO fields VALUES (?, ?)", types.items())
+
+
 def set_folders(connection: sqlite3.Connection, folders: Sequence[Folder]) -> None:
     """Remember the folders that were indexed, in place of those before."""
     connection.execute("DELETE FROM folders")
@@ -169,12 +182,13 @@ def set_folders(connection: sqlite3.Connection, folders: Sequence[Folder]) -> No
 
 
 def add_words(
-    connection: sqlite3.Connection, pictures: Sequence[tuple[int, str, Mapping[str, Value]]]
+    connection: sqlite3.Connection,
+    pictures: Sequence[tuple[int, str, Mapping[str, Value], frozenset[str]]],
 ) -> None:
-    """Make rows findable by the words of their ids and metadata."""
+    """Make rows findable by the words of their ids and metadata; of each is told what it said itself."""
     connection.executemany(
         "INSERT INTO words (rowid, path, text) VALUES (?, ?, ?)",
-        [(row, words.of_path(id_), words.of_metadata(facts)) for row, id_, facts in pictures],
+        [(row, words.of_path(id_), words.of_metadata(facts, own)) for row, id_, facts, own in pictures],
     )
 
 
