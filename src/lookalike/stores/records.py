@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 from lookalike import positions
 from lookalike.errors import FilterError, UsageError
 from lookalike.stamps import fitting
-from lookalike.types import PICTURE_FIELDS, Source
+from lookalike.types import PICTURE_FIELDS, Skipped, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -95,6 +95,11 @@ def fault(record: Record, numbers: Mapping[str, int], longest: int = _LONGEST_ID
 def stamp(record: Record) -> tuple[int, int]:
     """Return size and mtime_ns of a record, each as far as 64 bits can hold it."""
     return fitting(record.size), fitting(record.mtime_ns)
+
+
+def refused(record: Record, reason: str) -> Skipped:
+    """A record that can't be kept, as a file that could not be indexed."""
+    return Skipped(record.id, *stamp(record), reason)
 
 
 def misfits(vectors: Floats, dtype: np.dtype[np.floating], *, normalized: bool) -> dict[int, str]:

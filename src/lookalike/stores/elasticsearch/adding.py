@@ -9,7 +9,6 @@ import numpy as np
 from lookalike.stores import records as record_rules
 from lookalike.stores.elasticsearch import documents
 from lookalike.stores.elasticsearch.bulk import Action
-from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from lookalike.stores.elasticsearch.documents import Writer
     from lookalike.stores.elasticsearch.fields import Fields
     from lookalike.stores.elasticsearch.indices import Index
-    from lookalike.types import Floats, Record
+    from lookalike.types import Floats, Record, Skipped
 
 
 def add(
@@ -54,10 +53,7 @@ def add(
         refused = bulk.write(index.alias, actions).refused
         keys = zip(good, entries, strict=True)
         faults |= {place: refused[entry.key] for place, entry in keys if entry.key in refused}
-    out = [
-        Skipped(records[place].id, *record_rules.stamp(records[place]), faults[place])
-        for place in sorted(faults)
-    ]
+    out = [record_rules.refused(records[place], faults[place]) for place in sorted(faults)]
     return [records[place] for place in good if place not in faults], out
 
 

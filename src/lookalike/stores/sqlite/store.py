@@ -146,11 +146,8 @@ class SqliteStore:
                 with self.database.changing() as change:
                     change.pictures = writing.pictures(change.connection, chosen, blobs, numbers)
                 self._codes.keep_up(tail=upkeep.TAIL_ROWS)
-            return [
-                Skipped(records[place].id, *record_rules.stamp(records[place]), reason)
-                for place, reason in faults.items()
-                if reason is not None
-            ]
+            refused = {place: reason for place, reason in faults.items() if reason is not None}
+            return [record_rules.refused(records[place], reason) for place, reason in refused.items()]
 
     def search(self, queries: Floats, k: int, *, where: Where = (), exact: bool = False) -> list[Neighbours]:
         """The k best pictures for each row of queries (q, dim); see `lookalike.types.Store`."""
