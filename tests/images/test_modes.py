@@ -133,9 +133,31 @@ def test_a_broken_image_is_told():
     cut = Image.open(BytesIO(noise.getvalue()[:4000]))
     odd = Image.new("P", (4, 4))
     odd.info["transparency"] = "none"
-    for image in (cut, odd):
-        with pytest.raises(ImageError, match="the image can't be read: "):
-            encoded(image)
+    with pytest.raises(ImageError, match="the image can't be read: "):
+        encoded(odd)
+    with pytest.raises(ImageError, match="PNG"):
+        shown(cut)
+
+
+def test_an_opened_file_is_that_file(known, tiff_files):
+    """An image that Pillow has opened and not loaded is its file, also where Pillow would read it wrongly."""
+    kind = tiff_files.Kind(0, 16)
+    negative = tiff_files.write(tiff_files.made(kind), kind, tiff_files.Storage())
+    for source in (negative, gif((20, 16), (6, 5), (4, 3)), known.saved(known.quarters(), "JPEG")):
+        opened = Image.open(BytesIO(source))
+        assert encoded(opened) == source
+        assert opened.size == opened.copy().size  # it can still be used
+    turned = Image.open(BytesIO(known.saved(known.quarters(), "JPEG")))
+    turned.getexif()[0x0112] = 6
+    assert shown(turned).size == (48, 64)
+
+
+def test_another_frame_is_not_the_file(known):
+    """An image that was moved to another frame shows that one."""
+    red, blue = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+    moved = Image.open(BytesIO(known.saved(red, "PNG", save_all=True, append_images=[blue])))
+    moved.seek(1)
+    assert shown(moved).getpixel((1, 1)) == (0, 0, 255)
 
 
 def gif(screen, frame, at, *, transparent=None, background=1):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 
 from lookalike.errors import ImageError
 from lookalike.images.colours import to_rgb
 from lookalike.images.decoding import from_array
 from lookalike.images.embedded import profiles_of_image
+from lookalike.images.formats import recognise
 from lookalike.images.transparency import settle
 
 if TYPE_CHECKING:
@@ -30,9 +32,10 @@ def encoded(picture: Picture) -> bytes:
     """Give the bytes of an encoded picture.
 
     An array or a PIL image is written as an uncompressed PNG, in RGB on white: the same pixels give the
-    same bytes, and everything after this takes one path. A PIL image of any mode is converted as the
-    pixels of its file would be, by the profile it carries. Of one of mode I or F the numbers tell what
-    white is: 1 (F), 255 or 65535, whichever is the first that none exceeds, else the largest of them.
+    same bytes, and everything after this takes one path. A PIL image that was opened and not loaded yet is
+    its file. Any other, of every mode, is converted as the pixels of its file would be, by the profile it
+    carries. Of one of mode I or F the numbers tell what white is: 1 (F), 255 or 65535, whichever is the
+    first that none exceeds, else the largest of them.
 
     Args:
         picture: bytes of an encoded picture, a binary file object, a PIL image, or an array of
@@ -50,7 +53,8 @@ def encoded(picture: Picture) -> bytes:
     if hasattr(picture, "read"):
         return _read(cast("IO[bytes]", picture))
     if hasattr(picture, "getexif"):
-        return _encoded_image(cast("Image", picture))
+        image = cast("Image", picture)
+        return _file_of(image) or _encoded_image(image)
     return _png(from_array(picture))
 
 
@@ -61,6 +65,23 @@ def _read(file: IO[bytes]) -> bytes:
         raise ImageError(f"the file object can't be read: {error}") from error
     if not isinstance(content, bytes):
         raise ImageError("the file object gives text; expected one opened in binary mode ('rb')")
+    return content
+
+
+def _file_of(image: Any) -> bytes | None:
+    """Return the file that Pillow has opened, if nothing was done to the image yet."""
+    if not getattr(image, "tile", None) or image.tell() or getattr(image, "_exif", None):
+        return None  # loaded, another frame, or with other notes than the file's
+    try:
+        place = image.fp.tell()
+        image.fp.seek(0)
+        content: bytes = image.fp.read()
+        image.fp.seek(place)
+        with suppress(Exception):
+            image.load()  # by which Pillow closes the file
+        recognise(content)
+    except (AttributeError, OSError, ValueError, ImageError):  # closed, or of a format that we do not read
+        return None
     return content
 
 
