@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from lookalike.files import Directory
 from lookalike.indexes.cache import Cache
 from lookalike.indexes.codes import Coder
 
@@ -14,7 +15,7 @@ from lookalike.indexes.codes import Coder
 @pytest.fixture
 def cache(tmp_path):
     """A cache of 40 codes of 100 numbers, published."""
-    cache = Cache(tmp_path / "cache")
+    cache = Cache(Directory(tmp_path / "cache"))
     coder = Coder(np.zeros(100, np.float32), 0)
     head = cache.start("g", 100, coder.mean)
     rows = np.random.default_rng(0).normal(size=(40, 100)).astype(np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 
 import pytest
@@ -75,12 +74,12 @@ def test_a_damaged_gallery_goes(gallery):
     assert not gallery.exists()
 
 
-def test_a_link_goes_and_not_what_it_leads_to(gallery, tmp_path):
-    """A gallery reached by links loses the links."""
-    shutil.copytree(gallery / "cache", tmp_path / "kept")
+def test_a_link_is_not_followed(gallery, tmp_path):
+    """A file that is reached by a link is no gallery to be deleted, and neither of the two goes."""
     linked = tmp_path / "linked"
     linked.mkdir()
     (linked / "gallery.sqlite").symlink_to(gallery / "gallery.sqlite")
-    delete_store(linked)
-    assert not linked.exists()
+    with pytest.raises(StoreCorrupt, match="is a link"):
+        delete_store(linked)
+    assert (linked / "gallery.sqlite").is_symlink()
     assert (gallery / "gallery.sqlite").is_file()

@@ -1,7 +1,7 @@
 """Files that are written: the user's, replaced whole or not at all, and those of one folder, by no link."""
 
 from lookalike.files.checking import check_file, check_folder, is_stream
-from lookalike.files.directory import Directory, NoPlainFile
+from lookalike.files.directory import Directory, NoPlainFile, shared
 from lookalike.files.replacing import replacing, unwritable, writing
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "check_folder",
     "is_stream",
     "replacing",
+    "shared",
     "unwritable",
     "writing",
 ]

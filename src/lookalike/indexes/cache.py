@@ -21,14 +21,13 @@ import re
 import secrets
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
 
+    from lookalike.files import Directory
     from lookalike.indexes.codes import Bits
     from lookalike.types import Floats
 
@@ -128,14 +127,15 @@ class Codes(NamedTuple):
 class Cache:
     """The folder of a gallery's codes. Only the process that may write the gallery writes here."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._head = os.fspath(folder / _HEAD)
+    def __init__(self, directory: Directory) -> None:
+        self.folder = directory.path
+        self._directory = directory
+        self._head = os.fspath(self.folder / _HEAD)
 
     def stamp(self) -> tuple[int, int] | None:
         """Changes whenever the head does; None where there is no cache."""
         try:
-            status = os.stat(self._head)  # noqa: PTH116 - a tenth of pathlib's time, on every search
+            status = os.lstat(self._head)  # a tenth of pathlib's time, on every search
         except OSError:
             return None
         return status.st_ino, status.st_mtime_ns
@@ -143,17 +143,23 @@ class Cache:
     def head(self, generation: str, dim: int) -> Head | None:
         """The head, if there is a sound one of this generation whose arrays are all there."""
         try:
-            with (self.folder / _HEAD).open("rb") as file:
-                content = json.loads(file.read(_MAX_HEAD_BYTES))
+            content = json.loads(self._directory.read(_HEAD, _MAX_HEAD_BYTES))
             head = _parsed(content)
             if head is None or (head.generation, head.dim) != (generation, dim):
                 return None
+            statuses = {name: self._directory.status(_file(head, name)) for name in _sizes(head)}
             complete = all(
-                self._path(head, name).stat().st_size >= size for name, size in _sizes(head).items()
+                (status := statuses[name]) is not None and status.st_size >= size
+                for name, size in _sizes(head).items()
             )
         except (OSError, ValueError, RecursionError):
             return None
         return head if complete else None
+
+    def shared(self, head: Head) -> bool:
+        """Whether the arrays have names elsewhere (hard links), whose files would change with them."""
+        statuses = (self._directory.status(_file(head, name)) for name in _sizes(head))
+        return any(status is not None and status.st_nlink > 1 for status in statuses)
 
     def codes(self, head: Head) -> tuple[Codes, Floats] | None:
         """The codes, mapped, and the coder's mean (dim,); None if they went since the head was read."""
@@ -163,11 +169,13 @@ class Cache:
             shape = (head.rows, *columns)
             if 0 in shape:
                 return np.empty(shape, dtype)
-            return np.asarray(np.memmap(self._path(head, name), dtype, "r", shape=shape))
+            with self._opened(head, name) as file:
+                return np.asarray(np.memmap(file, dtype, "r", shape=shape))
 
         first, rest = _widths(head.dim)
         try:
-            mean = np.fromfile(self._path(head, "mean"), np.float32, head.dim)
+            with self._opened(head, "mean") as file:
+                mean = np.fromfile(file, np.float32, head.dim)
             codes = Codes(
                 mapped("keys", np.int64),
                 mapped("first", np.uint8, first),
@@ -183,10 +191,10 @@ class Cache:
 
     def start(self, generation: str, dim: int, mean: Floats) -> Head:
         """Begin new arrays beside those in use; `publish` puts them in their place."""
-        self.folder.mkdir(exist_ok=True)
+        self._directory.make()
         head = Head(generation, secrets.token_hex(8), dim, secrets.randbits(32), 0, 0, 0, 0, 0.0, 0.0, 0.0)
         for name in _sizes(head):
-            self._path(head, name).write_bytes(mean.tobytes() if name == "mean" else b"")
+            self._directory.create(_file(head, name), mean.tobytes() if name == "mean" else b"")
         return head
 
     def append(self, head: Head, keys: NDArray[np.int64], codes: Bits, factors: Floats, last: int) -> Head:
@@ -201,7 +209,7 @@ class Cache:
             "factors": factors,
         }
         for name, array in arrays.items():
-            with self._path(head, name).open("r+b") as file:
+            with self._opened(head, name, os.O_RDWR) as file:
                 file.truncate(before[name])
                 file.seek(before[name])
                 file.write(array.tobytes())
@@ -210,36 +218,35 @@ class Cache:
     def publish(self, head: Head) -> None:
         """Make the arrays safe on disk, then the head; drop the arrays of every other one."""
         for name, size in _sizes(head).items():
-            os.truncate(self._path(head, name), size)
-            _sync(self._path(head, name))
-        temporary = self.folder / f"{_HEAD}.new"
-        temporary.write_text(json.dumps(asdict(head)), encoding="ascii")
-        _sync(temporary)
-        temporary.replace(self.folder / _HEAD)
-        _sync(self.folder)
-        for path in self._files():
-            if path.name != _HEAD and path.stem != head.token:
-                path.unlink(missing_ok=True)
+            with self._opened(head, name, os.O_RDWR) as file:
+                file.truncate(size)
+                os.fsync(file.fileno())
+        temporary = f"{_HEAD}.new"
+        self._directory.unlink(temporary)
+        self._directory.create(temporary, json.dumps(asdict(head)).encode("ascii"))
+        self._directory.replace(_HEAD, temporary)
+        for name in self._files():
+            if name != _HEAD and name.partition(".")[0] != head.token:
+                self._directory.unlink(name)
 
     def clear(self) -> None:
         """Delete the cache, and its folder unless something else is in it."""
-        for path in sorted(self._files(), key=lambda p: p.name != _HEAD):
-            path.unlink(missing_ok=True)
+        for name in sorted(self._files(), key=lambda name: name != _HEAD):
+            self._directory.unlink(name)
         with suppress(OSError):
-            self.folder.rmdir()
+            self._directory.remove()
 
     def bytes(self) -> int:
         """What it takes on disk."""
-        return sum(path.stat().st_size for path in self._files())
+        statuses = (self._directory.status(name) for name in self._files())
+        return sum(status.st_size for status in statuses if status is not None)
 
-    def _files(self) -> list[Path]:
+    def _files(self) -> list[str]:
         """Those of the folder's files that are the cache's own."""
-        if not self.folder.is_dir():
-            return []
-        return [path for path in self.folder.iterdir() if _OWN.fullmatch(path.name) and path.is_file()]
+        return [name for name in self._directory.names() if _OWN.fullmatch(name)]
 
-    def _path(self, head: Head, name: str) -> Path:
-        return self.folder / f"{head.token}.{name}"
+    def _opened(self, head: Head, name: str, flags: int = os.O_RDONLY) -> BinaryIO:
+        return os.fdopen(self._directory.open(_file(head, name), flags), "r+b" if flags else "rb")
 
 
 def _parsed(content: Any) -> Head | None:
@@ -263,6 +270,10 @@ def _widths(dim: int) -> tuple[int, int]:
     return first, width(dim) - first
 
 
+def _file(head: Head, name: str) -> str:
+    return f"{head.token}.{name}"
+
+
 def _sizes(head: Head) -> dict[str, int]:
     first, rest = _widths(head.dim)
     return {
@@ -273,11 +284,3 @@ def _sizes(head: Head) -> dict[str, int]:
         "factors": 4 * head.rows,
         "mean": 4 * head.dim,
     }
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,8 @@ def open_store(address: str, *, create: Header | None = None) -> SqliteStore:
 
 
 def exists(address: str) -> bool:
-    """Whether the folder holds a gallery."""
-    return (Path(address.removeprefix("sqlite:")) / FILE).is_file()
+    """Whether the folder holds a gallery, or what has its name; to open it tells which."""
+    return os.path.lexists(Path(address.removeprefix("sqlite:")) / FILE)
 
 
 def delete_store(address: str) -> None:

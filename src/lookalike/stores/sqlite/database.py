@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 import sys
 import threading
@@ -12,12 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from lookalike.errors import NotFound, StoreBusy, StoreCorrupt, StoreUnavailable
+from lookalike.errors import StoreBusy, StoreCorrupt, StoreUnavailable
 from lookalike.stores.sqlite import filters, migrations, schema
+from lookalike.stores.sqlite.file import File
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from lookalike.files import Directory
 
 FILE = "gallery.sqlite"
 
@@ -53,17 +55,16 @@ class Database:
     """One gallery file. Readers each get a snapshot; there is one writer at a time.
 
     Args:
-        path: of the file, which must be there.
+        directory: the gallery's folder.
+        name: of the file in it, which must be there.
 
     Raises:
         NotFound, StoreCorrupt, StoreUnavailable: as the messages say.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        if not path.is_file():
-            raise NotFound(f"there is no gallery in {path.parent}")
-        self.writable = os.access(path.parent, os.W_OK) and os.access(path, os.W_OK)
+    def __init__(self, directory: Directory, name: str) -> None:
+        self._file = File(directory, name)
+        self.path = self._file.path
         self._mutex = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._open: set[sqlite3.Connection] = set()
@@ -72,7 +73,7 @@ class Database:
         with self.translated():
             connection = self._connect()
             try:
-                schema.verify(connection, str(path))
+                schema.verify(connection, str(self.path))
             except BaseException:
                 self._drop(connection)
                 raise
@@ -108,15 +109,17 @@ class Database:
                     writer.execute("ROLLBACK")
                 raise
 
-    def replace_by(self, other: Path) -> None:
-        """Take over another file's content in one transaction; readers see all of it or nothing."""
+    @property
+    def writable(self) -> bool:
+        """Whether the gallery may be written."""
+        return not self._file.refusal
+
+    def replace_by(self, other: Database) -> None:
+        """Take over another one's content in one transaction; readers see all of it or nothing."""
         with self.translated():
             writer = self._writing()
-            source = sqlite3.connect(f"file:{quote(os.fsencode(other))}?mode=ro", uri=True)
-            try:
+            with other.reading() as source:
                 source.backup(writer, pages=-1)
-            finally:
-                source.close()
             # The log now holds the whole file once more.
             writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -128,6 +131,7 @@ class Database:
             self._writer = None
         for connection in connections:
             connection.close()
+        self._file.close()
 
     def bytes(self) -> int:
         """What the file takes on disk once its log is merged in."""
@@ -146,9 +150,7 @@ class Database:
     def _writing(self) -> sqlite3.Connection:
         """Return the connection that writes; when it is made, older tables are brought up to date."""
         if not self.writable:
-            raise StoreUnavailable(
-                f"{self.path.parent} can't be written; keep the gallery elsewhere with --gallery FOLDER"
-            )
+            raise StoreUnavailable(self._file.refusal)
         if self._writer is None:
             writer = self._connect()
             migrations.migrate(writer)
@@ -174,6 +176,7 @@ class Database:
         connection.close()
 
     def _connect(self) -> sqlite3.Connection:
+        self._file.require_safe()
         connection = self._connected("rw" if self.writable else "ro")
         try:
             filters.add_functions(connection)
@@ -187,6 +190,8 @@ class Database:
             if sys.version_info >= (3, 12):
                 connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE)
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            # What was looked at is what was opened, unless it was changed twice.
+            self._file.require_safe()
         except BaseException:
             connection.close()
             raise
@@ -195,19 +200,15 @@ class Database:
         return connection
 
     def _connected(self, mode: str) -> sqlite3.Connection:
-        address = f"file:{quote(os.fsencode(self.path.absolute()))}?mode={mode}"
-        if mode == "ro":
-            # Without the right to write there is no log to share: the file must stand on its own.
-            log = self.path.with_name(self.path.name + "-wal")
-            if log.is_file() and log.stat().st_size:
-                raise StoreUnavailable(
-                    f"{self.path} was not closed in order and can't be put right in a folder that can't be "
-                    "written; open it once where it can be"
-                )
-            address += "&immutable=1"
-        return sqlite3.connect(
-            address, uri=True, isolation_level=None, check_same_thread=False, timeout=_WAIT_SECONDS
-        )
+        if mode == "rw":
+            return connected(self.path, "rw")
+        # Without the right to write there is no log to share: the file must stand on its own.
+        if self._file.log_bytes():
+            raise StoreUnavailable(
+                f"{self.path} was not closed in order and can't be put right in a folder that can't be "
+                "written; open it once where it can be"
+            )
+        return connected(self.path, "ro&immutable=1")
 
 
 class Change:
@@ -239,47 +240,15 @@ def identity(connection: sqlite3.Connection) -> Identity:
     return Identity(*row)
 
 
-def create(path: Path, header: str, classes: list[tuple[int, str, str]], page_size: int) -> None:
-    """Make a new gallery file; it appears at its path when it is complete.
-
-    Raises:
-        StoreUnavailable: the folder can't be written.
-    """
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        temporary.unlink(missing_ok=True)
-        connection = sqlite3.connect(temporary, isolation_level=None)
-        try:
-            connection.execute(f"PRAGMA page_size = {page_size}")
-            connection.execute("PRAGMA journal_mode = WAL")
-            schema.create(connection)
-            connection.execute("BEGIN")
-            connection.execute("INSERT INTO header VALUES (?)", (header,))
-            identity = secrets.token_hex(8), secrets.token_hex(16)
-            connection.execute(
-                "INSERT INTO live (generation, commits, count, token) VALUES (?, 0, 0, ?)", identity
-            )
-            connection.executemany("INSERT INTO classes VALUES (?, ?, ?)", classes)
-            connection.execute("INSERT INTO fields VALUES ('taken', 'text')")
-            connection.execute("COMMIT")
-        finally:
-            connection.close()
-        temporary.replace(path)
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except (OSError, sqlite3.Error) as error:
-        raise StoreUnavailable(
-            f"{path.parent} can't be written ({error}); keep the gallery elsewhere with --gallery FOLDER"
-        ) from error
-
-
-def remove(path: Path) -> None:
-    """Delete a gallery file that nobody has open, with its log."""
-    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-        path.with_name(name).unlink(missing_ok=True)
+def connected(path: Path, mode: str) -> sqlite3.Connection:
+    """Connect to a file that is known to be safe to open; `mode` is SQLite's own."""
+    return sqlite3.connect(
+        f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=_WAIT_SECONDS,
+    )
 
 
 def _translation(error: sqlite3.Error, path: Path) -> Exception:

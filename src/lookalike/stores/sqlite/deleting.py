@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from lookalike.errors import NotFound, StoreCorrupt, StoreUnavailable
+from lookalike.errors import StoreUnavailable
 from lookalike.indexes.cache import Cache
-from lookalike.stores.sqlite import database, schema
+from lookalike.stores.sqlite import database
+from lookalike.stores.sqlite.file import File, clear, directory_of
 from lookalike.stores.sqlite.lock import WriterLock
 from lookalike.walk import GALLERIES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lookalike.files import Directory
+
 _LOCK = "lock"
-_HEAD = 100  # bytes of an SQLite file's head, in which is what it is, and whose
-_KIND, _OWNER = slice(0, 16), slice(68, 72)
 
 
 def delete(folder: Path) -> None:
@@ -28,42 +29,30 @@ def delete(folder: Path) -> None:
         StoreCorrupt: the file that is called as ours would be is none of ours.
         StoreUnavailable: the folder can't be written, or the file not be read.
     """
-    path = folder / database.FILE
-    if not path.is_file():
-        raise NotFound(f"there is no gallery in {folder}")
-    _require_ours(path)
-    with WriterLock(folder / _LOCK).held():
+    directory = directory_of(folder)
+    with closing(File(directory, database.FILE)) as file:
+        file.require_ours("nothing was deleted")
+    with WriterLock(directory, _LOCK).held():
         try:
-            _delete_files(path)
+            _delete_files(directory)
         except OSError as error:
             raise StoreUnavailable(
                 f"the gallery in {folder} can't be deleted ({error.strerror}); make the folder writable"
             ) from error
     # The folder is the user's own where something else is in it, and so is the one around it.
     with suppress(OSError):
-        folder.rmdir()
+        directory.remove()
         if folder.parent.name == GALLERIES:
             folder.parent.rmdir()
 
 
-def _require_ours(path: Path) -> None:
-    """Raise `StoreCorrupt` for a file that lookalike did not make; a damaged or newer one may go."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-    except OSError as error:
-        raise StoreUnavailable(f"{path} can't be read ({error.strerror}); nothing was deleted") from error
-    owner = schema.APPLICATION_ID.to_bytes(4, "big")
-    if (head[_KIND], head[_OWNER]) != (b"SQLite format 3\0", owner):
-        raise StoreCorrupt(f"{path} is not a gallery of lookalike; nothing was deleted")
-
-
-def _delete_files(path: Path) -> None:
-    unfinished = path.with_name(f"{path.name}.new")
-    for cache in (Cache(path.with_name("cache")), Cache(path.with_name(f"{unfinished.name}.cache"))):
-        cache.clear()
-    database.remove(unfinished)
-    path.with_name(f"{path.name}.tmp").unlink(missing_ok=True)
+def _delete_files(directory: Directory) -> None:
+    unfinished = f"{database.FILE}.new"
+    for name in ("cache", f"{unfinished}.cache"):
+        Cache(directory.child(name)).clear()
+    clear(directory, unfinished)
+    for name in (f"{unfinished}.tmp", f"{database.FILE}.tmp"):
+        clear(directory, name)
     # The gallery itself last: what is left after a failure is still a gallery that can be deleted.
-    database.remove(path)
-    path.with_name(_LOCK).unlink(missing_ok=True)
+    clear(directory, database.FILE)
+    directory.unlink(_LOCK)

@@ -12,17 +12,18 @@ from lookalike.errors import StoreBusy, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from lookalike.files import Directory
 
 
 class WriterLock:
-    """A lock on a file, which ends with the process however that ends.
+    """A lock on a file of a folder, which ends with the process however that ends.
 
     The store that holds it may take it again; its own threads wait for each other.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, directory: Directory, name: str) -> None:
+        self._directory, self._name = directory, name
         self._threads = threading.RLock()
         self._depth = 0
         self._descriptor = -1
@@ -47,13 +48,27 @@ class WriterLock:
                     os.close(self._descriptor)
 
     def _lock(self) -> int:
+        while True:
+            descriptor = self._open()
+            self._take(descriptor)
+            if self._is_current(descriptor):
+                break
+            os.close(descriptor)  # of a gallery that was deleted a moment ago
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        return descriptor
+
+    def _open(self) -> int:
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            return self._directory.open(self._name, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise StoreUnavailable(
-                f"{self.path.parent} can't be written ({error.strerror}); "
+                f"{self._directory.path} can't be written ({error.strerror}); "
                 "keep the gallery elsewhere with --gallery FOLDER"
             ) from error
+
+    def _take(self, descriptor: int) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -61,9 +76,9 @@ class WriterLock:
             os.close(descriptor)
             who = f"process {holder}" if holder else "another process"
             raise StoreBusy(
-                f"{who} is writing to the gallery in {self.path.parent}; try again when it is done"
+                f"{who} is writing to the gallery in {self._directory.path}; try again when it is done"
             ) from error
-        with suppress(OSError):
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
-        return descriptor
+
+    def _is_current(self, descriptor: int) -> bool:
+        status = self._directory.status(self._name)
+        return status is not None and os.path.samestat(status, os.fstat(descriptor))

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lookalike.errors import StoreCorrupt
 from lookalike.indexes.cache import Cache
-from lookalike.stores.sqlite import database, reading, rows, writing
+from lookalike.stores.sqlite import database, making, reading, writing
+from lookalike.stores.sqlite.file import clear
 
 if TYPE_CHECKING:
     import sqlite3
-    from pathlib import Path
 
     from lookalike.stores.sqlite.database import Identity
     from lookalike.stores.sqlite.store import SqliteStore
@@ -29,21 +29,21 @@ class Carried(NamedTuple):
 
 def beside(store: SqliteStore, header: Header) -> SqliteStore:
     """A store beside another: what an earlier attempt left if its header is equal, or a new one."""
-    path = store.folder / f"{database.FILE}.new"
-    kind = type(store)
-    if path.is_file():
+    kind, name = type(store), f"{database.FILE}.new"
+    # A journal beside it is not looked into: SQLite would do what it says.
+    if store.directory.status(name) is not None and store.directory.status(f"{name}-journal") is None:
         with suppress(StoreCorrupt):
-            left = kind(store.folder, file=path.name, lock=store.lock)
+            left = kind(store.folder, file=name, lock=store.lock)
             if left.header == header:
                 return left
             left.close()
-        database.remove(path)
-    Cache(store.folder / f"{path.name}.cache").clear()
+    clear(store.directory, name)
+    Cache(store.directory.child(f"{name}.cache")).clear()
     with store.database.reading() as connection:
         # One database takes another's content only where their pages have one size.
         page_size = connection.execute("PRAGMA page_size").fetchone()[0]
-    database.create(path, rows.header_text(header), rows.class_rows(header.classes), page_size)
-    return kind(store.folder, file=path.name, lock=store.lock)
+    making.create(store.directory, name, header, page_size)
+    return kind(store.folder, file=name, lock=store.lock)
 
 
 def carried(connection: sqlite3.Connection) -> Carried:
@@ -61,9 +61,9 @@ def carry(connection: sqlite3.Connection, what: Carried) -> None:
     connection.execute("UPDATE live SET token = ?, indexed_ns = ?", what.identity)
 
 
-def take_over(path: Path, new: Cache, old: Cache) -> None:
+def take_over(store: SqliteStore, new: SqliteStore) -> None:
     """Once the new content is in place: its codes take the place of the old ones, its file goes."""
-    database.remove(path)
-    old.clear()
+    clear(store.directory, new.path.name)
+    store.cache.clear()
     with suppress(OSError):
-        new.folder.rename(old.folder)
+        store.directory.move_folder(new.cache.folder.name, store.cache.folder.name)

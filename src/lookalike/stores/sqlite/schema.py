@@ -18,8 +18,8 @@ import sqlite3
 from lookalike.errors import StoreCorrupt
 from lookalike.stores import words
 from lookalike.stores.sqlite import migrations
+from lookalike.stores.sqlite.file import APPLICATION_ID
 
-APPLICATION_ID = 0x6C6F6F6B  # "look"
 _FIRST = 1
 
 _TABLES = f"""

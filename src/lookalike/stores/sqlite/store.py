@@ -14,14 +14,15 @@ from lookalike.stores.sqlite import (
     database,
     filters,
     finding,
+    making,
     reading,
     replacing,
     rows,
-    schema,
     upkeep,
     writing,
 )
 from lookalike.stores.sqlite.database import FILE, Database, live
+from lookalike.stores.sqlite.file import directory_of
 from lookalike.stores.sqlite.lock import WriterLock
 from lookalike.types import Batch, Limits, Skipped
 
@@ -73,12 +74,13 @@ class SqliteStore:
         coded: int = upkeep.LEAST_ROWS,
     ) -> None:
         self.folder = folder
-        self.lock = lock or WriterLock(folder / "lock")
+        self.directory = directory_of(folder)
+        self.lock = lock or WriterLock(self.directory, "lock")
         self.path = folder / file
-        if create is not None and not self.path.is_file():
+        if create is not None and self.directory.status(file) is None:
             self._create(create)
-        self.database = Database(self.path)
-        self.cache = Cache(folder / ("cache" if file == FILE else f"{file}.cache"))
+        self.database = Database(self.directory, file)
+        self.cache = Cache(self.directory.child("cache" if file == FILE else f"{file}.cache"))
         self._mutex = threading.Lock()
         self._known: _Known | None = None
         self._codes = upkeep.Upkeep(self.database, self.cache, self._header, coded)
@@ -89,23 +91,17 @@ class SqliteStore:
             raise
 
     def _create(self, header: Header) -> None:
+        rows.check_dim(header.dim)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.directory.make()
         except OSError as error:
             raise StoreUnavailable(
                 f"{self.folder} can't be made ({error.strerror}); "
                 "keep the gallery elsewhere with --gallery FOLDER"
             ) from error
-        rows.check_dim(header.dim)
-        row_bytes = header.dim * (2 if header.row_type == "float16" else 4)
         with self.lock.held():
-            if not self.path.is_file():
-                database.create(
-                    self.path,
-                    rows.header_text(header),
-                    rows.class_rows(header.classes),
-                    schema.page_size(row_bytes),
-                )
+            if self.directory.status(self.path.name) is None:
+                making.create(self.directory, self.path.name, header)
 
     @property
     def header(self) -> Header:
@@ -290,10 +286,10 @@ class SqliteStore:
                 with new.database.changing() as change:
                     replacing.carry(change.connection, carried)
                 yield new
+                self.database.replace_by(new.database)
             finally:
                 new.close()
-            self.database.replace_by(new.path)
-            replacing.take_over(new.path, new.cache, self.cache)
+            replacing.take_over(self, new)
 
     @property
     def token(self) -> str:

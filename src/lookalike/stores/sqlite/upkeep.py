@@ -133,7 +133,7 @@ def extend(connection: sqlite3.Connection, vectors: Vectors, cache: Cache, head:
     from lookalike.indexes.codes import Coder
 
     loaded = cache.codes(head)
-    if loaded is None:
+    if loaded is None or cache.shared(head):
         return False
     coder = Coder(loaded[1], head.seed)
     for keys, rows in vectors.blocks(connection, after=head.last):

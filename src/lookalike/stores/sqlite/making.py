@@ -1,0 +1,68 @@
+"""Making a gallery's file: it has its name once it is whole, and safe on disk."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from typing import TYPE_CHECKING
+
+from lookalike.errors import StoreUnavailable
+from lookalike.stores.sqlite import rows, schema
+from lookalike.stores.sqlite.database import connected
+from lookalike.stores.sqlite.file import clear
+
+if TYPE_CHECKING:
+    from lookalike.files import Directory
+    from lookalike.types import Header
+
+
+def create(directory: Directory, name: str, header: Header, page_size: int | None = None) -> None:
+    """Make a new gallery file. The caller holds the right to write.
+
+    Args:
+        directory: the gallery's folder, which is there.
+        name: of the file.
+        header: what the gallery says of itself.
+        page_size: in bytes; None for the one that suits the vectors.
+
+    Raises:
+        StoreUnavailable: the folder can't be written.
+        StoreCorrupt: a link or the like has one of the names it needs.
+        UsageError: the vectors are too long to be kept.
+    """
+    rows.check_dim(header.dim)
+    temporary = f"{name}.tmp"
+    try:
+        clear(directory, temporary)
+        directory.create(temporary)
+        _fill(directory, temporary, header, page_size or schema.page_size(_row_bytes(header)))
+        # What lies beside a file that is gone would be taken for the new one's.
+        clear(directory, name)
+        directory.replace(name, temporary)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreUnavailable(
+            f"{directory.path} can't be written ({error}); keep the gallery elsewhere with --gallery FOLDER"
+        ) from error
+
+
+def _row_bytes(header: Header) -> int:
+    return header.dim * (2 if header.row_type == "float16" else 4)
+
+
+def _fill(directory: Directory, name: str, header: Header, page_size: int) -> None:
+    connection = connected(directory.path / name, "rw")
+    try:
+        connection.execute(f"PRAGMA page_size = {page_size}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        schema.create(connection)
+        connection.execute("BEGIN")
+        connection.execute("INSERT INTO header VALUES (?)", (rows.header_text(header),))
+        connection.execute(
+            "INSERT INTO live (generation, commits, count, token) VALUES (?, 0, 0, ?)",
+            (secrets.token_hex(8), secrets.token_hex(16)),
+        )
+        connection.executemany("INSERT INTO classes VALUES (?, ?, ?)", rows.class_rows(header.classes))
+        connection.execute("INSERT INTO fields VALUES ('taken', 'text')")
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
