@@ -37,9 +37,9 @@ FLOORS = {
 
 OF_THE_GALLERY = {
     "answers", "consistent", "converted", "copying", "delivery", "describing", "fill", "filtering",
-    "folder_notes", "given", "imported", "ingest", "listed", "loading", "model", "own_ids", "packed",
-    "places", "plan", "queries", "query_expansion", "reader", "remote", "remote_walk", "replaced", "rerank",
-    "results", "selection", "showing",
+    "folder_notes", "given", "imported", "ingest", "listed", "loading", "model", "nesting", "own_ids",
+    "packed", "places", "plan", "queries", "query_expansion", "reader", "remote", "remote_walk", "replaced",
+    "rerank", "results", "selection", "showing",
 }  # fmt: skip
 """The files that share the gallery's floor with it, and are one room."""
 

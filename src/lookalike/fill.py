@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike import folder_notes, ignoring, listed, remote
+from lookalike import folder_notes, ignoring, listed, nesting, remote
 from lookalike.describing import Describer
 from lookalike.errors import UsageError
 from lookalike.given import path_given
@@ -94,6 +94,8 @@ class Fill:
             planned.close()
         self.report.missing += planned.missing
         self.report.notes += folder_notes.notes(planned, self.root)
+        if not planned.known:
+            self.report.notes += nesting.notes(self.store.address, self.root, walks)
         self.report.left_out = folder_notes.left_out(planned)
         self.failed += folder_notes.unlisted(planned)
         if metadata:

@@ -118,6 +118,7 @@ class Walk:
     devices: device numbers of top, of the mount points below it, and of the known folders, by prefix.
     files: how many files were found below each of these, and below no other of them inside it.
     aside: prefixes of the folders that were not entered because other programs keep them.
+    galleries: paths of the folders that hold galleries of their own.
     """
 
     top: str
@@ -130,6 +131,7 @@ class Walk:
     devices: dict[str, int] = field(default_factory=dict)
     files: Counter[str] = field(default_factory=Counter)
     aside: list[str] = field(default_factory=list)
+    galleries: list[str] = field(default_factory=list)
 
     source: ClassVar[Source] = "walk"
 
@@ -176,6 +178,8 @@ class Walk:
 
     def _wanted(self, entry: os.DirEntry[str]) -> bool:
         name = entry.name
+        if name == GALLERIES:
+            self.galleries.append(entry.path.removesuffix(f"/{GALLERIES}"))
         if name[0] == "." and (not self.hidden or name in {GALLERIES, IGNORE_FILE}):
             return False
         if self.ignored is None:

@@ -18,6 +18,7 @@ from lookalike.cli.options import (
     quiet_option,
 )
 from lookalike.cli.output import Bar, notes, print_answer, print_json, print_report
+from lookalike.cli.questions import ask_if_nested
 from lookalike.escapes import visible
 
 if TYPE_CHECKING:
@@ -80,6 +81,12 @@ _PRIVATE = ("not a public address", "into this machine")
     help="Let a table's addresses lead into this machine and its network, and use a proxy if one is set.",
 )
 @click.option(
+    "--nested",
+    is_flag=True,
+    help="Make a gallery of a folder inside one that is indexed already; without it, and without a --name "
+    "of its own, that is asked, or refused in a script.",
+)
+@click.option(
     "--ray",
     metavar="auto|local|ADDRESS",
     help="Let Ray workers describe the pictures: on the cluster this machine belongs to, on this machine "
@@ -102,6 +109,7 @@ def index(  # noqa: PLR0913  # an argument an option
     retry: bool,
     image: str | None,
     allow_private: bool,
+    nested: bool,
     ray: str | None,
     quiet: bool,
     as_json: bool,
@@ -120,7 +128,7 @@ def index(  # noqa: PLR0913  # an argument an option
     has of it already is not read again. The same table may be told by --metadata.
     """
     fields = _read_fields(metadata, pictures, image)
-    opened = _open(pictures, place, model)
+    opened = _open(pictures, place, model, nested=nested)
     with opened as gallery, Bar("indexing", quiet=quiet) as bar:
         report = gallery.add(
             list(pictures) or None,
@@ -314,7 +322,7 @@ def _told(place: Place) -> str | None:
     return None if source is ParameterSource.ENVIRONMENT else place.gallery
 
 
-def _open(pictures: tuple[str, ...], place: Place, model: ModelWish) -> Gallery:
+def _open(pictures: tuple[str, ...], place: Place, model: ModelWish, *, nested: bool) -> Gallery:
     """The gallery of the first folder told; the existing one if none is."""
     from lookalike.gallery import Gallery
 
@@ -325,6 +333,8 @@ def _open(pictures: tuple[str, ...], place: Place, model: ModelWish) -> Gallery:
     folder = next(filter(may_be_folder, pictures), None)
     if folder is None and any("://" in picture for picture in pictures) and place.gallery is None:
         raise click.UsageError("tell where to keep the gallery by --gallery: an address can't hold it")
+    if folder is not None and _told(place) is None and not nested:
+        ask_if_nested(folder, place.name)
     return Gallery.open(
         folder,
         name=place.name,

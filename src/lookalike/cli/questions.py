@@ -1,8 +1,9 @@
-"""What is asked back before something is done that can't be undone."""
+"""What is asked back before something is done that can't be undone, or would surprise."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -22,3 +23,32 @@ def confirm(question: str) -> None:
         raise click.ClickException("no answer was given: standard input is at its end; nothing was done")
     if answer.strip().lower() not in {"y", "yes"}:
         raise click.ClickException("not confirmed; nothing was done")
+
+
+def ask_if_nested(folder: str, name: str) -> None:
+    """Ask before a gallery is made that would hide another from whoever works in its folder.
+
+    Raises:
+        ClickException: the answer is not yes.
+        UsageError: there is no terminal to ask on.
+    """
+    from lookalike import nesting, places, stores
+    from lookalike.errors import UsageError
+
+    root = places.absolute(folder)
+    if stores.exists(places.inside(root, name)) or not Path(root).is_dir():
+        return
+    above = nesting.around(root, name)
+    if above is None:
+        return
+    fact = (
+        f"{root} lies in {above}, whose gallery {name!r} covers it; a gallery of its own would hide that one "
+        "from commands that are started there"
+    )
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        confirm(f"{fact}. Make it?")
+        return
+    raise UsageError(
+        f"{fact}. To bring the other one up to date run `lookalike index {above}`; to make another, call it "
+        "by a --name of its own, or say --nested"
+    )
