@@ -39,7 +39,7 @@ OF_THE_GALLERY = {
     "answers", "consistent", "converted", "copying", "delivery", "describing", "fill", "filtering",
     "folder_notes", "given", "imported", "ingest", "listed", "loading", "model", "nesting", "own_ids",
     "packed", "places", "plan", "queries", "query_expansion", "reader", "remote", "remote_walk", "replaced",
-    "rerank", "results", "selection", "showing",
+    "removal", "rerank", "results", "selection", "showing", "skips",
 }  # fmt: skip
 """The files that share the gallery's floor with it, and are one room."""
 

@@ -77,6 +77,7 @@ class Fill:
         metadata: Mapping[str, Mapping[str, Value]],
     ) -> None:
         """Do what `Gallery.add` says."""
+        before = {(skip.id, skip.reason) for skip in self.store.skipped()}
         known = frozenset(folder.prefix for folder in self.store.folders())
         walks = [self._walk(folder, exclude, known, hidden=hidden) for folder in given.folders]
         self._check_fields(metadata)
@@ -107,6 +108,7 @@ class Fill:
         skipped = {skip.id: Skip(skip.id, skip.reason) for skip in self.store.skipped()}
         skipped |= {skip.path: skip for skip in (*planned.reported, *self.failed)}
         self.report.skipped = [skipped[id_] for id_ in sorted(skipped)]
+        self.report.known = frozenset(skip.path for skip in self.report.skipped if tuple(skip) in before)
 
     def again(self, before: Store) -> list[Skip]:
         """Describe every picture of another store for this one; those that can't be read now."""

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from lookalike import places, stores
+from lookalike import places, removal, stores
 from lookalike.errors import ModelMismatch, NotFound, StoreUnavailable, UsageError
 from lookalike.model import IMPORTED, Model, header_for
 from lookalike.reader import Reader
 from lookalike.results import Progress, Report
-from lookalike.walk import id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    import os
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
     from lookalike.images.given import Picture
     from lookalike.ingest import Workers
     from lookalike.types import Extractor, Precision, Store, Value
+    from lookalike.where import WhereLike
 
     Given: TypeAlias = str | os.PathLike[str] | tuple[str, Picture]
 
@@ -141,7 +141,8 @@ class Gallery(Reader):
             progress: called after every commit.
 
         Returns:
-            The report; bad pictures are in its `skipped`, never raised.
+            The report; bad pictures are in its `skipped`, never raised. Where not one picture was found, no
+            gallery is made.
 
         Raises:
             StoreBusy: another process is adding to the gallery.
@@ -156,6 +157,7 @@ class Gallery(Reader):
         started = time.monotonic()
         given = sort(pictures, self.root, self._store, image)
         with self._creating:
+            made = self._store is None
             if self._store is None:
                 header = header_for(self.extractor(), self._model.metric, self._root())
                 self._store = stores.open_store(self.address, create=header)
@@ -166,6 +168,9 @@ class Gallery(Reader):
         fill.workers = None if workers is None else (workers, self._model)
         with self.store.writing():
             fill.add(given, wishes, exclude=tuple(exclude), hidden=hidden, metadata=metadata or {})
+        if made and not report.total and self.store.limits.writers == 1:
+            self.delete()
+            report.gallery = ""
         report.notes += self._model.notes()
         report.seconds = time.monotonic() - started
         return report
@@ -221,22 +226,27 @@ class Gallery(Reader):
     def update(self, metadata: Mapping[str, Mapping[str, Value]]) -> int:
         """Merge fields into the metadata of pictures, by their id or path; how many there were."""
         with self.store.writing():
-            return self.store.update({self._id(key, self): fields for key, fields in metadata.items()})
+            return self.store.update(
+                {removal.id_meant(key, self.root, self): fields for key, fields in metadata.items()}
+            )
 
-    def remove(self, ids: Sequence[str]) -> int:
-        """Take pictures out, by id or path; a later `add` of their folder leaves them out.
+    def remove(self, ids: Sequence[str] = (), *, where: WhereLike = None) -> int:
+        """Take pictures out; a later `add` of their folder leaves them out.
+
+        Args:
+            ids: ids, paths, folders, and patterns as in `.gitignore`; none for every picture that passes.
+            where: a filter that they have to pass, too, as for `search`.
 
         Returns:
             How many.
 
         Raises:
-            NotFound: the gallery lacks one of them; then none is removed.
+            NotFound: one of them names no picture; then none is removed.
+            UsageError: neither ids nor a filter is told.
         """
-        ids = [ids] if isinstance(ids, str) else ids
-        known = [self._id(id_, self) for id_ in ids]
-        for id_, record in zip(ids, self.store.get(known), strict=True):
-            if record is None:
-                raise NotFound(f"no picture in the gallery is called {id_!r}; nothing was removed")
+        if not ids and where is None:
+            raise UsageError("tell which pictures to remove, by ids or by a filter")
+        known = removal.named([ids] if isinstance(ids, str) else ids, where, self)
         with self.store.writing():
             return self.store.delete(known, keep_out=True)
 
@@ -244,14 +254,9 @@ class Gallery(Reader):
         """Let pictures that were removed come in again at the next `add`; default all of them.
 
         Raises:
-            NotFound: one of them was never removed; then none is restored.
+            NotFound: one of them names none that was removed; then none is restored.
         """
-        removed = self.store.removed()
-        ids = [ids] if isinstance(ids, str) else ids
-        known = removed if ids is None else [self._id(id_, removed) for id_ in ids]
-        for id_ in known:
-            if id_ not in removed:
-                raise NotFound(f"{id_!r} was not removed from the gallery; nothing was restored")
+        known = removal.taken_out([ids] if isinstance(ids, str) else ids, self)
         with self.store.writing():
             self.store.forget(known)
         return len(known)
@@ -390,9 +395,3 @@ class Gallery(Reader):
 
     def _root(self) -> str:
         return places.root_at(self.address, self.root)
-
-    def _id(self, given: str, known: Container[str]) -> str:
-        """The id meant by an id, a path from here, or a path from the root."""
-        root = os.path.normpath(os.path.join(self.root, os.path.expanduser(given)))  # noqa: PTH111, PTH118
-        meant = (given, id_of(places.absolute(given), self.root), id_of(root, self.root))
-        return next((id_ for id_ in meant if id_ in known), meant[-1])

@@ -312,7 +312,9 @@ class Report:
         alone, were recognised under a new name, went because their file is gone.
     missing: how many are kept although their file can't be seen, because its folder can't.
     total: how many the gallery holds now.
+    gallery: its address; "" where no picture was found for a new one, so that none was made.
     skipped: every file that is not in the gallery, with the reason.
+    known: the paths of those of them that were skipped before, for the same reason.
     left_out: how many folders that other programs keep were not looked into, by their names.
     notes: what the user should know.
     """
@@ -328,6 +330,7 @@ class Report:
     missing: int = 0
     total: int = 0
     skipped: list[Skip] = field(default_factory=list)
+    known: frozenset[str] = frozenset()
     left_out: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
@@ -336,7 +339,7 @@ class Report:
         """The report as JSON has it."""
         content = asdict(self)
         content["skipped"] = [skip._asdict() for skip in self.skipped]
-        del content["notes"], content["left_out"]
+        del content["notes"], content["left_out"], content["known"]
         return content
 
     def __str__(self) -> str:

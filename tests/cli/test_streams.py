@@ -73,9 +73,7 @@ def test_the_end_of_input_is_not_ctrl_c(pictures, stdin):
     """A question that nobody answers is told from one that was stopped, and nothing is deleted."""
     done = _shell(f"lookalike delete {stdin}", pictures)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[1:] == [
-        "lookalike: no answer was given: standard input is at its end; nothing was done"
-    ]
+    assert "no answer was given: standard input is at its end; nothing was done" in done.stderr
     with Gallery.open(pictures, create=False) as gallery:
         assert len(gallery) == 2
 

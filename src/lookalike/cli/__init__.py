@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lookalike import __version__
-from lookalike.cli import ask, fetching, fill, look, measure, neighbors, streams, training
+from lookalike.cli import ask, fetching, fill, look, measure, neighbors, removing, streams, training
 from lookalike.cli.options import InOrder
 from lookalike.cli.output import one_line
 from lookalike.errors import LookalikeError, UsageError
@@ -70,7 +70,7 @@ for _command in (
     training.train,
     training.reconstruct,
     look.info,
-    fill.remove,
+    removing.remove,
     fill.reindex,
     fill.convert,
     look.export,

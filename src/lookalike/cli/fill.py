@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -17,9 +17,8 @@ from lookalike.cli.options import (
     model_options,
     quiet_option,
 )
-from lookalike.cli.output import Bar, notes, print_answer, print_json, print_report
+from lookalike.cli.output import Bar, notes, print_json, print_report
 from lookalike.cli.questions import ask_if_nested
-from lookalike.escapes import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -147,43 +146,6 @@ def index(  # noqa: PLR0913  # an argument an option
     _show(report, quiet=quiet, as_json=as_json)
     if any(word in skip.reason for skip in report.skipped for word in _PRIVATE):
         notes(["--allow-private takes what a table has from this machine and its network, too"])
-
-
-@click.command(
-    short_help="Take pictures out of the gallery, to stay out.",
-    epilog="""
-    \b
-    Examples:
-      lookalike remove 2024/beach.jpg
-      lookalike remove --restore 2024/beach.jpg
-      lookalike remove --restore      all of them
-      lookalike remove --list
-    """,
-)
-@click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--restore", is_flag=True, help="Let the next `lookalike index` take them in again.")
-@click.option("--list", "listed", is_flag=True, help="List what was removed.")
-@json_option
-@gallery_options
-def remove(*, ids: tuple[str, ...], place: Place, restore: bool, listed: bool, as_json: bool) -> None:
-    """Take pictures out of the gallery, to stay out; their files are not touched.
-
-    ID is a picture's id as search and find print it.
-    """
-    if listed + restore + bool(ids) == 0 or (listed and (restore or ids)):
-        raise click.UsageError("tell the ids to remove, or --restore, or --list alone")
-    content: dict[str, Any]
-    with place.existing() as gallery:
-        if listed:
-            removed = gallery.removed()
-            text, content = "\n".join(map(visible, removed)), {"removed": removed}
-        elif restore:
-            count = gallery.restore(list(ids) or None)
-            text, content = f"{count:,} may come in again at the next index", {"restored": count}
-        else:
-            count = gallery.remove(ids)
-            text, content = f"{count:,} removed", {"removed": count}
-    print_answer(text, content, as_json=as_json)
 
 
 @click.command(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress as RichProgress
 
-    from lookalike.results import Hits, Progress, Report
+    from lookalike.results import Hits, Progress, Report, Skip
     from lookalike.types import Tag
 
 _SHOWN_SKIPS = 5
@@ -146,15 +146,27 @@ def tags_in_words(tags: Sequence[Tag]) -> str:
 
 
 def print_report(report: Report) -> None:
-    """Print what indexing did, in a line or two, and the first of the files it skipped."""
-    click.echo(f"{one_line(str(report))}\ngallery: {one_line(report.gallery)}")
-    # A text or a video among the pictures is no news; a broken picture is.
-    skipped = sorted(report.skipped, key=lambda skip: skip.reason.startswith("not a picture"))
-    for skip in skipped[:_SHOWN_SKIPS]:
+    """Print what indexing did, in a line or two, and what is new among the files it skipped."""
+    click.echo(one_line(str(report)))
+    if report.gallery:
+        click.echo(f"gallery: {one_line(report.gallery)}")
+    else:
+        note(f"there is no picture in {report.root}: no gallery was made")
+    print_skips([skip for skip in report.skipped if skip.path not in report.known])
+
+
+def print_skips(new: Sequence[Skip], hint: str = "`lookalike info --skipped` lists every one") -> None:
+    """Tell the first pictures that could not be read, and count the files that are no pictures."""
+    from lookalike import skips
+
+    others = [skip for skip in new if skips.is_other(skip)]
+    broken = [skip for skip in new if not skips.is_other(skip)]
+    for skip in broken[:_SHOWN_SKIPS]:
         note(f"  skipped {skip.path}: {skip.reason}")
-    more = len(report.skipped) - _SHOWN_SKIPS
-    if more > 0:
-        note(f"  and {more:,} more; `lookalike info --skipped` lists every one")
+    if len(broken) > _SHOWN_SKIPS:
+        note(f"  and {len(broken) - _SHOWN_SKIPS:,} more; {hint}")
+    if others:
+        note(f"  {skips.others_in_words(others)}")
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int = 0) -> None:

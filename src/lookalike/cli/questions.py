@@ -20,7 +20,9 @@ def confirm(question: str) -> None:
     answer = sys.stdin.readline()
     if not answer:
         click.echo(err=True)
-        raise click.ClickException("no answer was given: standard input is at its end; nothing was done")
+        raise click.ClickException(
+            "no answer was given: standard input is at its end; nothing was done (--yes needs no answer)"
+        )
     if answer.strip().lower() not in {"y", "yes"}:
         raise click.ClickException("not confirmed; nothing was done")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from lookalike.cli.options import InOrder, json_option, plot_option, quiet_option
-from lookalike.cli.output import Bar, note, notes, print_json, print_table
+from lookalike.cli.output import Bar, note, notes, print_json, print_skips, print_table
 from lookalike.escapes import visible
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound="Callable[..., Any]")
 Kind = TypeVar("Kind", bound="Recipe")
 
-_SHOWN_SKIPS = 5
 _USAGE, _STOPPED = 2, 130  # exit codes
 _BASE_HELP = "The network to begin with: efficientnet-lite0, or any of keras:NETWORK."
 
@@ -324,10 +323,7 @@ def _print(made: Trained, pictures: str) -> None:
     )
     click.echo(visible(f"{made.model}: {parts}; {made.seconds:.1f} s"))
     _print_measures(made)
-    for skip in made.skipped[:_SHOWN_SKIPS]:
-        note(f"  skipped {skip.path}: {skip.reason}")
-    if len(made.skipped) > _SHOWN_SKIPS:
-        note(f"  and {len(made.skipped) - _SHOWN_SKIPS:,} more, which --json lists")
+    print_skips(made.skipped, "--json lists every one")
     if sys.stderr.isatty():
         folder, model, name = map(shlex.quote, (pictures, made.model, Path(made.model).name))
         note(f"use it: lookalike index {folder} --model {model} --name {name}")
