@@ -40,7 +40,7 @@ EXTRAS = (
 
 OWN_SURROUNDINGS = (
     *("LOOKALIKE_GALLERY", "LOOKALIKE_DEBUG", "LOOKALIKE_CA_CERT", "LOOKALIKE_CORES"),
-    *("FORCE_COLOR", "RAY_ADDRESS"),
+    *("FORCE_COLOR", "LOOKALIKE_TRUST", "RAY_ADDRESS"),
     *("ELASTIC_API_KEY", "ELASTIC_USER", "ELASTIC_USERNAME", "ELASTIC_PASSWORD"),
 )
 
@@ -102,6 +102,17 @@ def _module(path: Path):
 def scripts():
     """Load one of the scripts by its name: `scripts("pictures")`."""
     return lambda name: _module(REPOSITORY / "scripts" / f"{name}.py")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_state(tmp_path_factory):
+    """Which galleries are trusted is recorded in a folder of the tests' own, by every process of theirs."""
+    before = os.environ.get("LOOKALIKE_STATE")
+    os.environ["LOOKALIKE_STATE"] = str(tmp_path_factory.mktemp("state"))
+    yield
+    os.environ.pop("LOOKALIKE_STATE")
+    if before is not None:
+        os.environ["LOOKALIKE_STATE"] = before
 
 
 @pytest.fixture(autouse=True)

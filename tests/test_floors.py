@@ -19,7 +19,7 @@ FLOORS = {
     0: {"escapes"},
     0.5: {"errors"},
     1: {"extras", "types"},
-    1.3: {"spelling", "stamps"},
+    1.3: {"redaction", "spelling", "stamps"},
     1.4: {"ignoring"},
     1.5: {"containing", "distances", "files", "positions"},
     2: {
@@ -36,10 +36,11 @@ FLOORS = {
 """The rooms of each floor, from the ground up: a module of the package, or a folder as a whole."""
 
 OF_THE_GALLERY = {
-    "answers", "consistent", "converted", "copying", "delivery", "describing", "fill", "filtering",
-    "folder_notes", "given", "imported", "ingest", "listed", "loading", "model", "nesting", "own_ids",
-    "packed", "places", "plan", "queries", "query_expansion", "reader", "remote", "remote_walk", "replaced",
-    "removal", "rerank", "results", "selection", "showing", "skips",
+    "access", "answers", "consistent", "converted", "copying", "delivery", "describing", "fill",
+    "filtering", "folder_notes", "given", "imported", "ingest", "listed", "loading", "model", "nesting",
+    "own_ids", "owned", "packed", "places", "plan", "queries", "query_expansion", "reach", "reader",
+    "remote", "remote_walk", "removal", "replaced", "rerank", "results", "selection", "showing", "skips",
+    "thumbnails", "trust",
 }  # fmt: skip
 """The files that share the gallery's floor with it, and are one room."""
 

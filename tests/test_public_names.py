@@ -23,6 +23,7 @@ PUBLIC = [
     "ModelError",
     "ModelMismatch",
     "NotFound",
+    "NotTrusted",
     "Progress",
     "Record",
     "Report",
@@ -41,6 +42,7 @@ PUBLIC = [
     "extractor",
 ]
 METHODS = [
+    "access",
     "add",
     "add_vectors",
     "check",
@@ -49,6 +51,7 @@ METHODS = [
     "copy",
     "delete",
     "describe",
+    "distrust",
     "export",
     "extractor",
     "find",
@@ -56,6 +59,7 @@ METHODS = [
     "locate",
     "model",
     "open",
+    "reach",
     "records",
     "reindex",
     "remove",
@@ -65,6 +69,7 @@ METHODS = [
     "skipped",
     "store",
     "thumbnail",
+    "trust",
     "update",
     "vectors",
 ]

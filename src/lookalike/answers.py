@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
 from lookalike import images, query_expansion, vocabulary
 from lookalike.consistent import fitting, of_one_gallery
-from lookalike.errors import ImageError, MissingExtra, ModelError, StoreError, UsageError
+from lookalike.errors import ImageError, ModelError, UsageError
 from lookalike.model import IMPORTED
 from lookalike.queries import Resolved, resolve
-from lookalike.remote import is_remote, read_picture
+from lookalike.remote import is_remote
 from lookalike.rerank import Rerank
 from lookalike.results import Answers, Hit, Hits
 from lookalike.selection import Ranked, Selection, check_fields, distance_of
+from lookalike.thumbnails import thumbnail_of, thumbnail_of_file
 from lookalike.types import Tag
 from lookalike.walk import is_address, path_of
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from lookalike.access import Access
     from lookalike.images import ImageLimits
     from lookalike.queries import Query
     from lookalike.types import (
@@ -54,18 +55,22 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """What it takes to answer: the store, the gallery's root, its extractor, limits on pictures."""
+    """What it takes to answer: the store, the gallery's extractor, and what it may reach."""
 
     store: Store
-    root: str
+    access: Access
     extractor: Callable[[], Extractor]
-    limits: ImageLimits
+
+    @property
+    def limits(self) -> ImageLimits:
+        """On the pictures that are opened."""
+        return self.access.limits
 
     def search(self, queries: Sequence[Query], wish: Wish) -> Answers:
         """The nearest pictures of each query."""
         check_fields(wish.distinct, self.store)
         rerank = Rerank.parse(wish.rerank, self.store) if wish.rerank else None
-        resolved = [resolve(query, self.store, self.root, self.limits) for query in queries]
+        resolved = [resolve(query, self.store, self.access) for query in queries]
         if not resolved:
             return Answers()
         return of_one_gallery(self.store, lambda header: self._search(resolved, wish, rerank, header))
@@ -183,13 +188,7 @@ class Answering:
         record = self.store.get([id_])[0]
         if record is None or record.thumbnail is not None:
             return None if record is None else record.thumbnail
-        return self._thumbnail_of_file(id_)
-
-    def _thumbnail_of_file(self, id_: str) -> bytes | None:
-        try:
-            return thumbnail_of(read_picture(id_, self.root, self.limits), self.limits)
-        except (ImageError, MissingExtra, UsageError):
-            return None
+        return thumbnail_of_file(id_, self.access)
 
     def _vectors(self, queries: Sequence[Resolved], dim: int) -> Floats:
         """The vectors of the queries, ndarray of shape (q, dim)."""
@@ -217,28 +216,32 @@ class Answering:
         notes: tuple[str, ...] = (),
         label: str = "Query",
     ) -> Hits:
+        access = self.access
+
         def query_thumbnail() -> bytes | None:
             if query.content is not None:
-                return thumbnail_of(query.content, self.limits)
+                return thumbnail_of(query.content, access.limits)
             if query.id is None:
                 return None
-            with suppress(StoreError):
-                return self.thumbnail(query.id)
-            return self._thumbnail_of_file(query.id)
+            return thumbnail_of_file(query.id, access.naming(query.named) if query.named else access)
 
         # The store may be closed by the time a notebook shows the answer.
         kept = {record.id: record.thumbnail for _, record in chosen}
 
         def hit_thumbnail(hit: Hit) -> bytes | None:
             is_file = hit.path is not None or is_remote(hit.id)
-            return kept.get(hit.id) or (self._thumbnail_of_file(hit.id) if is_file else None)
+            return kept.get(hit.id) or (thumbnail_of_file(hit.id, access) if is_file else None)
 
+        found = hits(chosen, header, access.root, metric)
+        unread = [] if query.content or query.named or query.id is None else [query.id]
+        unread += [h.id for h in found if kept[h.id] is None and (h.path is not None or is_remote(h.id))]
+        outside = [id_ for id_ in dict.fromkeys(unread) if access.outside(id_)]
         return Hits(
             query=query.label,
             model=header.extractor,
             metric=metric,
-            hits=hits(chosen, header, self.root, metric),
-            notes=notes,
+            hits=found,
+            notes=(*notes, access.note(outside)) if outside else notes,
             label=label,
             query_thumbnail=query_thumbnail,
             thumbnail=hit_thumbnail,
@@ -282,15 +285,6 @@ def without_classes(model: str) -> str:
 
 def _no_classes(model: str) -> str:
     return "imported vectors have no classes" if model == IMPORTED else f"{model} has no classes"
-
-
-def thumbnail_of(content: bytes, limits: ImageLimits) -> bytes | None:
-    """A small JPEG of an encoded picture; None if it can't be read."""
-    side = images.THUMBNAIL_SIDE
-    try:
-        return images.thumbnail(images.decode(content, size=(side, side), limits=limits).image)
-    except ImageError:
-        return None
 
 
 class _Nearest(Sequence[Ranked]):

@@ -36,6 +36,9 @@ _TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
 _TEST = "test_batch"
 _META = "batches.meta"
 
+FILES = (*_TRAIN, _TEST, _META)
+"""The names of the files that are looked at in a folder."""
+
 _MOST_PICTURES = 20_000  # in a batch, twice what they have: five digits are enough for the five of them
 _LARGEST = 80 << 20  # bytes of a batch: so many pictures, and their names
 _MOST_CLASSES = 256

@@ -19,7 +19,7 @@ from lookalike.types import Skipped
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
-    from lookalike.images import ImageLimits
+    from lookalike.access import Access
     from lookalike.loading import Loaded
     from lookalike.plan import Work
     from lookalike.types import Extraction, Extractor, Floats, Record, Store
@@ -98,15 +98,13 @@ class Describer:
 
     store: tells which bytes are known; None where that is not looked for.
     extractor: gives the model when the first picture needs it.
-    root: of the gallery, an absolute path.
-    limits: on what is opened.
+    access: what is read.
     claimed: digests of what is described and not yet written; whoever writes takes them out.
     """
 
     store: Store | None
     extractor: Callable[[], Extractor]
-    root: str
-    limits: ImageLimits
+    access: Access
     claimed: set[bytes] = field(default_factory=set)
 
     def describe(self, works: Iterable[Work | Memory]) -> Generator[Part, None, None]:
@@ -121,7 +119,7 @@ class Describer:
             ending.callback(readers.shutdown, cancel_futures=True)
             loaders = ThreadPoolExecutor(cores(), "lookalike-load")
             ending.callback(loaders.shutdown, cancel_futures=True)
-            loader = Loader(self.store, self.extractor, self.root, self.limits, readers)
+            loader = Loader(self.store, self.extractor, self.access, readers)
             while True:
                 while len(loading) < ahead and (chunk := next(parts, None)) is not None:
                     loading.append(loaders.submit(loader.load, chunk))

@@ -16,6 +16,7 @@
     │   ├── StoreBusy           another process is writing to it
     │   │   └── StoreChanged    it was replaced by one of another model while it was asked
     │   ├── StoreCorrupt        it is damaged, or is no gallery of ours
+    │   ├── NotTrusted          it names what lies outside of its folder, and may not reach there
     │   └── StoreUnavailable    it can't be reached, read or written
     └── MissingExtra            an optional dependency is not installed
 
@@ -91,6 +92,10 @@ class StoreChanged(StoreBusy):
 
 class StoreCorrupt(StoreError):
     """The gallery is damaged, or was not made by lookalike."""
+
+
+class NotTrusted(StoreError):
+    """A gallery names what lies outside of its folder, and this user has not said to trust it."""
 
 
 class StoreUnavailable(StoreError):

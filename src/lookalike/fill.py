@@ -12,26 +12,24 @@ from typing import TYPE_CHECKING
 
 from lookalike import folder_notes, ignoring, listed, nesting, remote
 from lookalike.describing import Describer
-from lookalike.errors import UsageError
-from lookalike.given import path_given
+from lookalike.errors import NotTrusted, UsageError
+from lookalike.given import checked_id, path_given
 from lookalike.ingest import Counts, Job, Pipeline, Workers
-from lookalike.listed import Seen
+from lookalike.listed import Row, Seen
 from lookalike.loading import Memory, Trusted
-from lookalike.packed import Packs, is_packed
+from lookalike.packed import Packs
 from lookalike.plan import Plan, Wishes, Work, plan
-from lookalike.remote_walk import RemoteWalk
+from lookalike.redaction import redact
 from lookalike.replaced import users_fields
 from lookalike.results import Report, Skip
-from lookalike.stamps import stamp
 from lookalike.stores.records import new_fields
 from lookalike.types import PICTURE_FIELDS
-from lookalike.walk import Walk, id_of, is_address, path_of, prefix_of, under
+from lookalike.walk import Walk, id_of, is_address, is_text, path_of, prefix_of, under
 
 if TYPE_CHECKING:
+    from lookalike.access import Access
     from lookalike.describing import Part
     from lookalike.given import Given, Sorted
-    from lookalike.images import ImageLimits
-    from lookalike.images.given import Picture
     from lookalike.model import Model
     from lookalike.plan import AnyWalk
     from lookalike.results import Progress
@@ -45,27 +43,30 @@ class Fill:
     """One run of adding to a gallery.
 
     store: the caller holds the right to write to it.
+    access: of the gallery.
     report: filled in as it goes.
     failed: what could not be read, and the store does not remember.
     workers: who describes pictures, if not the threads of this process; and the model they are to build.
     column: which one of a table names its pictures.
     allow_private: whether a table's addresses may lead into this machine or its network.
+    everything: whether the caller named all that is to be read.
     """
 
     store: Store
-    root: str
+    access: Access
     extractor: Callable[[], Extractor]
-    limits: ImageLimits
     report: Report
     progress: Callable[[Progress], object] | None = None
     failed: list[Skip] = field(default_factory=list)
     workers: tuple[Workers, Model] | None = None
     column: str | None = None
     allow_private: bool = False
-    packs: Packs = field(init=False)
+    everything: bool = False
 
     def __post_init__(self) -> None:
-        self.packs = Packs(self.root)
+        self.root = self.access.root
+        self.reading = self.access.of_run(everything=self.everything)
+        self.packs = Packs(self.reading)
 
     def add(
         self,
@@ -138,9 +139,11 @@ class Fill:
 
     def _walk(self, folder: str, exclude: tuple[str, ...], known: frozenset[str], *, hidden: bool) -> AnyWalk:
         if is_address(folder):
-            return RemoteWalk(folder, hidden=hidden, exclude=exclude)
+            return self.reading.walk(folder, hidden=hidden, exclude=exclude)
+        if reason := self.reading.refusal(os.path.join(folder, ignoring.IGNORE_FILE)):  # noqa: PTH118
+            raise NotTrusted(f"{ignoring.IGNORE_FILE} of {folder} is not read: {reason}")
         prefix, ignored = prefix_of(folder, self.root), ignoring.of_folder(Path(folder), exclude)
-        if is_packed(folder):
+        if self.packs.holds(folder):
             return self.packs.walk(folder, prefix, ignored)
         # Not into the gallery itself, wherever it is kept, nor from above into the root.
         left_out = {self.store.address, *([self.root] if folder != self.root else [])}
@@ -189,25 +192,36 @@ class Fill:
         for table in given.tables:
             without = 0
             for places in _batches(listed.places(table, self.column)):
-                ids = [id_ for place in places if (id_ := id_of(place, self.root)) and _is_text(id_)]
-                without += len(places) - len(ids)
-                fresh = [id_ for id_ in ids if id_ not in out and seen.add(id_)]
-                for id_, record in zip(fresh, self.store.get(fresh), strict=True):
+                rows = [listed.row_of(place, self.root) for place in places if place and is_text(place)]
+                without += len(places) - len(rows)
+                fresh = [row for row in rows if row.id not in out and seen.add(row.id)]
+                for row, record in zip(fresh, self._records(fresh), strict=True):
                     # What the gallery has in a folder that was walked is dealt with.
-                    if record is None or not any(under(id_, prefix) for prefix in walked):
-                        self._plan_row(id_, record, planned)
+                    if record is None or not any(under(row.id, prefix) for prefix in walked):
+                        self._plan_row(row, record, planned)
             if without:
                 self.report.notes.append(f"{without:,} rows of {table} name no picture")
 
-    def _plan_row(self, id_: str, record: Record | None, planned: Plan) -> None:
+    def _records(self, rows: Sequence[Row]) -> list[Record | None]:
+        """What the gallery has of a table's rows; one of before has the whole address of some as their id."""
+        known = self.store.get([row.id for row in rows])
+        if not any(row.address for row in rows):
+            return known
+        before = self.store.get([row.address or row.id for row in rows])
+        return [record or old for record, old in zip(known, before, strict=True)]
+
+    def _plan_row(self, row: Row, record: Record | None, planned: Plan) -> None:
+        id_ = row.id
         if not is_address(id_):
             self._plan_file(id_, record, planned)
         elif record is not None:
             planned.unchanged += 1
+        elif row.refusal:
+            planned.reported.append(Skip(id_, row.refusal))
         elif not remote.is_remote(id_):
-            planned.push(Work(id_, 0, 0, "url", known=False))
+            planned.push(Work(id_, 0, 0, "url", known=False, address=row.address))
         elif refusal := remote.refusal(id_, allow_private=self.allow_private):
-            planned.reported.append(Skip(remote.without_secrets(id_), refusal))
+            planned.reported.append(Skip(redact(id_), refusal))
         else:
             planned.push(Work(id_, 0, 0, "file", known=False))
 
@@ -226,9 +240,7 @@ class Fill:
             planned.push(Work(id_, size, mtime_ns, record.source, known=True))
 
     def _stat(self, id_: str) -> tuple[int, int]:
-        if is_address(id_):
-            return remote.stat(id_)
-        return stamp(os.stat(path_of(id_, self.root)))  # noqa: PTH116
+        return self.reading.stat(id_)
 
     def _run(self, planned: Plan, rest: Iterable[Given], *, prune: bool) -> None:
         total = planned.count + len(rest) if isinstance(rest, Sized) else None
@@ -250,7 +262,8 @@ class Fill:
             return None
         workers, model = self.workers
         store = self.store.address if self.store.limits.writers != 1 else None
-        job = Job(store, self.store.header, model, self.root, self.limits)
+        job = Job(store, self.store.header, model, self.reading)
+        self.access.require_model(job.header.extractor)
         return lambda works: workers.describe(works, job, here)
 
     def _unpacked(self, work: Work) -> Work | Memory:
@@ -268,12 +281,14 @@ class Fill:
             if path is not None:
                 yield from self._works_of_file(path, planned)
             elif isinstance(item, tuple):
-                yield Memory(_checked_id(item), item[1])
+                yield Memory(checked_id(item), item[1])
+            elif (row := listed.row_of(str(item), self.root)).refusal:
+                planned.reported.append(Skip(row.id, row.refusal))
             else:
-                yield Trusted(str(item), 0, 0, "url")
+                yield Trusted(row.id, 0, 0, "url", address=row.address)
 
     def _works_of_file(self, path: str, planned: Plan) -> Iterator[Work]:
-        if remote.is_folder(path) if is_address(path) else os.path.isdir(path):  # noqa: PTH112
+        if self.reading.is_folder(path) if is_address(path) else os.path.isdir(path):  # noqa: PTH112
             raise UsageError(f"{path} is a folder; give folders in a list, not one by one from a generator")
         one = Plan()
         self._plan_files([path], one)
@@ -294,7 +309,7 @@ class Fill:
     ) -> Pipeline:
         return Pipeline(
             store=self.store,
-            here=Describer(self.store, self.extractor, self.root, self.limits),
+            here=Describer(self.store, self.extractor, self.reading),
             before=before or self.store,
             gone=gone,
             prune=prune,
@@ -317,6 +332,7 @@ class Fill:
                 record is not None
                 and record.source == "file"
                 and not is_address(id_)
+                and not self.access.refusal(id_)
                 and not any(under(id_, prefix) for prefix in planned.unseen)
                 and os.path.isdir(os.path.dirname(path))  # noqa: PTH112, PTH120
                 and not os.path.lexists(path)
@@ -379,21 +395,3 @@ def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
     ids = iter(ids)
     while batch := list(islice(ids, _BATCH)):
         yield batch
-
-
-def _is_text(id_: str) -> bool:
-    """Whether this can be an id; JSON can spell what can't be encoded."""
-    try:
-        return bool(id_.encode())
-    except UnicodeEncodeError:
-        return False
-
-
-def _checked_id(item: tuple[str, Picture]) -> str:
-    try:
-        id_, _ = item
-        if _is_text(id_):
-            return id_
-    except (ValueError, AttributeError):
-        pass
-    raise UsageError(f"{item!r:.80} can't be added; expected an (id, picture) pair with a text as the id")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from lookalike import places, removal, stores
 from lookalike.errors import ModelMismatch, NotFound, StoreUnavailable, UsageError
 from lookalike.model import IMPORTED, Model, header_for
-from lookalike.reader import Reader
+from lookalike.owned import Owned
 from lookalike.results import Progress, Report
 
 if TYPE_CHECKING:
@@ -22,13 +20,13 @@ if TYPE_CHECKING:
 
     from lookalike.images.given import Picture
     from lookalike.ingest import Workers
-    from lookalike.types import Extractor, Precision, Store, Value
+    from lookalike.types import Extractor, Header, Precision, Value
     from lookalike.where import WhereLike
 
     Given: TypeAlias = str | os.PathLike[str] | tuple[str, Picture]
 
 
-class Gallery(Reader):
+class Gallery(Owned):
     """A set of indexed pictures, searched by picture, by id or by words.
 
     Get one by `Gallery.open`; it is a context manager. Several threads may search one gallery, and
@@ -39,11 +37,6 @@ class Gallery(Reader):
     ...     for hit in gallery.search("beach.jpg", k=5):
     ...         print(hit.score, hit.id)
     """
-
-    def __init__(self, address: str, store: Store | None, root: str, model: Model) -> None:
-        """Use `Gallery.open`."""
-        super().__init__(address, store, root, model)
-        self._creating = threading.Lock()
 
     @classmethod
     def open(
@@ -88,9 +81,12 @@ class Gallery(Reader):
             raise NotFound(places.absent(address, name))
         lazy = Model(model, metric=metric, normalize=normalize, precision=precision)
         if store is None:
-            return cls(address, None, top or places.absolute("."), lazy)
+            top = top or places.absolute(".")
+            return cls(address, None, top, lazy, named=(top,))
         lazy.check(store.header, address)
-        return cls(address, store, store.header.root or str(Path(address).parent.parent), lazy)
+        root = store.header.root or str(Path(address).parent.parent)
+        named = (*([] if top is None else [top]), *([] if model is None else [store.header.extractor]))
+        return cls(address, store, root, lazy, named=named)
 
     @staticmethod
     def locate(start: str | os.PathLike[str] = ".", name: str = places.DEFAULT_NAME) -> str:
@@ -155,23 +151,20 @@ class Gallery(Reader):
         if limit is not None and limit < 1:
             raise UsageError(f"limit is {limit}; expected 1 or more")
         started = time.monotonic()
-        given = sort(pictures, self.root, self._store, image)
-        with self._creating:
-            made = self._store is None
-            if self._store is None:
-                header = header_for(self.extractor(), self._model.metric, self._root())
-                self._store = stores.open_store(self.address, create=header)
+        given = sort(pictures, self.access, self._store, image)
+        made = self._make(lambda: header_for(self.extractor(), self._model.metric, self._root()))
         wishes = Wishes(prune=prune, restore=restore, retry=retry, limit=limit, seed=seed)
         report = Report(root=self.root, gallery=self.address, model=self.model)
-        fill = Fill(self.store, self.root, self.extractor, self.limits, report, progress, column=image)
+        access, everything = self.access.naming(*given.folders), pictures is not None
+        fill = Fill(self.store, access, self.extractor, report, progress, column=image, everything=everything)
         fill.allow_private = allow_private
         fill.workers = None if workers is None else (workers, self._model)
         with self.store.writing():
             fill.add(given, wishes, exclude=tuple(exclude), hidden=hidden, metadata=metadata or {})
-        if made and not report.total and self.store.limits.writers == 1:
+        if made is not None and not report.total and self.store.limits.writers == 1:
             self.delete()
             report.gallery = ""
-        report.notes += self._model.notes()
+        report.notes += [*(made or ()), *self._model.notes(), *self.access.notes_of_run(given)]
         report.seconds = time.monotonic() - started
         return report
 
@@ -202,11 +195,13 @@ class Gallery(Reader):
         source = imported.source(vectors)
         dim = imported.look(source())
         report = Report(root=self.root, gallery=self.address, model=IMPORTED)
-        with self._creating:
-            if self._store is None:
-                self._model.require_none()
-                header = imported.header(dim, self._model.metric or "cosine", self._root())
-                self._store = stores.open_store(self.address, create=header)
+
+        def header() -> Header:
+            self._model.require_none()
+            return imported.header(dim, self._model.metric or "cosine", self._root())
+
+        # The ids are those of a file, which may be a stranger's.
+        report.notes += self._make(header, private=False) or []
         if self.model != IMPORTED:
             raise ModelMismatch(
                 f"the gallery {self.address} was made with {self.model}: vectors of one's own need a gallery "
@@ -295,7 +290,7 @@ class Gallery(Reader):
         header = header_for(extractor, metric, store.header.root)
         report = Report(root=self.root, gallery=self.address, model=extractor.name)
         with store.writing(), store.replacement(header) as fresh:
-            fill = Fill(fresh, self.root, lambda: extractor, self.limits, report, progress)
+            fill = Fill(fresh, self.access, lambda: extractor, report, progress)
             lost = fill.again(store)
             if lost and not prune:
                 raise StoreUnavailable(
@@ -307,91 +302,3 @@ class Gallery(Reader):
         report.seconds = time.monotonic() - started
         return report
 
-    def convert(
-        self,
-        model: str | Extractor,
-        *,
-        name: str | None = None,
-        gallery: str | os.PathLike[str] | None = None,
-        metric: str | None = None,
-        progress: Callable[[Progress], object] | None = None,
-    ) -> Report:
-        """Make a gallery of a model whose first steps made this one's vectors, without opening a picture.
-
-        The stored vectors are sent through the model's further steps; everything else comes along. Done
-        again it brings that gallery up to date with this one; stopped and started again it goes on.
-
-        Args:
-            model: the extractor, or its name: a trained ranker's, say.
-            name: of the gallery to make, which lies beside this one.
-            gallery: where it is to be instead, as for `open`.
-            metric: of the new vectors; default what the model recommends.
-            progress: called after every commit.
-
-        Raises:
-            ModelMismatch: the model's vectors can't be made of these; or there is another model's gallery.
-            UsageError: no place is told, or it is this gallery's own.
-        """
-        from lookalike import converted, extractors
-
-        if gallery is None and (name is None or "://" in self.address):
-            raise UsageError("tell the name of the gallery to make, or its place where that is no folder")
-        name = name or places.DEFAULT_NAME
-        place = Path(self.address).parent / name if gallery is None else gallery
-        address = places.address(self.root, name, str(place))
-        extractor = extractors.load(model) if isinstance(model, str) else model
-        own = self.store.header
-        header = replace(
-            header_for(extractor, metric, places.root_at(address, self.root)),
-            precision=own.precision,
-            classes=own.classes if own.classes == extractor.classes else None,
-        )
-        report = converted.convert(self.store, header, address, extractor, progress=progress)
-        report.root = self.root
-        return report
-
-    def copy(
-        self,
-        to: str | os.PathLike[str],
-        *,
-        name: str | None = None,
-        root: str | os.PathLike[str] | None = None,
-        progress: Callable[[Progress], object] | None = None,
-    ) -> Report:
-        """Copy the gallery to another place, from one kind of store to another if wanted.
-
-        No picture is opened. Everything comes along: vectors, class scores, metadata, what was skipped or
-        removed. Done again it mirrors the gallery once more: what the gallery does not hold goes from the
-        copy, too. Stopped and started again it goes on.
-
-        Args:
-            to: a store's address, the folder of the pictures (the copy is then one of the galleries inside
-                it), or another folder, which becomes the gallery.
-            name: of the copy, where `to` is the folder of the pictures; default `default`.
-            root: the folder of the pictures, if it is another one where the copy will be used.
-            progress: called after every commit.
-
-        Raises:
-            ModelMismatch: there is a gallery with other vectors.
-            UsageError: it is this gallery's own place, most pictures there are not of this gallery, the copy
-                has another root or can have no name, or that kind of store can't keep its vectors.
-        """
-        from lookalike import copying
-
-        top = None if root is None else places.absolute(root)
-        address = copying.destination(str(to), top or self.root, name)
-        return copying.copy(self.store, address, self.root, wanted=top, progress=progress)
-
-    def delete(self) -> None:
-        """Delete the gallery with everything in it; the pictures are not touched.
-
-        Raises:
-            StoreBusy: another process is writing to it.
-        """
-        store = self.store
-        stores.delete_store(self.address)
-        store.close()
-        self._store = None
-
-    def _root(self) -> str:
-        return places.root_at(self.address, self.root)

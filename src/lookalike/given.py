@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from lookalike import listed, remote
-from lookalike.errors import DownloadError, NotFound, UsageError
+from lookalike.errors import DownloadError, NotFound, NotTrusted, UsageError
 from lookalike.tables import is_table
-from lookalike.walk import is_address, path_of, prefix_of, under
+from lookalike.walk import is_address, is_text, path_of, prefix_of, under
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from lookalike.access import Access
     from lookalike.images.given import Picture
     from lookalike.types import Store
 
@@ -25,16 +26,21 @@ class Sorted(NamedTuple):
     """What was given, sorted: folders and files as absolute paths or addresses, and the rest, no files.
 
     tables: files that name pictures.
+    unread: folders that were indexed before, and that the gallery may not reach.
     """
 
     folders: list[str]
     files: list[str]
     rest: Iterable[Given]
     tables: Sequence[str] = ()
+    unread: Sequence[str] = ()
 
 
 def sort(
-    pictures: Given | Iterable[Given] | None, root: str, store: Store | None, column: str | None = None
+    pictures: Given | Iterable[Given] | None,
+    access: Access,
+    store: Store | None,
+    column: str | None = None,
 ) -> Sorted:
     """Sort what was given to `Gallery.add`; nothing means the folders indexed before, else the root.
 
@@ -42,19 +48,25 @@ def sort(
     and so does what is given by another path to the same place. Of tables a column may have been told.
 
     Raises:
+        NotTrusted: nothing is given, and the gallery may reach none of the folders indexed before.
         UsageError: a path that is not there, and from below which the gallery has no pictures; or a table
             that can't be read, or of which it can't be said which column is meant.
         DownloadError: an address that can't be reached, of which the same is true.
     """
+    root = access.root
     if pictures is None:
         here, there = _known_folders(root, store)
-        return Sorted([*_existing(here, root, store), *there], [], [])
+        unread = [folder for folder in (*here, *there) if access.refusal(folder)]
+        here, there = ([f for f in folders if f not in unread] for folders in (here, there))
+        if unread and not (here or there):
+            raise NotTrusted(access.note(unread))
+        return Sorted([*_existing(here, root, store), *there], [], [], unread=unread)
     if isinstance(pictures, str | os.PathLike) or _is_pair(pictures) or not isinstance(pictures, Iterable):
         pictures = [pictures]  # type: ignore[list-item]
     if not isinstance(pictures, Sized):
         # A generator may give more than fits in memory: it is taken one by one, later.
         return Sorted([], [], pictures)
-    far = _Far(store)
+    far = _Far(store, access)
     tables = tables_among(pictures, column)  # type: ignore[arg-type]
     for table in tables:
         listed.require_column(table, column)
@@ -139,10 +151,11 @@ def _known_folders(root: str, store: Store | None) -> tuple[list[str], list[str]
 class _Far:
     """The remote folders and files among what was given."""
 
-    def __init__(self, store: Store | None) -> None:
+    def __init__(self, store: Store | None, access: Access) -> None:
         self._folders: list[str] = []
         self._files: list[str] = []
         self._store = store
+        self._access = access
 
     def takes(self, item: object) -> bool:
         """Keep an address, and say whether it was one."""
@@ -163,7 +176,7 @@ class _Far:
 
     def _is_folder(self, address: str) -> bool:
         try:
-            return remote.is_folder(address)
+            return self._access.is_folder(address)
         except (NotFound, DownloadError) as error:
             prefix = remote.prefix_of(address)
             if self._store is not None and any(folder.prefix == prefix for folder in self._store.folders()):
@@ -199,6 +212,17 @@ def path_given(given: Given) -> str | None:
             f"{type(given).__name__} can't be added; expected a path, an address or an (id, picture) pair"
         )
     return os.path.abspath(os.path.expanduser(given))  # noqa: PTH100, PTH111  # a link in it stays
+
+
+def checked_id(item: tuple[str, Picture]) -> str:
+    """Return the id of an (id, picture) pair. Raises `UsageError` for what is none."""
+    try:
+        id_, _ = item
+        if is_text(id_):
+            return id_
+    except (ValueError, AttributeError):
+        pass
+    raise UsageError(f"{item!r:.80} can't be added; expected an (id, picture) pair with a text as the id")
 
 
 def _inside(path: str, folder: str) -> bool:

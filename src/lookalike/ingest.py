@@ -24,8 +24,8 @@ from lookalike.types import State
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
 
+    from lookalike.access import Access
     from lookalike.describing import Row
-    from lookalike.images import ImageLimits
     from lookalike.model import Model
     from lookalike.types import Header, Record, Skipped, Store
 
@@ -40,15 +40,13 @@ class Job(NamedTuple):
     store: its address, where workers are to write; None where this process alone may.
     header: of the gallery.
     model: its model, to be built where it is needed.
-    root: of the gallery, an absolute path, which the workers see, too.
-    limits: on what is opened.
+    access: what is read, decided where the work began; its root is a path that the workers see, too.
     """
 
     store: str | None
     header: Header
     model: Model
-    root: str
-    limits: ImageLimits
+    access: Access
 
     def pickled(self) -> bytes:
         """As it is sent there. Raises `UsageError` where the extractor can't be sent."""
@@ -98,7 +96,7 @@ class Worker:
             store = self._ending.enter_context(closing(stores.open_store(job.store)))
             # Left in the end only, for that makes the server look for all that was written.
             self._ending.enter_context(store.writing())
-        return Describer(store, lambda: job.model.extractor(job.header), job.root, job.limits)
+        return Describer(store, lambda: job.model.extractor(job.header), job.access)
 
 
 @dataclass(slots=True)

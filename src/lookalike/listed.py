@@ -5,19 +5,47 @@ from __future__ import annotations
 import os
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lookalike import remote, tables
+from lookalike.redaction import has_user, redact
 from lookalike.tables.addresses import addresses, image_column
-from lookalike.walk import is_address
+from lookalike.walk import id_of, is_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lookalike.types import Value
 
+USER = "an address with a password in it would be kept in the gallery"
+"""Why a picture is refused whose address has a user in it."""
+
 _DIGEST = 12  # bytes: two of a hundred million texts have the same one with a chance of 1e-13
 _NONE = bytes(_DIGEST)
+
+
+class Row(NamedTuple):
+    """A picture that a table names.
+
+    id: the id it is to have.
+    address: where it is, if the id leaves out a secret of that; else "".
+    refusal: why it is not read; "" if it is.
+    """
+
+    id: str
+    address: str = ""
+    refusal: str = ""
+
+
+def row_of(place: str, root: str) -> Row:
+    """Return what a table's row asks for, from the place that `places` gives for it."""
+    id_ = id_of(place, root)
+    if not is_address(id_):
+        return Row(id_)
+    shown = redact(id_)
+    if has_user(id_):
+        return Row(shown, refusal=USER)
+    return Row(id_) if shown == id_ or remote.is_remote(id_) else Row(shown, id_)
 
 
 def require_column(path: str, column: str | None) -> None:
@@ -53,7 +81,13 @@ def read_metadata(path: str, column: str | None = None) -> dict[str, dict[str, V
     file = Path(path)
     named = image_column(tables.open_table(file).columns, column)
     fields = tables.read_metadata(file, named)
-    return {place: row for cell, row in fields.items() if (place := _place(cell, file.parent))}
+    places_of = {cell: _place(cell, file.parent) for cell in fields}
+    return {redact(place): _redacted(fields[cell]) for cell, place in places_of.items() if place}
+
+
+def _redacted(fields: dict[str, Value]) -> dict[str, Value]:
+    """The fields of a row: addresses among them are kept and shown, too."""
+    return {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
 
 
 def _place(cell: object, folder: Path) -> str:

@@ -10,7 +10,7 @@ from lookalike import images
 from lookalike.errors import DownloadError, ImageError, MissingExtra, Unreadable, UsageError
 from lookalike.plan import Work
 from lookalike.types import Record, Skipped
-from lookalike.walk import is_address, path_of
+from lookalike.walk import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lookalike.images import ImageLimits
+    from lookalike.access import Access
     from lookalike.images.given import Picture
     from lookalike.types import Extractor, Source, Store, Value
 
@@ -79,15 +79,13 @@ class Loader:
 
     store: tells which bytes are known; None where that is not looked for.
     extractor: gives the model when the first picture needs it.
-    root: of the gallery, an absolute path.
-    limits: on what is opened.
+    access: what is read.
     readers: threads for what is read from elsewhere than a disk.
     """
 
     store: Store | None
     extractor: Callable[[], Extractor]
-    root: str
-    limits: ImageLimits
+    access: Access
     readers: ThreadPoolExecutor
 
     def load(self, chunk: list[Work | Memory]) -> list[Loaded | Skipped]:
@@ -115,20 +113,15 @@ class Loader:
 
     def _content(self, work: Work) -> bytes:
         if work.source == "url":
-            from lookalike.downloads import download
-
-            private = isinstance(work, Trusted)
-            return download(work.id, max_bytes=self.limits.max_bytes, allow_private=private).content
-        if is_address(work.id):
-            return self._remote(work)
-        return images.read_file(path_of(work.id, self.root), self.limits)
+            return self.access.download(work.address or work.id, private=isinstance(work, Trusted))
+        return self._remote(work) if is_address(work.id) else self.access.read(work.id)
 
     def _remote(self, work: Work) -> bytes:
         from lookalike import remote
 
         looked_up = work.size != remote.UNKNOWN and (work.size or work.mtime_ns)
         try:
-            return remote.read(work.id, self.limits, size=work.size if looked_up else None)
+            return self.access.read(work.id, size=work.size if looked_up else None)
         except (UsageError, MissingExtra) as error:
             if work.source == "walk" and isinstance(error, MissingExtra):
                 raise  # a walk came there, so that this machine alone can't
@@ -144,10 +137,10 @@ class Loader:
             return Loaded(work, record)
         try:
             if known:
-                small = images.decode(content, size=_THUMBNAIL, limits=self.limits).image
+                small = images.decode(content, size=_THUMBNAIL, limits=self.access.limits).image
                 return Loaded(work, replace(record, thumbnail=images.thumbnail(small)))
             extractor = self.extractor()
-            decoded = images.decode(content, size=extractor.size, limits=self.limits)
+            decoded = images.decode(content, size=extractor.size, limits=self.access.limits)
             prepared = extractor.prepare(decoded.image)
         except ImageError as error:
             return Skipped(work.id, work.size, work.mtime_ns, str(error))

@@ -11,6 +11,7 @@ from lookalike.errors import ModelError, ModelMismatch, UsageError
 from lookalike.types import Header
 
 if TYPE_CHECKING:
+    from lookalike.access import Access
     from lookalike.types import Extractor, Precision
 
 DEFAULT_MODEL = "efficientnet-lite0"
@@ -92,14 +93,21 @@ class Model:
                 "vectors of one's own are kept as they are: leave out model, normalize and precision"
             )
 
-    def extractor(self, header: Header | None) -> Extractor:
+    def extractor(self, header: Header | None, access: Access | None = None) -> Extractor:
         """The extractor, built when first asked for.
+
+        Args:
+            header: of the gallery; None where there is none yet.
+            access: what the gallery may reach, where its header names the model; None if it was checked.
 
         Raises:
             ModelMismatch: the model of that name has other weights or settings than the gallery's.
+            NotTrusted: the header names a model that may not be loaded.
         """
         with self._building:
             if self._built is None or (header is not None and self._built.digest != header.digest):
+                if header is not None and access is not None:
+                    access.require_model(header.extractor)
                 self._built = self._build(header)
             if header is not None and self._built.digest != header.digest:
                 raise ModelMismatch(

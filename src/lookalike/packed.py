@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from lookalike import cifar
 from lookalike.loading import Memory
 from lookalike.stamps import fitting
-from lookalike.walk import Found, path_of
+from lookalike.walk import Found, is_address, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from lookalike.access import Access
     from lookalike.ignoring import Patterns
     from lookalike.types import Source, Value
 
@@ -105,12 +106,17 @@ class Packs:
     """The packed folders that pictures come from, each opened once.
 
     Args:
-        root: of the gallery, an absolute path.
+        access: of the gallery.
     """
 
-    def __init__(self, root: str) -> None:
-        self._root = root
+    def __init__(self, access: Access) -> None:
+        self._access = access
         self._known: dict[str, Packed] = {}
+
+    def holds(self, folder: str) -> bool:
+        """Whether a folder is packed, and all that would be read of it may be."""
+        files = (os.path.join(folder, name) for name in cifar.FILES)  # noqa: PTH118
+        return not any(map(self._access.refusal, files)) and is_packed(folder)
 
     def walk(self, top: str, prefix: str, ignored: Patterns | None) -> Packed:
         """The walk of a packed folder."""
@@ -121,8 +127,8 @@ class Packs:
         """A picture with its metadata; None where its folder is not packed, or has it no more."""
         prefix = prefix_of(id_)
         folder = self._known.get(prefix)
-        if folder is None and is_packed(path_of(prefix, self._root)):
-            folder = self.walk(path_of(prefix, self._root).rstrip("/"), prefix, None)
+        if folder is None and not is_address(id_) and self.holds(path_of(prefix, self._access.root)):
+            folder = self.walk(path_of(prefix, self._access.root).rstrip("/"), prefix, None)
         return None if folder is None else folder.picture(id_)
 
 

@@ -36,6 +36,7 @@ class Work(NamedTuple):
     """A picture to read: its id, how it came in, and size and mtime_ns of its file.
 
     known: whether the gallery has a picture of this id; None if that was not looked up.
+    address: of a picture on the web, with what its id leaves out; "" where that is all of it.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Work(NamedTuple):
     mtime_ns: int
     source: Source = "walk"
     known: bool | None = None
+    address: str = ""
 
 
 @dataclass

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from lookalike import images, own_ids, remote
 from lookalike.errors import ImageError, NotFound, UsageError
 from lookalike.images import encoded, is_picture
+from lookalike.redaction import redact, redact_text
 from lookalike.stamps import stamp
-from lookalike.walk import id_of
+from lookalike.walk import id_of, is_address, is_text
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from lookalike.access import Access
     from lookalike.images.given import Picture
     from lookalike.types import Record, Store
 
@@ -33,19 +35,21 @@ _ARRAY = ".npy"
 class Resolved:
     """A query understood: just one of id, content and vector says what is looked for.
 
-    label: the query in words.
+    label: the query in words, without the secrets of an address.
     id: of a picture in the gallery; its stored vector is the query, and it is left out of the answer.
     content: the bytes of an encoded picture.
     vector: ndarray of shape (dim,).
+    named: the file or address that the caller named, and so may be read; "" where none was.
     """
 
     label: str
     id: str | None = None
     content: bytes | None = None
     vector: NDArray[np.floating[Any]] | None = None
+    named: str = ""
 
 
-def resolve(query: Query, store: Store | None, root: str, limits: images.ImageLimits) -> Resolved:
+def resolve(query: Query, store: Store | None, access: Access) -> Resolved:
     """Find out what a query names.
 
     A string with `id:` in front is an id, or what stands for one as `lookalike.own_ids` says. Any other
@@ -56,8 +60,7 @@ def resolve(query: Query, store: Store | None, root: str, limits: images.ImageLi
         query: path, address, id, bytes, file object, PIL image, array of shape (h, w, 3) uint8, or a
             vector of shape (dim,) of floating numbers.
         store: the gallery's store; None where there is no gallery, and so no id.
-        root: the gallery's root.
-        limits: on what is opened.
+        access: of the gallery: what is named here is read through it.
 
     Raises:
         NotFound: no file, address or picture of that name.
@@ -65,9 +68,9 @@ def resolve(query: Query, store: Store | None, root: str, limits: images.ImageLi
         UsageError: no kind of query at all.
     """
     if isinstance(query, str):
-        return _from_text(query, store, root, limits)
+        return _from_text(query, store, access)
     if isinstance(query, os.PathLike):
-        return _from_file(os.fspath(query), store, root, limits)
+        return _from_file(os.fspath(query), store, access)
     if _is_vector(query):
         return Resolved("a vector", vector=query)  # type: ignore[arg-type]
     if is_picture(query):
@@ -83,25 +86,24 @@ def _is_vector(query: object) -> bool:
     return len(shape) == 1 and getattr(dtype, "kind", "") == "f"
 
 
-def _from_text(query: str, store: Store | None, root: str, limits: images.ImageLimits) -> Resolved:
+def _from_text(query: str, store: Store | None, access: Access) -> Resolved:
     if query.startswith(ID_PREFIX):
         return _from_id(query.removeprefix(ID_PREFIX), store)
     path = os.path.expanduser(query)  # noqa: PTH111  # a string may be an address, too
     if "\0" not in path and os.path.exists(path):  # noqa: PTH110
-        return _from_file(path, store, root, limits)
-    known = _record(query, store) is not None
-    if query.lower().startswith(("http://", "https://")) and not known:
-        from lookalike.downloads import download
-
-        return Resolved(query, content=download(query, max_bytes=limits.max_bytes).content)
-    if remote.is_remote(query) and not known:
-        return Resolved(query, content=remote.read(query, limits))
-    if known:
-        return Resolved(query, id=query)
+        return _from_file(path, store, access)
+    shown = redact(query)
+    for id_ in dict.fromkeys((query, shown)):
+        if _record(id_, store) is not None:
+            return Resolved(shown, id=id_, named=query if is_address(query) else "")
+    if query.lower().startswith(("http://", "https://")):
+        return Resolved(shown, content=access.download(query, private=True))
+    if remote.is_remote(query):
+        return Resolved(shown, content=access.naming(query).read(query))
     if store is not None and (own := own_ids.meant(query, store)) is not None:
         return Resolved(query, id=own)
     what = "no file" if store is None else "no file, and no picture in the gallery,"
-    raise NotFound(f"{what} is called {query!r}")
+    raise NotFound(f"{what} is called {redact_text(query)!r}")
 
 
 def _from_id(id_: str, store: Store | None) -> Resolved:
@@ -110,22 +112,23 @@ def _from_id(id_: str, store: Store | None) -> Resolved:
     own = None if store is None else own_ids.meant(id_, store)
     if own is None:
         hint = "" if store is None else own_ids.hint(id_, store)
-        raise NotFound(f"no picture in the gallery has the id {id_!r}{hint}")
+        raise NotFound(f"no picture in the gallery has the id {redact_text(id_)!r}{hint}")
     return Resolved(own, id=own)
 
 
-def _from_file(path: str, store: Store | None, root: str, limits: images.ImageLimits) -> Resolved:
+def _from_file(path: str, store: Store | None, access: Access) -> Resolved:
     file = Path(path)
     known: dict[str, Record | None] = {}
-    for id_ in dict.fromkeys((id_of(str(file.absolute()), root), id_of(os.path.realpath(file), root))):
+    places = (str(file.absolute()), os.path.realpath(file))
+    for id_ in dict.fromkeys(id_of(place, access.root) for place in places):
         record = _record(id_, store)
         if record is not None and _unchanged(file, record):
-            return Resolved(path, id=id_)
+            return Resolved(path, id=id_, named=places[0])
         known[id_] = record
     if file.suffix == _ARRAY:
         return Resolved(path, vector=_read_array(path))
     try:
-        content = images.read_file(path, limits)
+        content = access.read_named(path)
     except ImageError as error:
         raise type(error)(f"{path}: {error}") from error
     # A copied folder has new times, but the same pictures.
@@ -133,7 +136,7 @@ def _from_file(path: str, store: Store | None, root: str, limits: images.ImageLi
     same = next(
         (id_ for id_, record in known.items() if record is not None and record.digest == digest), None
     )
-    return Resolved(path, content=content) if same is None else Resolved(path, id=same)
+    return Resolved(path, content=content) if same is None else Resolved(path, id=same, named=places[0])
 
 
 def _read_array(path: str) -> NDArray[np.floating[Any]]:
@@ -150,14 +153,7 @@ def _read_array(path: str) -> NDArray[np.floating[Any]]:
 
 def _record(id_: str, store: Store | None) -> Record | None:
     # A name as Python gives it may hold bytes that are not UTF-8; no id does.
-    return None if store is None or not _is_text(id_) else store.get([id_])[0]
-
-
-def _is_text(id_: str) -> bool:
-    try:
-        return bool(id_.encode())
-    except UnicodeEncodeError:
-        return False
+    return None if store is None or not is_text(id_) else store.get([id_])[0]
 
 
 def _unchanged(file: Path, record: Record) -> bool:

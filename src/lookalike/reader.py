@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from lookalike import filtering, images
+from lookalike.access import Access
 from lookalike.answers import Answering, Wish, best_tags, tags_of, without_classes
 from lookalike.errors import LookalikeError, ModelError, NotFound, UsageError
 from lookalike.queries import resolve
@@ -33,13 +34,23 @@ class Reader:
     limits: on the pictures that are opened.
     """
 
-    def __init__(self, address: str, store: Store | None, root: str, model: Model) -> None:
+    def __init__(
+        self,
+        address: str,
+        store: Store | None,
+        root: str,
+        model: Model,
+        *,
+        named: tuple[str, ...] = (),
+    ) -> None:
         """Use `Gallery.open`."""
         self.address = address
         self.root = root
         self.limits = images.ImageLimits.from_environment()
         self._store = store
         self._model = model
+        token = "" if store is None else store.token
+        self._access = Access(root, self.limits, address, token, named)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -97,6 +108,13 @@ class Reader:
     def model(self) -> str:
         """The name of its extractor."""
         return self._model.name(None if self._store is None else self._store.header)
+
+    @property
+    def access(self) -> Access:
+        """What it may reach: every picture is read, and every address opened, through this."""
+        if self._access.limits is not self.limits:
+            self._access = replace(self._access, limits=self.limits)
+        return self._access
 
     def info(self) -> dict[str, Any]:
         """Facts about the gallery, as JSON has them."""
@@ -161,8 +179,9 @@ class Reader:
 
         Raises:
             ModelMismatch: the model of that name has other weights or settings than it had then.
+            NotTrusted: the gallery names a model that it may not load.
         """
-        return self._model.extractor(None if self._store is None else self._store.header)
+        return self._model.extractor(None if self._store is None else self._store.header, self.access)
 
     # Asking it.
 
@@ -292,7 +311,7 @@ class Reader:
         Raises:
             ModelError: the model has no classes.
         """
-        resolved = resolve(query, self._store, self.root, self.limits)
+        resolved = resolve(query, self._store, self.access)
         if resolved.content is not None:
             return best_tags(self.extractor(), resolved, checked_k(k), self.limits)
         classes, record = self.store.header.classes, self.store.get([resolved.id or ""])[0]
@@ -320,7 +339,7 @@ class Reader:
         return write_vectors(Path(file), batches, self.store.header.dim)
 
     def _answering(self) -> Answering:
-        return Answering(self.store, self.root, self.extractor, self.limits)
+        return Answering(self.store, self.access, self.extractor)
 
     def _explained(self, hits: Hits, conditions: Where) -> Hits:
         """An answer without hits with a note for each filter that no picture passes."""

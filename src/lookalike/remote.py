@@ -18,8 +18,8 @@ from lookalike import extras, images
 from lookalike.errors import DownloadError, LookalikeError, MissingExtra, NotFound, Unreadable, UsageError
 from lookalike.images.formats import HEAD
 from lookalike.images.limits import require_bytes
+from lookalike.redaction import has_secret_parameter, has_user, redact_text
 from lookalike.stamps import MOST
-from lookalike.walk import is_address, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 _WEB = ("http://", "https://")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)", re.IGNORECASE)
 _SCHEMES = re.compile(r"(?:^|(?<=::))[a-z][a-z0-9+.-]*(?=://)", re.IGNORECASE)
-_SECRET = re.compile(
-    r"(?<!github)://[^/\s:]*:[^/\s]*@"  # or, where / may be in a password and : is before no port:
-    r"|(?:(?<=ftp|ssh|smb)|(?<=ftps))://[^/\s:\[]*:(?!\d+(?:[/\s]|$))\S{0,300}@"
-)
 _QUERY = re.compile(r"\?[^\s'\"]*")
 _STAMP = re.compile(r"(\d{14})(?:\.(\d{1,6})\d*)?", re.ASCII)  # as FTP tells it: from the year to the second
 _MILLISECONDS = 1e11  # a larger number is one of these: as seconds it would mean the year 5138
@@ -85,19 +81,16 @@ def spelled(address: str) -> str:
     return _SCHEMES.sub(lambda scheme: scheme[0].lower(), address)
 
 
-def without_secrets(text: str) -> str:
-    """A text without the names and passwords of the addresses in it."""
-    return _SECRET.sub("://…@", text)
-
-
 def refusal(address: str, *, allow_private: bool) -> str:
     """Why an address out of a table is not read, for it may be a stranger's; "" if it is.
 
     Only downloads from the web can be held to public machines: any other address that names a machine may
     lead into this one or its network, which has to be allowed.
     """
-    if _SECRET.search(address):
+    if has_user(address):
         return "an address with a password in it would be kept in the gallery"
+    if has_secret_parameter(address):
+        return "an address with a secret in it would be kept in the gallery"
     if allow_private:
         return ""
     head, chained, tail = divided(address)
@@ -108,15 +101,6 @@ def refusal(address: str, *, allow_private: bool) -> str:
         if scheme not in _NO_MACHINE | _ARCHIVES:
             return f"{scheme}://… may lead into this machine or its network"
     return ""
-
-
-def read_picture(id_: str, root: str, limits: ImageLimits) -> bytes:
-    """The bytes of a picture that a walk found, or that was named as a file, wherever it is.
-
-    Raises:
-        ImageError: as `lookalike.images.read_file` says.
-    """
-    return read(id_, limits) if is_address(id_) else images.read_file(path_of(id_, root), limits)
 
 
 def read(address: str, limits: ImageLimits, *, size: int | None = None) -> bytes:
@@ -215,11 +199,12 @@ def place_of(address: str) -> Place:
         MissingExtra: a package is not installed.
     """
     address = spelled(address)
-    if _SECRET.search(address):
+    if has_user(address) or has_secret_parameter(address):
         scheme = address.partition("://")[0]
         raise UsageError(
-            f"an address {scheme}://… with a password in it would be kept in the gallery; tell it by the "
-            f"environment instead, as FSSPEC_{scheme.upper()}_USERNAME and FSSPEC_{scheme.upper()}_PASSWORD"
+            f"an address {scheme}://… with a password or another secret in it would be kept in the gallery; "
+            f"tell it by the environment instead, as FSSPEC_{scheme.upper()}_USERNAME and "
+            f"FSSPEC_{scheme.upper()}_PASSWORD"
         )
     head, chained, tail = divided(address)
     if chained:
@@ -301,4 +286,4 @@ def reason(error: BaseException) -> str:
     """What a file system says went wrong, without what an address may hold of secrets."""
     text = str(getattr(error, "strerror", None) or error).strip()
     line = text.splitlines()[0] if text else ""
-    return _QUERY.sub("?…", without_secrets(line))[:300] or type(error).__name__
+    return _QUERY.sub("?…", redact_text(line))[:300] or type(error).__name__

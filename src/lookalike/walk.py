@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 GALLERIES = ".lookalike"
 """The folder that holds a folder's galleries; never walked into."""
 
-_ESCAPED = re.compile(r"\\(?:\\|x([0-9a-f]{2}))")
+_ESCAPED = re.compile(r"\\(?:\\|x([89a-f][0-9a-f]))")  # of ASCII nothing is escaped
 _KINDS = (
     (stat.S_ISFIFO, "a named pipe, not a file"),
     (stat.S_ISSOCK, "a socket, not a file"),
@@ -79,6 +79,14 @@ def id_of(path: str, root: str) -> str:
 def is_address(id_: str) -> bool:
     """Whether this is an address, as `s3://bucket/a.jpg`: a path has no two slashes in a row."""
     return "://" in id_
+
+
+def is_text(id_: str) -> bool:
+    """Whether this can be an id: JSON can spell what can't be encoded, and a name may hold it."""
+    try:
+        return bool(id_.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def path_of(id_: str, root: str) -> str:

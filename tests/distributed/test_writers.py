@@ -17,6 +17,7 @@ from odd_models import marks as left
 from PIL import Image
 
 from lookalike import Gallery, stores
+from lookalike.access import Access
 from lookalike.describing import Describer
 from lookalike.distributed import Cluster
 from lookalike.images import ImageLimits
@@ -35,7 +36,7 @@ def given(tmp_path):
     def make(folder, address=None):
         header = header_for(ToyExtractor(), None, str(folder))
         store = stores.open_store(address or str(tmp_path / "store"), create=header)
-        return store, Job(store.address, header, Model("toy"), str(folder), ImageLimits())
+        return store, Job(store.address, header, Model("toy"), Access(str(folder), ImageLimits()))
 
     return make
 
@@ -78,7 +79,7 @@ def test_a_batch_done_again_counts_once(pictures, given, known):
     describe(job, batch)
     (part,) = describe(job, batch)
     assert (part.added, part.updated, len(part.same)) == (0, 0, 10)
-    here = Describer(store, ToyExtractor, job.root, job.limits)
+    here = Describer(store, ToyExtractor, job.access)
     pipeline = Pipeline(store, here, store)
     pipeline.run([], lambda _: (part for part in [part]))
     assert (pipeline.counts.added, pipeline.counts.updated) == ((0, 10) if known else (10, 0))
@@ -92,7 +93,7 @@ def test_without_a_store_vectors_come_back(pictures, given):
     store, job = given(folder)
     parts = describe(job._replace(store=None), works(folder)[:3], works(folder)[3:])
     assert [(len(part.rows), part.sifted) for part in parts] == [(3, False), (3, False)]
-    pipeline = Pipeline(store, Describer(store, ToyExtractor, job.root, job.limits), store)
+    pipeline = Pipeline(store, Describer(store, ToyExtractor, job.access), store)
     with store.writing():
         pipeline.run([], lambda _: (part for part in parts))
     assert (pipeline.counts.added, store.count()) == (6, 6)

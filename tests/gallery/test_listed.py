@@ -10,11 +10,13 @@ import fsspec
 import pytest
 
 from lookalike import Gallery, given, listed, remote
+from lookalike.access import Access
 from lookalike.errors import MissingExtra, UsageError
 from lookalike.images import ImageLimits
 from lookalike.listed import Seen
 from lookalike.loading import Loader
 from lookalike.plan import Work
+from lookalike.redaction import redact_text
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
 
@@ -180,7 +182,9 @@ def test_a_scheme_without_its_package(gallery, memory, tmp_path):
     assert "package" in report.skipped[0].reason
     # Where a walk came, only this machine can lack it: its pictures are not given up one by one.
     with ThreadPoolExecutor() as readers:
-        loader = Loader(None, gallery.extractor, str(tmp_path), ImageLimits(), readers)
+        loader = Loader(
+            None, gallery.extractor, Access(str(tmp_path), ImageLimits(), everything=True), readers
+        )
         with pytest.raises(MissingExtra, match="wandb"):
             loader.load([Work("wandb://x/y.png", 9, 9, "walk")])
 
@@ -200,7 +204,7 @@ def test_a_scheme_without_its_package(gallery, memory, tmp_path):
 def test_what_is_no_password(address):
     """Ports, colons and at signs where none can be do not make an address one with a password."""
     assert "password" not in remote.refusal(address, allow_private=False)
-    assert remote.without_secrets(address) == address
+    assert redact_text(address) == address
 
 
 def test_a_password_with_a_slash(gallery, tmp_path):

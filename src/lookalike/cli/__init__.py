@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lookalike import __version__
-from lookalike.cli import ask, fetching, fill, look, measure, neighbors, removing, streams, training
+from lookalike.cli import ask, fetching, fill, look, measure, neighbors, removing, streams, training, trusting
 from lookalike.cli.options import InOrder
 from lookalike.cli.output import one_line
 from lookalike.errors import LookalikeError, UsageError
@@ -77,6 +77,7 @@ for _command in (
     fill.import_,
     look.copy,
     look.delete,
+    trusting.trust,
     look.models,
     look.check,
 ):

@@ -18,6 +18,7 @@ from lookalike.cli.output import (
     write_page,
 )
 from lookalike.cli.viewing import View, view_options
+from lookalike.redaction import redact
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,7 +173,7 @@ def describe(*, query: str, place: Place, k: int, as_json: bool) -> None:
     with place.existing_or_none() as gallery:
         tags = gallery.describe(_read(query), k)
     if as_json:
-        print_json({"query": query, "tags": [tag._asdict() for tag in tags]})
+        print_json({"query": redact(query), "tags": [tag._asdict() for tag in tags]})
     else:
         print_table(("score", "class", "id"), ((f"{t.score:.3f}", t.name, t.id) for t in tags), numbers=1)
 

@@ -136,7 +136,8 @@ def delete(context: click.Context, *, place: Place, yes: bool, as_json: bool) ->
     With --yes the gallery has to be told by --gallery or --name: what LOOKALIKE_GALLERY names, or is found
     here and upward, is deleted only after a question. One that can't be opened any more is deleted, too.
     """
-    from lookalike import stores
+    from lookalike import stores, trust
+    from lookalike.errors import StoreError
 
     by_gallery, by_name = (_told(context, option) for option in ("gallery", "name"))
     if yes and not (by_gallery or by_name):
@@ -147,6 +148,8 @@ def delete(context: click.Context, *, place: Place, yes: bool, as_json: bool) ->
         holding = "which can't be opened" if count is None else f"with its {count:,} pictures"
         confirm(f"Delete the gallery {address}, {holding}?")
     stores.delete_store(address)
+    with suppress(StoreError):
+        trust.revoke(address)
     print_answer(f"{visible(address)} is deleted", {"deleted": address, "count": count}, as_json=as_json)
 
 

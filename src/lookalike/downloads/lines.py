@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from lookalike.downloads.addresses import public_addresses
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Iterator
 
     import httpx
 
@@ -87,7 +89,8 @@ class Line:
         request = self._client.build_request(
             "GET", target, headers=headers, extensions={"trace": self._watch, **(extensions or {})}
         )
-        response = self._client.send(request, stream=True)
+        with _unlogged():
+            response = self._client.send(request, stream=True)
         self.used = True
         return response
 
@@ -98,6 +101,26 @@ class Line:
                 self._socket = info["return_value"].get_extra_info("socket")
             if self._is_cut:
                 self.cut()
+
+
+_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11")
+_sending = threading.local()
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep the HTTP library from logging what this thread sends: an address may hold a secret."""
+    for name in _LOGGERS:
+        logging.getLogger(name).addFilter(_is_of_others)
+    _sending.now = True
+    try:
+        yield
+    finally:
+        _sending.now = False
+
+
+def _is_of_others(record: logging.LogRecord) -> bool:  # noqa: ARG001  # the signature of a filter
+    return not getattr(_sending, "now", False)
 
 
 @cache

@@ -20,6 +20,7 @@ from lookalike.evaluation.labels import ids_of
 from lookalike.evaluation.quality import check, evaluate
 from lookalike.gallery import Gallery
 from lookalike.packed import Packs
+from lookalike.redaction import redact
 from lookalike.remote import is_remote
 from lookalike.results import Progress
 from lookalike.selection import checked_k
@@ -118,7 +119,7 @@ def compare(  # noqa: PLR0913  # each is a wish of its own
         folder=place.path,
         pictures=min(counts, default=len(only)),
         labels=None if meant is None else meant.what,
-        queries=tuple(asked),
+        queries=tuple(map(redact, asked)),
         methods=results,
         notes=(*said, *_notes(measured, left_out)),
         thumbnails=thumbnails,
@@ -237,8 +238,10 @@ def _sampled(gallery: Gallery, extractor: Extractor | None, workshop: str) -> tu
 
 def _some(gallery: Gallery) -> Iterator[Given]:
     """Some of a gallery's pictures, spread over all, that can be read now."""
-    ids, packs = ids_of(gallery), Packs(gallery.root)
+    ids, packs = ids_of(gallery), Packs(gallery.access)
     for id_ in ids[:: max(1, len(ids) // _SAMPLE)][:_SAMPLE]:
+        if gallery.access.refusal(id_):
+            continue
         path = path_of(id_, gallery.root)
         if is_remote(id_) or os.path.isfile(path):  # noqa: PTH113
             yield path
@@ -290,6 +293,7 @@ def _measure(
 
 def _answer(gallery: Gallery, query: str, k: int, thumbnails: dict[tuple[str, str], bytes | None]) -> Answer:
     hits = gallery.search(query, k)
+    query = redact(query)
     # Small pictures are fetched now: a gallery that was made for the comparison is gone afterwards.
     if ("query", query) not in thumbnails:
         thumbnails["query", query] = hits.query_thumbnail()

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from lookalike import ignoring, places
-from lookalike.errors import NotFound, StoreError, UsageError
+from lookalike.errors import NotFound, NotTrusted, StoreError, UsageError
 from lookalike.evaluation.labels import Labels, Pictures, ids_of, read
 from lookalike.evaluation.methods import Method
 from lookalike.gallery import Gallery
 from lookalike.packed import Packed, is_packed
+from lookalike.redaction import redact_text
 from lookalike.walk import Found, Walk
 
 if TYPE_CHECKING:
@@ -98,14 +99,25 @@ class Folder:
         return ids or [frozenset(self.found)]
 
     def models(self, methods: Sequence[Method]) -> list[str]:
-        """The names of the methods' extractors; that of a gallery which can't be read is left out."""
+        """The names of the methods' extractors; that of a gallery which can't be read is left out.
+
+        Raises:
+            NotTrusted: a gallery names a model that it may not load.
+        """
         names: list[str] = []
+        refused: list[NotTrusted] = []
         for method in methods:
             if method.gallery is not None:
                 with suppress(StoreError), self.open(method.gallery) as gallery:
                     names.append(gallery.model)
+                    try:
+                        gallery.access.require_model(gallery.model)
+                    except NotTrusted as error:
+                        refused.append(error)
             else:
                 names.append(method.model if isinstance(method.model, str) else method.model.name)
+        if refused:
+            raise refused[0]
         return names
 
     def check_queries(self, queries: Sequence[str], known: frozenset[str]) -> None:
@@ -118,7 +130,7 @@ class Folder:
             address = query.lower().startswith(("http://", "https://"))
             there = address or os.path.isfile(os.path.expanduser(query))  # noqa: PTH111, PTH113
             if not there and query.removeprefix("id:") not in known:
-                raise NotFound(f"no file, and no picture in {self.path}, is called {query!r}")
+                raise NotFound(f"no file, and no picture in {self.path}, is called {redact_text(query)!r}")
 
     def labels(self, labels: LabelsLike, known: frozenset[str]) -> Labels:
         """The labels of the pictures known, those in metadata from the first gallery that has them.

@@ -165,6 +165,7 @@ def evaluate(  # noqa: PLR0913  # each is a wish of its own
     known = _only(label_reading.read(labels, label_reading.Pictures.of(gallery)), only)
     said: tuple[str, ...] = ()
     if (part := held_out.part_meant(split)) is not None:
+        gallery.access.require_model(gallery.model)  # whose folder has the split
         held = held_out.pictures([gallery.model], part, gallery.root, known.ids)
         known, said, split = _only(known, held), held_out.notes(part, len(held)), None
     asking, searched = _parts(known, gallery, split, seed)

@@ -87,8 +87,8 @@ class Folder:
 
     def has(self, picture: Picture) -> str | None:
         """The name of this picture's file, if it is there and did not come from another address."""
-        url, _ = self.before.get(picture.id, (picture.url, ""))
-        return self.files.get(picture.stem) if url == picture.url else None
+        url, _ = self.before.get(picture.id, (picture.shown, ""))
+        return self.files.get(picture.stem) if url in {picture.url, picture.shown} else None
 
     def write_metadata(self, names: Sequence[str], pictures: Sequence[tuple[str, Picture]]) -> int:
         """Write `metadata.csv`: these (file name, picture) pairs, and what else earlier runs left here.
@@ -104,7 +104,7 @@ class Folder:
         columns = ["path", "id", *dict.fromkeys([*names, *others]), "url"]
         rows = (
             dict(zip(names, picture.fields, strict=True))
-            | {"path": name, "id": picture.id, "url": picture.url}
+            | {"path": name, "id": picture.id, "url": picture.shown}
             for name, picture in pictures
         )
         self._write(METADATA, columns, chain(rows, earlier))

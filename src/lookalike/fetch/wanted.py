@@ -10,6 +10,7 @@ from lookalike.errors import UsageError
 from lookalike.fetch.cells import text
 from lookalike.fetch.names import digest, stem, with_digest
 from lookalike.fetch.report import Failure
+from lookalike.redaction import redact, redact_text
 from lookalike.tables.addresses import addresses, existing_column, image_column
 from lookalike.tables.cells import reader
 
@@ -39,6 +40,11 @@ class Picture:
     url: str
     stem: str
     fields: tuple[str, ...]
+
+    @property
+    def shown(self) -> str:
+        """Where it is, without the secrets in that: as it is written down and told."""
+        return redact(self.url)
 
 
 @dataclass(slots=True)
@@ -80,7 +86,8 @@ def read_wanted(
     seen: dict[str, str] = {}
     for number, row in enumerate(table.rows([image, *([ids] if ids else []), *kept]), 1):
         id_ = text(row[1]).strip() if ids else None
-        fields = tuple(read(cell) for read, cell in zip(readers, row[1 + bool(ids) :], strict=True))
+        cells = zip(readers, row[1 + bool(ids) :], strict=True)
+        fields = tuple(redact_text(read(cell)) for read, cell in cells)
         for picture in _of_row(number, id_, row[0], fields, all_images=all_images):
             _take(picture, seen, wanted, number)
     _keep_apart(wanted.pictures)
@@ -103,12 +110,11 @@ def _of_row(
     number: int, id_: str | None, cell: object, fields: tuple[str, ...], *, all_images: bool
 ) -> Iterator[Picture | Failure]:
     urls = addresses(cell)
+    shown = redact(urls[0]) if urls else ""
     if id_ == "":
-        yield Failure("", urls[0] if urls else "", f"row {number} has no id")
+        yield Failure("", shown, f"row {number} has no id")
     elif id_ is not None and len(id_) > _LONGEST_ID:
-        yield Failure(
-            id_[:_LONGEST_ID], urls[0] if urls else "", f"row {number} has an id too long to be one"
-        )
+        yield Failure(id_[:_LONGEST_ID], shown, f"row {number} has an id too long to be one")
     elif not urls:
         yield Failure(id_ or "", "", f"row {number} has no address")
     elif id_ is None:
@@ -133,7 +139,7 @@ def _take(item: Picture | Failure, seen: dict[str, str], wanted: Wanted, number:
         wanted.repeated += 1
     else:
         reason = f"row {number} repeats the id of an earlier row with another address"
-        wanted.failed.append(Failure(item.id, item.url, reason))
+        wanted.failed.append(Failure(item.id, item.shown, reason))
 
 
 def _keep_apart(pictures: list[Picture]) -> None:

@@ -169,5 +169,5 @@ class Crew:
             reason = f"redirected to {without_secrets(read(task.url))}: {reason}"
         with self._lock:
             if not self._stopped:
-                self.failed.append(Failure(task.picture.id, task.picture.url, reason))
+                self.failed.append(Failure(task.picture.id, task.picture.shown, reason))
         self._schedule.done(task, silent=silent)

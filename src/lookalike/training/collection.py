@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike import cifar, images
+from lookalike.access import Access
 from lookalike.errors import ImageError, ModelError, UsageError
 from lookalike.evaluation.folder import Folder
 from lookalike.extractors.network import resized, wants_all_pixels
-from lookalike.remote import read_picture
 from lookalike.results import Progress, Skip
 
 if TYPE_CHECKING:
@@ -222,11 +222,12 @@ def _pictures(collection: Collection, card: Card) -> Iterator[tuple[str, NDArray
                 yield picture.id, resized(images.from_array(picture.pixels), card)
         return
     limits = images.ImageLimits.from_environment()
+    access = Access(collection.root, limits, everything=True)  # of a folder that the caller named
 
     def one(id_: str) -> NDArray[np.uint8] | str:
         size = None if wants_all_pixels(card) else card.size
         try:
-            content = read_picture(id_, collection.root, limits)
+            content = access.read(id_)
             return resized(images.decode(content, size=size, limits=limits).image, card)
         except ImageError as error:
             return str(error)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from lookalike import images, plots
+from lookalike.access import Access
 from lookalike.errors import UsageError
 from lookalike.escapes import visible
 from lookalike.extractors import trained
@@ -165,7 +166,7 @@ def errors(given: NDArray[np.generic], drawn: NDArray[np.generic]) -> tuple[floa
 
 def _picture(given: Any) -> tuple[str, bytes]:
     """What a picture is called, and its encoded bytes."""
-    found = resolve(given, None, "", images.ImageLimits.from_environment())
+    found = resolve(given, None, Access("", images.ImageLimits.from_environment()))
     if found.content is None:
         raise UsageError(f"{found.label} is no picture; expected a path, an address, bytes or an array")
     return found.label, found.content

@@ -1,0 +1,308 @@
+"""The one door through which a gallery reaches what it names: pictures, folders, addresses, its model.
+
+A gallery may be a stranger's, and so may every id, root, folder and model's name in it. What lies in the
+folder that holds it is read. What lies outside, by its real path, is read, and a connection opened, only
+where this user made the gallery on this machine or trusted it (`lookalike.trust`), or where the caller named
+the very place. Between the look at a path and the reading, somebody else who may write to the folder could
+still replace a part of that path by a link.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lookalike import images, remote, trust
+from lookalike.errors import NotTrusted, Unreadable
+from lookalike.redaction import redact_text, was_redacted
+from lookalike.remote_walk import RemoteWalk
+from lookalike.stamps import stamp
+from lookalike.walk import GALLERIES, is_address, path_of, under
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lookalike.given import Sorted
+    from lookalike.images import ImageLimits
+    from lookalike.trust import Grant
+
+_WEB = ("http://", "https://")
+_HERE = ("file://", "local://")
+_SECRET = "its address held a secret, which was not kept: it can't be read again"  # noqa: S105  # a message
+
+
+@dataclass(frozen=True)
+class Access:
+    """What one gallery may reach; every read of a picture by its id goes through here.
+
+    root: the folder that the gallery's ids are relative to.
+    limits: on what is opened.
+    gallery: its address; "" where there is none.
+    token: its own.
+    named: paths, addresses and models that the caller named.
+    granted: what this process trusted it with, which need not be on record.
+    everything: whether the caller named all that is read: a run over folders that he gave.
+    """
+
+    root: str
+    limits: ImageLimits
+    gallery: str = ""
+    token: str = ""
+    named: tuple[str, ...] = ()
+    granted: Grant | None = None
+    everything: bool = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Take along what was decided here: elsewhere, as on a worker, the record may be another."""
+        _ = self.grant, self._places
+        return self.__dict__
+
+    @cached_property
+    def grant(self) -> Grant | None:
+        """What the gallery was trusted with."""
+        return self.granted or (trust.find(self.gallery, self.token) if self.gallery else None)
+
+    @cached_property
+    def home(self) -> str | None:
+        """The real path of the folder that holds the gallery; None for one that is in no folder."""
+        if not self.gallery or "://" in self.gallery:
+            return None
+        real = os.path.realpath(self.gallery)
+        holders = (Path(path).parent for path in (self.gallery, real))
+        return next((os.path.realpath(f.parent) for f in holders if f.name == GALLERIES), real)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the gallery may reach outside of its folder."""
+        return self.grant is not None
+
+    def naming(self, *sources: str) -> Access:
+        """Return what the gallery may reach where the caller named these, too."""
+        return replace(self, named=(*self.named, *sources)) if sources else self
+
+    def unnamed(self) -> Access:
+        """Return what the gallery may reach by itself, whatever the caller named."""
+        return replace(self, named=())
+
+    def of_run(self, *, everything: bool) -> Access:
+        """Return what it may reach in a run; in one over what the caller named that is everything."""
+        return replace(self, everything=True) if everything else self
+
+    # Pictures.
+
+    def refusal(self, id_: str) -> str:
+        """Return why a picture is not read; "" if it may be."""
+        if was_redacted(id_):
+            return _SECRET
+        if self.everything or (not is_address(id_) and self.trusted) or not self.leads_out(id_):
+            return ""
+        return self._refusal_outside(id_)
+
+    def outside(self, id_: str) -> bool:
+        """Whether a picture will not be read: what `refusal` says, quicker for many of a folder."""
+        quick = not (self.everything or is_address(id_) or self.trusted)
+        return bool(not (quick and not self.lies_outside(id_)) and self.refusal(id_))
+
+    def read(self, id_: str, *, size: int | None = None) -> bytes:
+        """Return the bytes of a picture that was found by a walk, or named as a file, wherever it is.
+
+        Raises:
+            Unreadable: it may not be read, or can't be.
+            DownloadError, ImageError, MissingExtra, UsageError: as `lookalike.remote.read` says.
+        """
+        if reason := self.refusal(id_):
+            raise Unreadable(reason)
+        if id_.lower().startswith(_WEB):
+            return self.download(id_, private=id_ in self.named)
+        if is_address(id_):
+            return remote.read(id_, self.limits, size=size)
+        return images.read_file(path_of(id_, self.root), self.limits)
+
+    def read_named(self, path: str) -> bytes:
+        """Return the bytes of a picture's file that the caller named.
+
+        Raises:
+            ImageError: as `lookalike.images.read_file` says.
+        """
+        return images.read_file(path, self.limits)
+
+    def download(self, address: str, *, private: bool) -> bytes:
+        """Return the bytes of a picture on the web, which the caller named, or a table that he named.
+
+        Args:
+            address: `http://…` or `https://…`.
+            private: whether it may lead into this machine or its network.
+
+        Raises:
+            DownloadError: it gave nothing.
+        """
+        from lookalike.downloads import download
+
+        return download(address, max_bytes=self.limits.max_bytes, allow_private=private).content
+
+    def stat(self, id_: str) -> tuple[int, int]:
+        """Return size and mtime_ns of a picture's file. Raises `OSError` where they can't be had."""
+        if reason := self.refusal(id_):
+            raise PermissionError(errno.EACCES, reason)
+        if is_address(id_):
+            return remote.stat(id_)
+        return stamp(os.stat(path_of(id_, self.root)))  # noqa: PTH116
+
+    # Folders.
+
+    def folder_refusal(self, folder: str) -> str:
+        """Return why a folder, by its path or address, is not looked into; "" if it may be."""
+        return self.refusal(folder)
+
+    def is_folder(self, address: str) -> bool:
+        """Whether an address that the caller named leads to a folder.
+
+        Raises:
+            NotFound, DownloadError, UsageError, MissingExtra: as `lookalike.remote.is_folder` says.
+        """
+        return remote.is_folder(address)
+
+    def walk(self, folder: str, *, hidden: bool, exclude: tuple[str, ...]) -> RemoteWalk:
+        """Return the walk of a remote folder.
+
+        Raises:
+            NotTrusted: it may not be looked into.
+        """
+        if reason := self.folder_refusal(folder):
+            raise NotTrusted(f"{folder} {reason}")
+        return RemoteWalk(folder, hidden=hidden, exclude=exclude)
+
+    # The model.
+
+    def require_model(self, name: str) -> None:
+        """Make sure that the model in the gallery's header may be loaded.
+
+        Raises:
+            NotTrusted: it is a file outside of the folder, needs a download, or comes from another package.
+        """
+        if self.everything or name in self._places or self.trusted:
+            return
+        if what := self.model_needs(name):
+            raise NotTrusted(
+                f"the gallery names the model {name!r}, which needs {what}, and it is not trusted to: "
+                f"{self.advice} allows it, or --model names the model"
+            )
+
+    def model_needs(self, name: str) -> str:
+        """Return what a model needs that only a trusted gallery may name; "" for nothing."""
+        from lookalike.extractors.needs import needs
+
+        need = needs(name)
+        files = [file for file in need.files if self.leads_out(file) and self._refusal_outside(file)]
+        return f"the file {files[0]}" if files else need.other
+
+    def notes_of_run(self, given: Sorted) -> list[str]:
+        """What to say of folders that were passed over, and of those that a later run will pass over."""
+        alone = self.unnamed()
+        later = [] if given.unread else [folder for folder in given.folders if alone.refusal(folder)]
+        told = [self.note(given.unread)] if given.unread else []
+        return told + [
+            f"{redact_text(folder)} is read because it was named; a run without it will pass it over, for "
+            f"this gallery is not trusted to reach outside of its folder; {self.advice} allows it"
+            for folder in later
+        ]
+
+    # In words.
+
+    @property
+    def advice(self) -> str:
+        """The command that trusts the gallery."""
+        place = Path(self.gallery)
+        if place.parent.name != GALLERIES:
+            return f"`lookalike trust --gallery {shlex.quote(self.gallery)}`"
+        named = "" if place.name == "default" else f" --name {shlex.quote(place.name)}"
+        return f"`lookalike trust {shlex.quote(str(place.parent.parent))}{named}`"
+
+    def note(self, unread: Sequence[str]) -> str:
+        """What to say of pictures, or folders, that were not read; "" where there are none."""
+        if not unread:
+            return ""
+        more = f" and {len(unread) - 1:,} more" if len(unread) > 1 else ""
+        if self.trusted:
+            return f"not read: {redact_text(unread[0])}{more}: {self.refusal(unread[0])}"
+        where = f"outside of {self.home}" if self.home else "outside of the gallery"
+        return (
+            f"not read: {redact_text(unread[0])}{more}, {where}, where this gallery is not trusted to reach; "
+            f"{self.advice} allows it, and shows what else it names"
+        )
+
+    # Where things lie.
+
+    @cached_property
+    def _places(self) -> tuple[str, ...]:
+        """What the caller named, and what the environment names."""
+        return (*self.named, *trust.listed())
+
+    @cached_property
+    def _inner(self) -> dict[str, bool]:
+        """Folders that were looked at, and whether they lie in that of the gallery."""
+        return {}
+
+    def leads_out(self, id_: str) -> bool:
+        """Whether a picture, a folder or a file lies outside of the folder that holds the gallery."""
+        path = _local(id_, self.root)
+        return path is None or not _inside(path, self.home)
+
+    def lies_outside(self, id_: str) -> bool:
+        """The same, quicker for many of a folder."""
+        if is_address(id_):
+            return self.leads_out(id_)
+        path = path_of(id_, self.root)
+        folder = os.path.dirname(path)  # noqa: PTH120
+        if folder not in self._inner:
+            self._inner[folder] = not self.leads_out(folder)
+        plain = self._inner[folder] and not path.endswith("/..") and not os.path.islink(path)  # noqa: PTH114
+        return not plain and self.leads_out(id_)
+
+    def _refusal_outside(self, id_: str) -> str:
+        if self._is_named(id_):
+            return ""
+        if self.grant is None:
+            where = f"outside of {self.home}" if self.home else "outside of the gallery"
+            return f"it lies {where}, where the gallery is not trusted to reach; {self.advice} allows it"
+        if _local(id_, self.root) is not None or id_.lower().startswith(_WEB):
+            return ""  # of the web, what is private is refused when it is fetched
+        if reason := remote.refusal(id_, allow_private=self.grant.private):
+            return f"{reason}; {self.advice[:-1]} --allow-private` allows it"
+        return ""
+
+    def _is_named(self, id_: str) -> bool:
+        path = _local(id_, self.root)
+        if path is not None:
+            # Of places that are paths: one that is relative would lead below a root which is the gallery's.
+            known = (place for place in self._places if place.startswith(("/", *_HERE)))
+            return any(_inside(path, _local(place, "/")) for place in known)
+        if "/.." in id_:
+            return id_ in self._places
+        return any(
+            id_ == place or (is_address(place) and under(id_, remote.prefix_of(place)))
+            for place in self._places
+        )
+
+
+def _local(id_: str, root: str) -> str | None:
+    """The real path of what lies on this machine; None for other addresses, and for what can't be a path."""
+    if id_.lower().startswith(_HERE):
+        id_ = id_.partition("://")[2]
+        if not id_.startswith("/") or "::" in id_:  # of the current folder, of a home, or of several parts
+            return None
+    elif is_address(id_):
+        return None
+    try:
+        return os.path.realpath(path_of(id_, root))
+    except (ValueError, OSError):  # a null character, or one that no name has
+        return None
+
+
+def _inside(path: str, folder: str | None) -> bool:
+    return folder is not None and (path == folder or path.startswith(folder.rstrip("/") + "/"))
