@@ -232,15 +232,14 @@ class Answering:
             is_file = hit.path is not None or is_remote(hit.id)
             return kept.get(hit.id) or (thumbnail_of_file(hit.id, access) if is_file else None)
 
-        found = hits(chosen, header, access.root, metric)
         unread = [] if query.content or query.named or query.id is None else [query.id]
-        unread += [h.id for h in found if kept[h.id] is None and (h.path is not None or is_remote(h.id))]
+        unread += [record.id for _, record in chosen if _is_file(record) or is_remote(record.id)]
         outside = [id_ for id_ in dict.fromkeys(unread) if access.outside(id_)]
         return Hits(
             query=query.label,
             model=header.extractor,
             metric=metric,
-            hits=found,
+            hits=hits(chosen, header, access.root, metric, unread=frozenset(outside)),
             notes=(*notes, access.note(outside)) if outside else notes,
             label=label,
             query_thumbnail=query_thumbnail,
@@ -330,14 +329,29 @@ def _checked(vector: NDArray[np.floating[Any]], dim: int) -> Floats:
         return vector.astype(np.float32)
 
 
-def hits(chosen: Sequence[tuple[Ranked, Record]], header: Header, root: str, metric: str) -> tuple[Hit, ...]:
-    """Join candidates with their records; metric is the gallery's, or `keywords`."""
+def hits(
+    chosen: Sequence[tuple[Ranked, Record]],
+    header: Header,
+    root: str,
+    metric: str,
+    *,
+    unread: frozenset[str] = frozenset(),
+) -> tuple[Hit, ...]:
+    """Join candidates with their records.
+
+    Args:
+        chosen: best first.
+        header: of the gallery.
+        root: the folder that ids are relative to.
+        metric: the gallery's, or `keywords`.
+        unread: ids of pictures that the gallery may not reach.
+    """
     names = names_of(header)
     return tuple(
         Hit(
             rank=rank,
             id=record.id,
-            path=_path(record, root),
+            path=path_of(record.id, root) if _is_file(record) and record.id not in unread else None,
             score=candidate.score,
             distance=distance_of(candidate.parts.get("vector", candidate.score), metric),
             scores=candidate.parts,
@@ -350,10 +364,9 @@ def hits(chosen: Sequence[tuple[Ranked, Record]], header: Header, root: str, met
     )
 
 
-def _path(record: Record, root: str) -> str | None:
-    """Where the file of a picture is, if it is one on this machine."""
-    is_file = record.source in {"walk", "file"} and not is_address(record.id)
-    return path_of(record.id, root) if is_file else None
+def _is_file(record: Record) -> bool:
+    """Whether a picture is a file on this machine."""
+    return record.source in {"walk", "file"} and not is_address(record.id)
 
 
 def names_of(header: Header) -> dict[str, str]:

@@ -26,7 +26,7 @@ class Hit:
 
     rank: 1 for the best.
     id: the picture's id in the gallery.
-    path: where its file is; None for a picture that is not a file.
+    path: where its file is; None for a picture that is not a file, or that the gallery may not reach.
     score: larger is closer.
     distance: smaller is closer; 1 − score for cosine and keywords, the L2 distance for euclidean,
         −score for the inner product.

@@ -73,14 +73,22 @@ def ids_to(secret, folder):
     ]
 
 
-def test_no_file_outside_is_read(received, plant, picture, tmp_path, read_files):
+def test_no_file_outside_is_read(received, plant, edit, picture, tmp_path, read_files):
     """Ids that are absolute, lead up, through links or by a scheme show a placeholder, and a note is made."""
     secret = picture(tmp_path / "private" / "secret.png", (10, 200, 120))
     ids = [id_ for id_ in ids_to(secret, received) if "\0" not in id_]
     plant(received, *ids)
     page, notes = ask_everything(received, tmp_path)
     assert str(secret) not in read_files
+    place = str(received / ".lookalike" / "default")
     assert page.count("data:image/jpeg") == 2  # the query, and the other picture of the folder
+    edit(received, "UPDATE pictures SET thumbnail = x'ff' WHERE id = ?", str(secret))
+    search = ["search", str(received / "red.png"), "-k", "20", "--gallery", place]
+    for option in ("--copy-to", "--link-to"):
+        assert run([*search, option, str(tmp_path / option)]) == 0
+        assert [file.name for file in (tmp_path / option).iterdir()] == ["blue.png"]
+    assert str(secret) not in read_files
+    edit(received, "UPDATE pictures SET thumbnail = NULL")
     note = next(note for note in notes if note.startswith("not read:"))
     assert f"`lookalike trust {received}`" in note
     assert f"and {len(ids) - 1} more" in note
