@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from lookalike import images
 from lookalike.errors import ImageError, UsageError
+from lookalike.images import ImageLimits
 from lookalike.pages import Card
 from lookalike.stores.records import BUILT_IN
 
@@ -88,10 +88,13 @@ def card(hit: Hit, thumbnail: bytes | None, shown: Sequence[str] = (), seen: Seq
 
 def thumbnail_of_file(hit: Hit) -> bytes | None:
     """Return a small JPEG of a hit's file; None where there is none that can be read."""
-    side = images.THUMBNAIL_SIDE
+    from lookalike.access import Access
+    from lookalike.thumbnails import thumbnail_of
+
+    limits = ImageLimits.from_environment()
     try:
-        content = b"" if hit.path is None else images.read_file(hit.path)
-        return images.thumbnail(images.decode(content, size=(side, side)).image)
+        # A hit has a path only where its gallery may reach it.
+        return None if hit.path is None else thumbnail_of(Access("", limits).read_named(hit.path), limits)
     except ImageError:
         return None
 

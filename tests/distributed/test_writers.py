@@ -36,7 +36,9 @@ def given(tmp_path):
     def make(folder, address=None):
         header = header_for(ToyExtractor(), None, str(folder))
         store = stores.open_store(address or str(tmp_path / "store"), create=header)
-        return store, Job(store.address, header, Model("toy"), Access(str(folder), ImageLimits()))
+        return store, Job(
+            store.address, header, Model("toy"), Access(str(folder), ImageLimits(), everything=True)
+        )
 
     return make
 
