@@ -301,4 +301,3 @@ class Gallery(Owned):
         report.total = store.count()
         report.seconds = time.monotonic() - started
         return report
-

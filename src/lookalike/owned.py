@@ -76,17 +76,18 @@ class Owned(Reader):
         return count > 0
 
     def _make(self, header: Callable[[], Header], *, private: bool = True) -> list[str] | None:
-        """Make the gallery if it is not there yet; what the user should know of that, None if it was there."""
+        """Make the gallery if it is not there; what the user should know of that, and None if it was there."""
         with self._creating:
             if self._store is not None:
                 return None
             wanted = header()
             self._store = store = stores.open_store(self.address, create=wanted)
-            if (store.header.digest, store.header.root) != (wanted.digest, wanted.root) or store.count():
-                return []  # somebody else was faster
             token = store.token
+            self._access = replace(self._access, token=token)
+            if (store.header.digest, store.header.root) != (wanted.digest, wanted.root) or store.count():
+                return None  # somebody else was faster
             granted = trust.Grant(self.address, token, made=True, private=private)
-            self._access = replace(self._access, token=token, granted=granted)
+            self._access = replace(self._access, granted=granted)
             fault = trust.grant(self.address, token, made=True, private=private)
             return [f"{_UNRECORDED} ({fault}): {_LATER}"] if fault else []
 
