@@ -76,7 +76,7 @@ class Owned(Reader):
         return count > 0
 
     def _make(self, header: Callable[[], Header], *, private: bool = True) -> list[str] | None:
-        """Make the gallery if it is not there; what the user should know of that, and None if it was there."""
+        """Make the gallery if it is not there; what the user should know of that, None if it was there."""
         with self._creating:
             if self._store is not None:
                 return None
