@@ -1,5 +1,7 @@
 """TIFF files of odd kinds: orders of bits, compressions, turned, cut, damaged, and those that are refused."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 import pyvips
@@ -18,7 +20,12 @@ def worst(found, expected):
 
 def test_bits_in_the_other_order(tiff_files):
     """Where each byte begins with its last bit, samples are the same, compressed or not."""
-    for kind in (tiff_files.Kind(1, 1), tiff_files.Kind(1, 4), tiff_files.Kind(1, 12), tiff_files.Kind(2, 8)):
+    for kind in (
+        tiff_files.Kind(1, 1),
+        tiff_files.Kind(1, 4),
+        tiff_files.Kind(1, 12),
+        tiff_files.Kind(2, 16),
+    ):
         samples = tiff_files.made(kind)
         for compression in (1, 5, 8):
             storage = tiff_files.Storage(compression=compression, reversed_bits=True)
@@ -32,6 +39,19 @@ def test_other_compressions_that_lose_nothing(known, compression):
     image = known.quarters()
     image = image if compression in {"lzma", "zstd"} else image.convert("1")
     source = known.saved(image, "TIFF", compression=compression)
+    assert decode(source).image.tobytes() == image.convert("RGB").tobytes()
+
+
+def test_fax_with_bits_in_the_other_order(tiff_files, known):
+    """Fax machines often write the last bit first."""
+    image = known.quarters().convert("1")
+    with Image.open(BytesIO(known.saved(image, "TIFF", compression="group4"))) as file:
+        tags = {tag: file.tag_v2[tag] for tag in (256, 257, 258, 259, 262, 278)}
+        offset, count = file.tag_v2[273][0], file.tag_v2[279][0]
+        file.fp.seek(offset)
+        strip = bytes(int(f"{byte:08b}"[::-1], 2) for byte in file.fp.read(count))
+    tags = {tag: value if isinstance(value, tuple) else (value,) for tag, value in tags.items()}
+    source = tiff_files.assemble(tags | {266: (2,)}, [strip], tiff_files.Storage())
     assert decode(source).image.tobytes() == image.convert("RGB").tobytes()
 
 
@@ -74,6 +94,7 @@ def test_what_is_refused_is_told(tiff_files):
         (kind(32845, 16), {}, "LogLuv samples"),
         (kind(10, 8), {}, "ITU Lab colours"),
         (kind(99, 8), {}, "colours of kind 99"),
+        (kind(1, 8, "u", (0, 0)), {}, "2 samples beside the colours"),
         (kind(1, 16), {339: (5,)}, "complex numbers"),
         (kind(2, 8), {258: (5, 6, 5)}, "samples of different bits"),
         (kind(2, 8), {339: (1, 2, 1)}, "samples of different types"),

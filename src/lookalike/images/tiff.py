@@ -6,6 +6,7 @@ from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from lookalike.errors import ImageError
 from lookalike.images.bigtiff import plain
 from lookalike.images.tiff_layout import NONE, YCBCR, Layout, read_layout
 from lookalike.images.tiff_samples import mode_of, read_samples, working_bytes
@@ -59,7 +60,10 @@ def _tiff_class() -> Callable[[BytesIO], Image]:
                 return
             if (self.layout.colours, self.layout.compression) == (YCBCR, NONE):
                 self.tag_v2[259] = _DEFLATE  # for Pillow, which then leaves it to libtiff
-            super()._setup()
+            try:
+                super()._setup()
+            except SyntaxError:
+                raise ImageError("TIFF with samples of an unusual order, which is not supported") from None
 
         def _set_up_own(self) -> None:
             self._mode = mode_of(self.layout)

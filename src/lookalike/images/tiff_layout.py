@@ -110,7 +110,7 @@ class Layout:
             return False
         if self.compression not in _PLAIN:
             return True  # others are refused before
-        return kind in _BY_PILLOW
+        return kind in _BY_PILLOW and not self.reversed_bits
 
 
 _BY_PILLOW = {
@@ -203,6 +203,8 @@ def _colours(tags: Mapping[int, Any], samples: int, compression: int) -> int:
 def _extra(tags: Mapping[int, Any], count: int, colours: int) -> tuple[int, ...]:
     """Return what the extra samples are; one that is not told is alpha, where that is usual."""
     told = _numbers(tags, 338)[:count]
+    if count > 1 and not told:
+        raise _unsupported(f"{count} samples beside the colours that it does not explain")
     untold = 2 if not told and count == 1 and colours in {GREY, GREY_NEGATIVE, COLOURS} else 0
     return told + (untold,) * (count - len(told))
 
