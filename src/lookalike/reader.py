@@ -16,7 +16,7 @@ from lookalike.selection import checked_k, checked_score, distinct_fields
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -319,13 +319,15 @@ class Reader:
             raise ModelError(without_classes(self.model))
         return list(tags_of(record, classes.by_id)[: checked_k(k)])
 
-    def check(self, *, repair: bool = False) -> list[str]:
+    def check(self, *, repair: bool = False, told: Callable[[str], object] | None = None) -> list[str]:
         """Look for faults in what is stored; each in words, none when all is well.
 
         Args:
-            repair: build anew what can be built from the rest.
+            repair: put right what can be: make again what follows from the rest, and take out what can't be
+                read. Then the faults that are left are returned.
+            told: called with a line for everything that was put right.
         """
-        return self.store.check(repair=repair)
+        return self.store.check(repair=repair, told=told)
 
     def export(self, file: str | os.PathLike[str], *, where: WhereLike = None) -> int:
         """Write ids and vectors to a `.npz`, `.csv` or `.parquet` file; how many.

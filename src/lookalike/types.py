@@ -6,7 +6,7 @@ module costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
@@ -384,8 +384,12 @@ class Store(Protocol):
     def bytes(self) -> int:
         """What it takes on disk."""
 
-    def check(self, *, repair: bool = False) -> list[str]:
-        """Every fault found, in words; empty when all is well."""
+    def check(self, *, repair: bool = False, told: Callable[[str], object] | None = None) -> list[str]:
+        """Every fault found, in words; empty when all is well.
+
+        With repair, what can be put right is, `told` is called with a line for each of that, and what is left
+        is returned.
+        """
 
     def refresh(self) -> None:
         """Bring the index up to date with everything written, so that searches are fast."""

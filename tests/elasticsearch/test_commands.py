@@ -98,7 +98,7 @@ def test_every_command(root, tmp_path, elasticsearch_address, said):
     np.testing.assert_allclose(files[1]["vectors"], files[0]["vectors"], atol=1e-6)
     both("remove", "red/00.png")
     assert both("reindex", "--model", "toy?grid=2")["total"] == 11
-    assert both("check") == {"faults": [], "left": []}
+    assert both("check") == {"faults": [], "repaired": [], "left": []}
     copies = [said("copy", "--to", tmp_path / f"copy {i}", "--gallery", p) for i, p in enumerate(places)]
     _agree(copies[1], copies[0])
     assert said("info", "--gallery", tmp_path / "copy 1")["dim"] == 12

@@ -275,8 +275,8 @@ def test_check_and_repair(store, record, units):
     connection.commit()
     connection.close()
     faults = " ".join(again.check())
-    assert "does not have 8 numbers (remove them and index again): p/000004.jpg" in faults
-    assert "is not finite (remove them and index again): p/000005.jpg" in faults
+    assert "does not have 8 numbers (repair takes them out, then index again): p/000004.jpg" in faults
+    assert "is not finite (repair takes them out, then index again): p/000005.jpg" in faults
     assert "paths without their picture: p/000006.jpg" in faults
     again.close()
 

@@ -242,14 +242,16 @@ def check(context: click.Context, *, place: Place, repair: bool, as_json: bool) 
     The exit code is 1 if a fault was found and not repaired.
     """
     with place.existing() as gallery:
-        faults = gallery.check(repair=repair)
-        left = gallery.check() if repair and faults else faults
+        faults, done = gallery.check(), list[str]()
+        left = gallery.check(repair=True, told=done.append) if repair and faults else faults
     if as_json:
-        print_json({"faults": faults, "left": left})
+        print_json({"faults": faults, "repaired": done, "left": left})
     else:
-        mended = "; repaired" if faults and not left else ""
+        lines = [*faults, *(f"repaired: {line}" for line in done)]
+        lines += [f"left: {line}" for line in left] if done else []
+        mended = "; repaired" if faults and not left else f"; {len(left):,} left" if done else ""
         summary = f"{len(faults):,} faults found{mended}" if faults else "no fault found"
-        click.echo("\n".join([*map(visible, faults), summary]))
+        click.echo("\n".join([*map(visible, lines), summary]))
     context.exit(1 if left else 0)
 
 

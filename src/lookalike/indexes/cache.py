@@ -37,6 +37,9 @@ _MAX_HEAD_BYTES = 4096
 _MEASURED = ("spread", "nearest", "farthest")
 _MOST_MEASURED = 1e6
 _MOST_SQUARE = 1.1
+_CHECKED = 1 << 18
+"""Keys and factors that are held to what they can be at once."""
+
 _FIRST_BYTES = 64
 FIRST_SIGNS = 8 * _FIRST_BYTES
 """Signs of a code, at most, that a search compares of every row."""
@@ -187,7 +190,7 @@ class Cache:
             return None
         # A mean of vectors of unit length is no longer than they are.
         sound = len(mean) == head.dim and np.einsum("i,i->", mean, mean, dtype=np.float64) < _MOST_SQUARE
-        return (codes, mean) if sound else None
+        return (codes, mean) if sound and _is_sound(codes, head) else None
 
     def start(self, generation: str, dim: int, mean: Floats) -> Head:
         """Begin new arrays beside those in use; `publish` puts them in their place."""
@@ -261,7 +264,22 @@ def _parsed(content: Any) -> Head | None:
         return None
     if not all(isinstance(text, str) for text in texts.values()) or not _TOKEN.fullmatch(texts["token"]):
         return None
-    return Head(**texts, **content, **measured)
+    head = Head(**texts, **content, **measured)
+    return head if max(head.rows, head.calibrated) <= head.last else None
+
+
+def _is_sound(codes: Codes, head: Head) -> bool:
+    """Whether the keys are rows, each once, up to the last that was looked at, and the factors numbers."""
+    import numpy as np
+
+    before = 0
+    for start in range(0, head.rows, _CHECKED):  # some at a time: who lies of the rest lies at the beginning
+        keys = codes.keys[start : start + _CHECKED]
+        factors = codes.factors[start : start + _CHECKED]
+        if keys[0] <= before or not (keys[1:] > keys[:-1]).all() or not np.isfinite(factors).all():
+            return False
+        before = int(keys[-1])
+    return before == (head.last if head.rows else 0)
 
 
 def _widths(dim: int) -> tuple[int, int]:

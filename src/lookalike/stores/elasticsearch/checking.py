@@ -30,8 +30,8 @@ def faults(server: Server, index: Index) -> list[str]:
     ]
 
 
-def repair(server: Server, index: Index) -> None:
-    """Lift what a process that was killed left behind: the block, and the index it was building.
+def repair(server: Server, index: Index) -> list[str]:
+    """Lift what a process that was killed left behind: the block, and the index it was building; in words.
 
     Raises:
         StoreBusy: it is still at it.
@@ -42,6 +42,7 @@ def repair(server: Server, index: Index) -> None:
             indices.unblock(server, index)
         for one in left:
             indices.remove(server, one.index.name)
+        return [f"the index {one.index.name}, left of a rebuilding, was deleted" for one in left]
 
 
 def _shards(server: Server, index: Index) -> list[str]:

@@ -339,10 +339,13 @@ class ElasticsearchStore:
         )
         return int(answer["_all"]["total"]["store"]["size_in_bytes"])
 
-    def check(self, *, repair: bool = False) -> list[str]:
+    def check(self, *, repair: bool = False, told: Callable[[str], object] | None = None) -> list[str]:
         """Every fault found, in words; with repair, what a process that was killed left is cleared away."""
         if repair:
-            self._live.read(lambda index: checking.repair(self._server, index))
+            cleared = self._live.read(lambda index: checking.repair(self._server, index))
+            if told is not None:
+                for line in cleared:
+                    told(line)
         return self._live.search(lambda index: checking.faults(self._server, index))
 
     def refresh(self) -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from lookalike.errors import StoreBusy, StoreCorrupt, StoreUnavailable
-from lookalike.stores.sqlite import filters, migrations, schema
+from lookalike.stores.sqlite import columns, filters, migrations, schema
+from lookalike.stores.sqlite.bounds import Connection
 from lookalike.stores.sqlite.file import File
 
 if TYPE_CHECKING:
@@ -24,6 +25,17 @@ if TYPE_CHECKING:
 FILE = "gallery.sqlite"
 
 _WAIT_SECONDS = 30.0
+
+_REASONS = {
+    sqlite3.SQLITE_INTERRUPT: "reading it leads in circles",
+    sqlite3.SQLITE_TOOBIG: "a value larger than any of ours",
+}
+
+
+_LIVE = (
+    "SELECT generation, commits, count, "
+    f"{columns.sound(columns.GENERATION, columns.COMMITS, columns.COUNT)} FROM live LIMIT 2"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +211,7 @@ class Database:
             self._open.add(connection)
         return connection
 
-    def _connected(self, mode: str) -> sqlite3.Connection:
+    def _connected(self, mode: str) -> Connection:
         if mode == "rw":
             return connected(self.path, "rw")
         # Without the right to write there is no log to share: the file must stand on its own.
@@ -224,31 +236,48 @@ class Change:
 
 
 def live(connection: sqlite3.Connection) -> Live:
-    """Where the gallery stands in this connection's snapshot."""
-    row = connection.execute("SELECT generation, commits, count FROM live").fetchone()
-    if row is None or not (isinstance(row[0], str) and type(row[1]) is int and type(row[2]) is int):
-        raise StoreCorrupt("the gallery lost its header; index again, or restore a copy")
-    return Live(*row)
+    """Where the gallery stands in this connection's snapshot.
+
+    Raises:
+        StoreCorrupt: it does not say, or says what can't be.
+    """
+    lines = connection.execute(_LIVE).fetchall()
+    if len(lines) != 1:
+        raise StoreCorrupt(f"the gallery lost its count; {columns.ADVICE}")
+    columns.require(lines, "live")
+    return Live(*lines[0][:-1])
+
+
+def generation(connection: sqlite3.Connection) -> object:
+    """What tells the states of a gallery apart between which everything was replaced, whatever it is."""
+    line = connection.execute("SELECT generation FROM live").fetchone()
+    return None if line is None else line[0]
 
 
 def identity(connection: sqlite3.Connection) -> Identity:
     """Read what outlives a rebuilding; a gallery of format 1 is known by its generation."""
-    columns = "generation, 0" if migrations.version(connection) == 1 else "token, indexed_ns"
-    row = connection.execute(f"SELECT {columns} FROM live").fetchone()
-    if row is None or not (isinstance(row[0], str) and type(row[1]) is int):
-        raise StoreCorrupt("the gallery lost its header; index again, or restore a copy")
-    return Identity(*row)
+    first = migrations.version(connection) == 1
+    sound = columns.sound(*((columns.GENERATION,) if first else (columns.TOKEN, columns.INDEXED)))
+    names = "generation, 0" if first else "token, indexed_ns"
+    lines = connection.execute(f"SELECT {names}, {sound} FROM live LIMIT 2").fetchall()
+    if len(lines) != 1:
+        raise StoreCorrupt(f"the gallery lost its identity; {columns.ADVICE}")
+    columns.require(lines, "live")
+    return Identity(*lines[0][:-1])
 
 
-def connected(path: Path, mode: str) -> sqlite3.Connection:
+def connected(path: Path, mode: str) -> Connection:
     """Connect to a file that is known to be safe to open; `mode` is SQLite's own."""
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
         uri=True,
         isolation_level=None,
         check_same_thread=False,
         timeout=_WAIT_SECONDS,
+        factory=Connection,
     )
+    connection.bound(path)
+    return connection
 
 
 def _translation(error: sqlite3.Error, path: Path) -> Exception:
@@ -259,10 +288,14 @@ def _translation(error: sqlite3.Error, path: Path) -> Exception:
             f"{path} is damaged ({error}); `lookalike check --repair` can put right what is not pictures, "
             "otherwise restore a copy or delete the folder and index again"
         )
+    if primary in {sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_TOOBIG} or "decode to UTF-8" in str(error):
+        return StoreCorrupt(
+            f"{path} holds what no gallery holds ({_REASONS.get(primary or 0, error)}); {columns.ADVICE}"
+        )
     if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return StoreBusy(f"{path} is being written by another process ({error}); try again when it is done")
     if isinstance(error, sqlite3.OperationalError) and primary != sqlite3.SQLITE_ERROR:
         return StoreUnavailable(f"{path} can't be read or written: {error}")
     if isinstance(error, sqlite3.ProgrammingError) and code is None:
         return StoreUnavailable(f"the gallery in {path.parent} was closed; open it again ({error})")
-    return StoreCorrupt(f"{path} does not hold what a gallery holds: {error}")
+    return StoreCorrupt(f"{path} does not hold what a gallery holds: {error}; {columns.ADVICE}")

@@ -2,21 +2,98 @@
 
 from __future__ import annotations
 
+import sys
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from lookalike import positions
 from lookalike.containing import contains
+from lookalike.errors import StoreCorrupt
 from lookalike.stores.records import BUILT_IN, check_condition
+from lookalike.stores.sqlite import columns
 
 if TYPE_CHECKING:
     import sqlite3
 
     from lookalike.types import Condition, Value, Where
 
+VALUE_TYPES: dict[str, tuple[type, ...]] = {"text": (str,), "integer": (int,), "real": (int, float)}
+"""What the values of a field of each type are."""
+
+SOUND_FIELD = " AND ".join(
+    [
+        columns.sound(columns.NAME),
+        # Not `IN`, which would make a table of three values first.
+        "(type = 'text' OR type = 'integer' OR type = 'real')",
+        *(f"name != '{name}'" for name in BUILT_IN),
+    ]
+)
+"""Which lines of the table of fields are sound, in SQL."""
+
+_FIELDS = f"SELECT name, type, {SOUND_FIELD} FROM fields ORDER BY name"
+
+LARGEST = sys.float_info.max
+_UNSOUND = {"text": ("< ''", ">= x''"), "integer": (f"< -{LARGEST}", f"> {LARGEST}")}
+"""Where values lie that are not of a type, in SQLite's order: numbers, then texts, then blobs."""
+
 
 def fields(connection: sqlite3.Connection) -> dict[str, str]:
-    """The fields of a gallery, with their types."""
-    return BUILT_IN | dict(connection.execute("SELECT name, type FROM fields ORDER BY name"))
+    """The fields of a gallery, with their types.
+
+    Raises:
+        StoreCorrupt: they are of kinds there are not.
+    """
+    return BUILT_IN | dict(own_fields(connection))
+
+
+class Kinds(dict[str, tuple[type, ...]]):
+    """What the values of each field of the metadata are, as far as it came up.
+
+    A field keeps its type, and others only come in: so it may be used for as long as a gallery is the same.
+    """
+
+    def require(self, connection: sqlite3.Connection, field: str, value: object) -> None:
+        """Raise `StoreCorrupt` unless the field has such values, by what the gallery says now."""
+        self.update((name, VALUE_TYPES[type_]) for name, type_ in own_fields(connection))
+        if type(value) not in self.get(field, ()) or (isinstance(value, float) and not isfinite(value)):
+            raise StoreCorrupt(f"the gallery's field {field!r:.60} holds {value!r:.60}; {columns.ADVICE}")
+
+
+def own_fields(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """The fields of the pictures' metadata, with their types, sorted."""
+    lines = connection.execute(_FIELDS).fetchall()
+    columns.require(lines, "fields")
+    return [(name, type_) for name, type_, _ in lines]
+
+
+def compiled(connection: sqlite3.Connection, where: Where) -> tuple[str, list[Value]]:
+    """An SQL expression over `row`, as of `expression`, for this gallery.
+
+    Raises:
+        FilterError: as for `expression`.
+        StoreCorrupt: a field that is compared has values that are not of its type, so that it would be
+            answered wrongly.
+    """
+    types = fields(connection)
+    compared = expression(where, types)
+    named = {condition.field for condition in where}
+    areas = {"latitude", "longitude"} if named - types.keys() else set[str]()
+    for field in (named | areas) & types.keys() - {"folder", "name"}:
+        _require_values(connection, field, types[field])
+    return compared
+
+
+def _require_values(connection: sqlite3.Connection, field: str, type_: str) -> None:
+    own, name = ("pictures", field) if field in BUILT_IN else ("facts", "value")
+    among = "TRUE" if field in BUILT_IN else "field = ?"
+    tests = _UNSOUND["text" if type_ == "text" else "integer"]
+    found = connection.execute(
+        "SELECT "
+        + " OR ".join(f"EXISTS (SELECT 1 FROM {own} WHERE {among} AND {name} {test})" for test in tests),
+        [] if field in BUILT_IN else [field] * len(tests),
+    ).fetchone()
+    if found[0]:
+        raise StoreCorrupt(f"the gallery's field {field} has values that are not {type_}; {columns.ADVICE}")
 
 
 def expression(where: Where, types: dict[str, str]) -> tuple[str, list[Value]]:
@@ -45,7 +122,11 @@ def values(connection: sqlite3.Connection, field: str, k: int) -> list[Value]:
     lines = connection.execute(
         f"SELECT {column} {source} GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT ?", [*bound, k]
     )
-    return [value for (value,) in lines]
+    found = [value for (value,) in lines]
+    known = BUILT_IN | dict(own_fields(connection))
+    if any(type(value) not in VALUE_TYPES[known[field]] for value in found):
+        raise StoreCorrupt(f"the gallery's field {field!r:.60} has values of another type; {columns.ADVICE}")
+    return found
 
 
 def add_functions(connection: sqlite3.Connection) -> None:

@@ -3,71 +3,107 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from math import isfinite
+from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import StoreCorrupt
 from lookalike.stores.records import SOURCES, is_id
-from lookalike.stores.sqlite import filters, migrations, rows
+from lookalike.stores.sqlite import columns, filters, migrations, rows
 from lookalike.types import Folder, Skipped, State
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
 
+    from lookalike.stores.sqlite.filters import Kinds
     from lookalike.types import Classes, Record, Where
 
     Facts = dict[str, str | int | float]
 
-_LINE = "paths.id, source, size, mtime_ns"
-_PICTURE = "digest, width, height, scores, thumbnail"
+_LINE = "row, paths.id, source, size, mtime_ns, digest, width, height"
+_LARGE = (columns.SCORES, columns.THUMBNAIL)
 _SINCE_2 = "decoder, format, from_picture"
+_ITSELF = "pictures.id, name"
+_LINES = {
+    since: ", ".join(
+        [
+            _LINE,
+            # The size is asked before the value: one larger than can be is not read.
+            *(f"CASE WHEN length({c.name}) > {c.high} THEN 0 ELSE {c.name} END" for c in _LARGE),
+            "0, '', 1" if since == 1 else _SINCE_2,
+            _ITSELF,
+        ]
+    )
+    for since in (1, 2)
+}
+"""What is selected of a record, by the gallery's format."""
+
+_MEANT = f"(status NOT IN ({rows.SKIPPED}, {rows.REMOVED}) OR row IS NOT NULL)"
+"""Which paths are meant to be pictures; of a sound gallery those of status 0."""
+
+_MOST_METADATA = 1 << 29
+"""Bytes of the metadata of the pictures that are read at once."""
 
 
 def records(
-    connection: sqlite3.Connection, ids: Sequence[str], classes: Classes | None
+    connection: sqlite3.Connection, ids: Sequence[str], classes: Classes | None, kinds: Kinds
 ) -> list[Record | None]:
     """Records in the order asked for; None for an id that is not there."""
     found: dict[str, Record] = {}
-    columns = _columns(connection)
+    line = _LINES[migrations.version(connection)]
     for part in rows.chunks(list(filter(is_id, ids))):
         lines = connection.execute(
-            f"SELECT row, {columns} FROM paths JOIN pictures USING (row) "
-            f"WHERE paths.id IN ({rows.marks(part)})",
+            f"SELECT {line} FROM paths LEFT JOIN pictures USING (row) "
+            f"WHERE paths.id IN ({rows.marks(part)}) AND {_MEANT}",
             part,
         ).fetchall()
-        facts = facts_of(connection, [line[0] for line in lines])
-        for line in lines:
-            found[line[1]] = rows.record(line[1:5], line[5:], facts[line[0]], classes)
+        found.update((record.id, record) for record in _records(connection, lines, kinds, classes))
     return [found.get(id_) for id_ in ids]
 
 
-def _columns(connection: sqlite3.Connection) -> str:
-    """The columns of a record, as far as the gallery's format has them."""
-    later = "0, '', 1" if migrations.version(connection) == 1 else _SINCE_2
-    return f"{_LINE}, {_PICTURE}, {later}"
+def _records(
+    connection: sqlite3.Connection, lines: list[Any], kinds: Kinds, classes: Classes | None
+) -> list[Record]:
+    """Records from lines that `_LINES` selects."""
+    facts = facts_of(connection, [line[0] for line in lines], kinds)
+    return [rows.record(line, facts[line[0]], classes) for line in lines]
 
 
-def facts_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, Facts]:
-    """The metadata of some rows; empty for a row that has none."""
+def facts_of(connection: sqlite3.Connection, numbers: Sequence[int], kinds: Kinds) -> dict[int, Facts]:
+    """The metadata of some rows; empty for a row that has none.
+
+    Raises:
+        StoreCorrupt: a value is not of its field's type.
+    """
     facts: dict[int, Facts] = defaultdict(dict)
+    size = 0
     for part in rows.chunks(numbers):
         found = connection.execute(
             f"SELECT row, field, value FROM facts WHERE row IN ({rows.marks(part)})", part
         )
         for row, field, value in found:
+            kind = type(value)
+            if kind not in kinds.get(field, ()) or (kind is float and not isfinite(value)):
+                kinds.require(connection, field, value)
             facts[row][field] = value
+            size += len(value) if kind is str else 0
+            if size > _MOST_METADATA:
+                raise StoreCorrupt(f"the metadata of {len(numbers)} pictures is endless; {columns.ADVICE}")
     return facts
 
 
 def own_fields_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, frozenset[str]]:
     """The fields of some rows whose values are the picture's own."""
-    column = "1" if migrations.version(connection) == 1 else "from_picture"
+    column = "1, 1"
+    if migrations.version(connection) > 1:
+        column = f"from_picture, {columns.sound(columns.FROM_PICTURE)}"
     found: dict[int, frozenset[str]] = {}
     for part in rows.chunks(numbers):
         lines = connection.execute(
             f"SELECT row, {column} FROM pictures WHERE row IN ({rows.marks(part)})", part
-        )
-        found.update((row, rows.fields_of(bits)) for row, bits in lines)
+        ).fetchall()
+        columns.require(lines, "pictures")
+        found.update((row, rows.fields_of(bits)) for row, bits, _ in lines)
     return found
 
 
@@ -75,52 +111,64 @@ def rows_of(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int
     """The rows of those ids that are pictures."""
     found: dict[str, int] = {}
     for part in rows.chunks(list(filter(is_id, ids))):
-        found.update(
-            connection.execute(
-                f"SELECT id, row FROM paths WHERE id IN ({rows.marks(part)}) AND status = 0", part
-            ).fetchall()
-        )
+        lines = connection.execute(
+            f"SELECT paths.id, row, {columns.sound(columns.ROW)} AND paths.id = pictures.id FROM paths "
+            f"LEFT JOIN pictures USING (row) WHERE paths.id IN ({rows.marks(part)}) AND {_MEANT}",
+            part,
+        ).fetchall()
+        columns.require(lines, "paths")
+        found.update((id_, row) for id_, row, _ in lines)
     return found
 
 
 def ids_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, str]:
-    """The ids of some rows."""
+    """The ids of some rows.
+
+    Raises:
+        StoreCorrupt: a row is no picture's, or is another one's than its path says.
+    """
     found: dict[int, str] = {}
     for part in rows.chunks(numbers):
         found.update(
             connection.execute(
-                f"SELECT row, id FROM pictures WHERE row IN ({rows.marks(part)})", part
+                "SELECT pictures.row, id FROM pictures JOIN paths USING (id) WHERE typeof(id) = 'text' "
+                f"AND pictures.row IN ({rows.marks(part)}) AND paths.row = pictures.row",
+                part,
             ).fetchall()
         )
+    if len(found) < len(set(numbers)):
+        raise StoreCorrupt(f"the gallery has rows of no picture, or of another's; {columns.ADVICE}")
     return found
 
 
 def scan(
-    connection: sqlite3.Connection, where: Where, batch: int, classes: Classes | None
+    connection: sqlite3.Connection, where: Where, batch: int, classes: Classes | None, kinds: Kinds
 ) -> Iterator[tuple[list[int], list[Record]]]:
     """Rows and records of all pictures that pass a filter, in the order of ids."""
-    condition, values = filters.expression(where, filters.fields(connection))
+    condition, values = filters.compiled(connection, where)
     cursor = connection.execute(
-        f"SELECT row, {_columns(connection)} FROM paths CROSS JOIN pictures USING (row) "
-        f"WHERE status = 0 AND {condition} ORDER BY paths.id",
+        f"SELECT {_LINES[migrations.version(connection)]} FROM paths LEFT JOIN pictures USING (row) "
+        f"WHERE {_MEANT} AND {condition} ORDER BY paths.id",
         values,
     )
+    last = ""
     while lines := cursor.fetchmany(batch):
-        numbers = [line[0] for line in lines]
-        facts = facts_of(connection, numbers)
-        yield numbers, [rows.record(line[1:5], line[5:], facts[line[0]], classes) for line in lines]
+        found = _records(connection, lines, kinds, classes)
+        for record in found:
+            if record.id <= last:
+                raise StoreCorrupt(f"the gallery's table paths is out of order; {columns.ADVICE}")
+            last = record.id
+        yield [line[0] for line in lines], found
 
 
 def states(connection: sqlite3.Connection) -> Iterator[State]:
     """Every path that is remembered, in the order of code points."""
-    cursor = connection.execute("SELECT id, status, source, size, mtime_ns FROM paths ORDER BY id")
+    sound = columns.sound(columns.ID, columns.STATUS, columns.SOURCE, columns.SIZE, columns.MTIME)
+    cursor = connection.execute(f"SELECT id, status, source, size, mtime_ns, {sound} FROM paths ORDER BY id")
     statuses, sources = rows.STATUSES, SOURCES
-    try:
-        while lines := cursor.fetchmany(1000):
-            for id_, status, source, size, mtime_ns in lines:
-                yield State(id_, statuses[status], sources[source], size, mtime_ns)  # type: ignore[arg-type]
-    except (IndexError, TypeError) as error:
-        raise StoreCorrupt(f"the gallery's list of paths can't be read: {error}") from error
+    for lines in columns.batches(cursor, "paths"):
+        for id_, status, source, size, mtime_ns, _ in lines:
+            yield State(id_, statuses[status], sources[source], size, mtime_ns)  # type: ignore[arg-type]
 
 
 def by_digest(connection: sqlite3.Connection, digests: Sequence[bytes]) -> dict[bytes, list[str]]:
@@ -128,32 +176,52 @@ def by_digest(connection: sqlite3.Connection, digests: Sequence[bytes]) -> dict[
     found: dict[bytes, list[str]] = defaultdict(list)
     for part in rows.chunks(list(set(digests))):
         lines = connection.execute(
-            f"SELECT digest, id FROM pictures WHERE digest IN ({rows.marks(part)}) ORDER BY row", part
-        )
-        for digest, id_ in lines:
-            found[digest].append(id_)
+            f"SELECT digest, row FROM pictures WHERE digest IN ({rows.marks(part)}) ORDER BY row", part
+        ).fetchall()
+        ids = ids_of(connection, [row for _, row in lines])
+        for digest, row in lines:
+            found[digest].append(ids[row])
     return dict(found)
 
 
 def skipped(connection: sqlite3.Connection) -> list[Skipped]:
     """Files that could not be indexed, sorted by id."""
+    sound = columns.sound(columns.ID, columns.SIZE, columns.MTIME, columns.REASON)
     lines = connection.execute(
-        "SELECT id, size, mtime_ns, reason FROM paths WHERE status = ? AND status > 0 ORDER BY id",
+        f"SELECT id, size, mtime_ns, coalesce(reason, ''), {sound} FROM paths "
+        "WHERE status = ? AND status > 0 ORDER BY id",
         (rows.SKIPPED,),
     )
-    return [Skipped(*line) for line in lines]
+    return [Skipped(*line[:-1]) for some in columns.batches(lines, "paths") for line in some]
 
 
 def removed(connection: sqlite3.Connection) -> list[str]:
     """Ids that are to stay out, sorted."""
     lines = connection.execute(
-        "SELECT id FROM paths WHERE status = ? AND status > 0 ORDER BY id", (rows.REMOVED,)
+        f"SELECT id, {columns.sound(columns.ID)} FROM paths WHERE status = ? AND status > 0 ORDER BY id",
+        (rows.REMOVED,),
     )
-    return [id_ for (id_,) in lines]
+    return [id_ for some in columns.batches(lines, "paths") for id_, _ in some]
 
 
 def folders(connection: sqlite3.Connection) -> list[Folder]:
     """The folders that were indexed."""
-    return [
-        Folder(*line) for line in connection.execute("SELECT prefix, device FROM folders ORDER BY prefix")
-    ]
+    sound = columns.sound(*columns.TABLES["folders"])
+    lines = connection.execute(f"SELECT prefix, device, {sound} FROM folders ORDER BY prefix")
+    return [Folder(*line[:-1]) for some in columns.batches(lines, "folders") for line in some]
+
+
+def count(connection: sqlite3.Connection, expected: int) -> int:
+    """How many pictures there are, as the gallery says.
+
+    Raises:
+        StoreCorrupt: there are more or fewer.
+    """
+    # Never the whole of what may be endless: one more than expected is enough.
+    found = connection.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM pictures LIMIT ?)", (expected + 1,)
+    ).fetchone()[0]
+    if found != expected:
+        more = "more" if found > expected else f"{found:,}"
+        raise StoreCorrupt(f"the gallery counts {expected:,} pictures, and has {more}; {columns.ADVICE}")
+    return expected

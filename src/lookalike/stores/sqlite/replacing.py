@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lookalike.errors import StoreCorrupt
 from lookalike.indexes.cache import Cache
-from lookalike.stores.sqlite import database, making, reading, writing
+from lookalike.stores.sqlite import database, filters, making, reading, writing
 from lookalike.stores.sqlite.file import clear
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def beside(store: SqliteStore, header: Header) -> SqliteStore:
 
 def carried(connection: sqlite3.Connection) -> Carried:
     """What to take over."""
-    fields = connection.execute("SELECT name, type FROM fields ORDER BY name").fetchall()
     identity = database.identity(connection)
+    fields = filters.own_fields(connection)
     return Carried(reading.removed(connection), reading.folders(connection), fields, identity)
 
 

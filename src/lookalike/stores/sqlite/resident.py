@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lookalike.errors import StoreCorrupt
+from lookalike.stores.sqlite import columns
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from lookalike.types import Floats
 
 MAX_BYTES = 64 << 20
+
+_UNPAIRED = f"the gallery has pictures without vectors, or vectors without pictures; {columns.ADVICE}"
 
 
 class Resident:
@@ -37,26 +42,38 @@ class Resident:
             if (live, after) != self._as_of:
                 if (live.generation, after) != self._origin:
                     self._held = None
-                self._update(connection, live, after)
+                self._update(connection, after)
                 self._origin, self._as_of = (live.generation, after), (live, after)
             return self._held
 
-    def _update(self, connection: sqlite3.Connection, live: Live, after: int) -> None:
-        count = live.count
-        if after:
-            counted = connection.execute("SELECT count(*) FROM pictures WHERE row > ?", (after,))
-            count = counted.fetchone()[0]
-        if count * self._vectors.dim * 4 > MAX_BYTES:
+    def _update(self, connection: sqlite3.Connection, after: int) -> None:
+        # Counted, for the gallery's own count may be wrong, but only as far as it matters.
+        most = MAX_BYTES // (self._vectors.dim * 4)
+        counted = connection.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM pictures WHERE row > ? LIMIT ?)", (after, most + 1)
+        )
+        count = counted.fetchone()[0]
+        if count > most:
             self._held = None
             return
         if (held := self._held) is None:
-            blocks = list(self._vectors.blocks(connection, after=after))
-            keys = [np.empty(0, np.int64), *(keys for keys, _ in blocks)]
-            rows = [np.empty((0, self._vectors.dim), np.float32), *(rows for _, rows in blocks)]
-            self._held = np.concatenate(keys), np.concatenate(rows)
-            return
-        cursor = connection.execute("SELECT row FROM pictures WHERE row > ? ORDER BY row", (after,))
-        self._held = self._changed(connection, *held, np.fromiter((row for (row,) in cursor), np.int64))
+            self._held = self._read(connection, after, count)
+        else:
+            cursor = connection.execute("SELECT row FROM pictures WHERE row > ? ORDER BY row", (after,))
+            self._held = self._changed(connection, *held, np.fromiter((row for (row,) in cursor), np.int64))
+        if len(self._held[0]) != count:
+            raise StoreCorrupt(_UNPAIRED)
+
+    def _read(
+        self, connection: sqlite3.Connection, after: int, count: int
+    ) -> tuple[NDArray[np.int64], Floats]:
+        keys, rows = [np.empty(0, np.int64)], [np.empty((0, self._vectors.dim), np.float32)]
+        for some_keys, some_rows in self._vectors.blocks(connection, after=after):
+            keys.append(some_keys)
+            rows.append(some_rows)
+            if sum(map(len, keys)) > count:
+                raise StoreCorrupt(_UNPAIRED)
+        return np.concatenate(keys), np.concatenate(rows)
 
     def _changed(
         self, connection: sqlite3.Connection, keys: NDArray[np.int64], rows: Floats, alive: NDArray[np.int64]

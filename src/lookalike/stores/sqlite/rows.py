@@ -9,8 +9,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, get_args
 
 from lookalike.errors import StoreCorrupt, UsageError
+from lookalike.stores import records as record_rules
 from lookalike.stores.records import SOURCES, UNIT
-from lookalike.stores.sqlite import migrations
+from lookalike.stores.sqlite import columns, migrations
 from lookalike.types import PICTURE_FIELDS, Classes, Header, Precision, Record, RowType
 
 if TYPE_CHECKING:
@@ -21,10 +22,14 @@ STATUSES = ("picture", "skipped", "removed")
 PICTURE, SKIPPED, REMOVED = range(3)
 
 MAX_DIM = 1 << 24
-_MAX_CLASSES = 1 << 16
 _SCORE = struct.Struct("<HI")
 _PART_BITS = 11
 _BITS = {name: 1 << place for place, name in enumerate(PICTURE_FIELDS)}
+_RECORD = {
+    (*(int, str, int, int, int, bytes, int, int, bytes), thumbnail, *(int, str, int, str, str))
+    for thumbnail in (bytes, type(None))
+}
+"""The types of a record's line."""
 
 
 def header_text(header: Header) -> str:
@@ -49,8 +54,10 @@ def class_rows(classes: Classes | None) -> list[tuple[int, str, str]]:
     """
     if classes is None:
         return []
-    if len(classes.ids) > _MAX_CLASSES or len(set(classes.ids)) < len(classes.ids):
-        raise UsageError(f"a gallery has at most {_MAX_CLASSES:,} classes, each with an id of its own")
+    if len(classes.ids) > columns.MOST_CLASSES or len(set(classes.ids)) < len(classes.ids):
+        raise UsageError(
+            f"a gallery has at most {columns.MOST_CLASSES:,} classes, each with an id of its own"
+        )
     return [(n, id_, name) for n, (id_, name) in enumerate(zip(classes.ids, classes.names, strict=True))]
 
 
@@ -60,41 +67,59 @@ def read_header(connection: sqlite3.Connection) -> Header:
     Raises:
         StoreCorrupt: it is not one.
     """
-    row = connection.execute("SELECT content FROM header").fetchone()
+    lines = connection.execute("SELECT content FROM header LIMIT 2").fetchall()
     try:
-        content: dict[str, Any] = json.loads(row[0])
+        ((text,),) = lines
+        content: dict[str, Any] = json.loads(text)
         vocabulary = content.pop("vocabulary")
         content["format"] = migrations.version(connection)
         header = Header(**content, classes=_classes(connection, vocabulary))
-        sound = _sound(header)
+        wrong = _fault(header)
     except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
-        sound = False
-    if not sound:
-        raise StoreCorrupt("the gallery's header can't be read; restore a copy, or index again")
+        wrong = "it is not what lookalike writes"
+    if wrong:
+        raise StoreCorrupt(f"the gallery's header can't be read: {wrong}; restore a copy, or index again")
     return header
 
 
 def _classes(connection: sqlite3.Connection, vocabulary: Any) -> Classes | None:
     if vocabulary is None:
         return None
-    rows = connection.execute("SELECT class, id, name FROM classes ORDER BY class").fetchall()
-    if vocabulary not in {"imagenet", "names"} or [n for n, _, _ in rows] != list(range(len(rows))):
+    if vocabulary not in ("imagenet", "names"):
         raise ValueError(vocabulary)
-    return Classes(tuple(str(r[1]) for r in rows), tuple(str(r[2]) for r in rows), vocabulary)
+    lines = connection.execute(
+        f"SELECT class, id, name, {columns.sound(*columns.TABLES['classes'])} FROM classes "
+        f"ORDER BY class LIMIT {columns.MOST_CLASSES + 1}"
+    ).fetchall()
+    columns.require(lines, "classes")
+    numbers, ids, names, _ = zip(*lines, strict=True)
+    if numbers != tuple(range(len(ids))) or len(set(ids)) < len(ids):
+        raise ValueError(vocabulary)
+    return Classes(ids, names, vocabulary)
 
 
-def _sound(header: Header) -> bool:
-    texts = all(isinstance(getattr(header, f.name), str) for f in fields(Header) if f.type == "str")
-    return (
-        texts
-        and type(header.dim) is int
-        and 0 < header.dim <= MAX_DIM
-        and header.metric.isidentifier()
-        and type(header.visual_words) is bool
-        and header.precision in get_args(Precision)
-        and header.row_type in get_args(RowType)
-        and type(header.normalized) is bool
-    )
+def _fault(header: Header) -> str | None:
+    """What in a header can't be; None if it is sound."""
+    texts = [getattr(header, f.name) for f in fields(Header) if f.type == "str"]
+    if not all(isinstance(text, str) and record_rules.is_text(text) and "\0" not in text for text in texts):
+        return "what should be text is none"
+    if type(header.dim) is not int or not 0 < header.dim <= MAX_DIM:
+        return f"it says that a vector has {header.dim!r:.40} numbers, expected 1 to {MAX_DIM:,}"
+    if not header.metric.isidentifier():
+        return f"it names the metric {header.metric!r:.40}, which is none"
+    if header.precision not in get_args(Precision) or header.row_type not in get_args(RowType):
+        return f"it names numbers of {header.precision!r:.40} and {header.row_type!r:.40}, which are none"
+    return _odd_kind(header)
+
+
+def _odd_kind(header: Header) -> str | None:
+    """What in its other entries can't be."""
+    if {type(header.normalized), type(header.visual_words)} != {bool} or type(header.format) is not int:
+        return "what should be yes or no is neither"
+    words = 0 if header.classes is None else len(header.classes.ids)
+    if header.visual_words and words != header.dim:
+        return f"its {words:,} classes are not the {header.dim:,} numbers of a vector"
+    return None
 
 
 def bits_of(names: Iterable[str]) -> int:
@@ -118,30 +143,59 @@ def pack_scores(scores: Sequence[tuple[int, int]]) -> bytes:
 
 
 def unpack_scores(content: bytes) -> list[tuple[int, int]]:
-    """(class number, millionths) pairs from bytes."""
-    return list(_SCORE.iter_unpack(content[: len(content) // _SCORE.size * _SCORE.size]))
-
-
-def record(
-    path: tuple[str, int, int, int],
-    picture: tuple[bytes, int, int, bytes, bytes | None, int, str, int],
-    metadata: dict[str, str | int | float],
-    classes: Classes | None,
-) -> Record:
-    """A record from its line in `paths`, its line in `pictures`, and its facts.
+    """(class number, millionths) pairs from bytes.
 
     Raises:
-        StoreCorrupt: the lines hold what none of ours do.
+        StoreCorrupt: they are none.
     """
-    id_, source, size, mtime_ns = path
-    digest, width, height, scores, thumbnail, decoder, format_, own = picture
+    if type(content) is not bytes or len(content) % _SCORE.size:
+        raise StoreCorrupt(f"the gallery holds class scores that are none; {columns.ADVICE}")
+    return list(_SCORE.iter_unpack(content))
+
+
+def sound_scores(content: object, classes: Classes | None) -> list[tuple[int, int]]:
+    """Those (class number, millionths) pairs of what may be none that a picture can have."""
+    if type(content) is not bytes:
+        return []
+    count = 0 if classes is None else len(classes.ids)
+    whole = content[: len(content) // _SCORE.size * _SCORE.size]
+    pairs = dict(_SCORE.iter_unpack(whole)).items()
+    return [(number, score) for number, score in pairs if number < count and score <= columns.MOST_SCORE]
+
+
+def record(line: Sequence[Any], metadata: dict[str, str | int | float], classes: Classes | None) -> Record:
+    """A record from its line in `paths` joined with that in `pictures`, and its facts.
+
+    Args:
+        line: row, id, source, size, mtime_ns, digest, width, height, scores, thumbnail, decoder, format,
+            from_picture, and id and name as they stand in `pictures`.
+        metadata: its facts.
+        classes: of the gallery.
+
+    Raises:
+        StoreCorrupt: a value may not stand in its column, the lines do not belong together, or the scores are
+            not of these classes.
+    """
+    _, id_, source, size, mtime_ns, digest, width, height, scores, thumbnail, *later = line
+    decoder, format_, bits, own, name = later
+    if (
+        tuple(map(type, line)) not in _RECORD
+        or min(source, width, height, decoder, bits) < 0
+        or source >= len(SOURCES)
+        or (own, name) != (id_, record_rules.name(id_))
+        or "\0" in id_
+    ):
+        raise StoreCorrupt(f"the gallery's row of {id_!r:.60} is not what one is; {columns.ADVICE}")
+    pairs = unpack_scores(scores)
     ids = classes.ids if classes is not None else ()
     try:
-        named = tuple((ids[number], score / UNIT) for number, score in unpack_scores(scores))
-        known = id_, SOURCES[source], size, mtime_ns, digest, width, height, metadata, named, thumbnail
-        return Record(*known, decoder, format_, fields_of(own) & metadata.keys())
-    except (IndexError, TypeError) as error:
-        raise StoreCorrupt(f"the gallery's row of {id_!r} can't be read: {error}") from error
+        named = tuple([(ids[number], score / UNIT) for number, score in pairs])
+    except IndexError:
+        named = None
+    if named is None or (named and max([score for _, score in pairs]) > columns.MOST_SCORE):
+        raise StoreCorrupt(f"the class scores of {id_!r} are none of the gallery's model; {columns.ADVICE}")
+    known = id_, SOURCES[source], size, mtime_ns, digest, width, height, metadata, named, thumbnail
+    return Record(*known, decoder, format_, fields_of(bits) & metadata.keys())
 
 
 def chunks(values: Sequence[Any], size: int = 500) -> list[Sequence[Any]]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lookalike import distances
+from lookalike.errors import StoreCorrupt, UsageError
 from lookalike.indexes import approximate, exact
 from lookalike.indexes import codes as coding
 from lookalike.indexes.bounds import SPREAD, Bounds
@@ -58,6 +60,10 @@ class Searcher:
     """
 
     def __init__(self, header: Header, vectors: Vectors, cache: Cache, *, coded: int) -> None:
+        try:
+            distances.check(header.metric)
+        except UsageError as error:
+            raise StoreCorrupt(f"the gallery's header can't be meant: {error}; index again") from error
         self.header = header
         self._vectors = vectors
         self._cache = cache
@@ -81,8 +87,8 @@ class Searcher:
     ) -> list[Neighbours]:
         """The k best pictures for each query (q, dim); compared with every row if asked to."""
         passing = self._passing(connection, live, where)
-        k = min(k, live.count if passing is None else len(passing))
-        coded = self._current(live)
+        k = k if passing is None else min(k, len(passing))
+        coded = self._current(connection, live)
         plain = everything or not queries.any(axis=1).all()
         if k == 0:
             found = [exact.NOTHING] * len(queries)
@@ -101,7 +107,7 @@ class Searcher:
         with self._mutex:
             if key in self._passed:
                 return self._passed[key]
-        condition, values = filters.expression(where, filters.fields(connection))
+        condition, values = filters.compiled(connection, where)
         cursor = connection.execute(f"SELECT row FROM pictures WHERE {condition}", values)
         rows = np.sort(np.fromiter((row for (row,) in cursor), np.int64))
         with self._mutex:
@@ -110,7 +116,7 @@ class Searcher:
                 del self._passed[next(iter(self._passed))]
         return rows
 
-    def _current(self, live: Live) -> _Coded | None:
+    def _current(self, connection: sqlite3.Connection, live: Live) -> _Coded | None:
         """The codes on disk, read again when they changed."""
         stamp = (self._cache.stamp(), live.generation)
         with self._mutex:
@@ -118,7 +124,7 @@ class Searcher:
                 head = self._cache.head(live.generation, self.header.dim)
                 loaded = self._cache.codes(head) if head is not None and head.useful else None
                 self._coded = None
-                if head is not None and loaded is not None:
+                if head is not None and loaded is not None and self._covers(connection, live, head):
                     codes, mean = loaded
                     zeros = np.flatnonzero(codes.factors == 0)
                     self._coded = _Coded(head, codes, zeros, coding.Coder(mean, head.seed))
@@ -126,6 +132,11 @@ class Searcher:
             # Codes made after this snapshot lack the rows that were there in it and are gone since.
             later = self._coded is not None and self._coded.head.commits > live.commits
             return None if later else self._coded
+
+    def _covers(self, connection: sqlite3.Connection, live: Live, head: Head) -> bool:
+        """Whether there can be a code of every row up to the last that was looked at."""
+        behind = connection.execute("SELECT count(*) FROM pictures WHERE row > ?", (head.last,)).fetchone()[0]
+        return live.count - int(behind) <= head.rows
 
     def _blocks(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lookalike.errors import NotFound, StoreBusy, StoreUnavailable
@@ -28,7 +28,7 @@ from lookalike.types import Batch, Limits, Skipped
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -170,32 +170,26 @@ class SqliteStore:
     def get(self, ids: Sequence[str]) -> list[Record | None]:
         """Records in the order asked for; None for an id that is not there."""
         with self.database.reading() as connection:
-            return reading.records(connection, ids, self._header(connection).classes)
+            known = self._read(connection)
+            return reading.records(connection, ids, known.header.classes, known.kinds)
 
     def vectors(self, ids: Sequence[str]) -> Floats:
         """Stored vectors (n, dim) in the order asked for. Raises `NotFound` for an unknown id."""
-        import numpy as np
-
         with self.database.reading() as connection:
             keeper = _vectors(self._header(connection))
             known = reading.rows_of(connection, ids)
             if missing := [id_ for id_ in ids if id_ not in known]:
                 raise NotFound(f"the gallery has no picture {missing[0]!r}")
-            wanted = np.array([known[id_] for id_ in ids], np.int64)
-            found, vectors = keeper.of(connection, np.unique(wanted).tolist())
-            return vectors[np.searchsorted(found, wanted)]
+            return keeper.each(connection, [known[id_] for id_ in ids])
 
     def scan(self, *, where: Where = (), batch: int = 1024) -> Iterator[Batch]:
         """Every picture that passes, with its vector, in the order of ids: one snapshot throughout."""
-        import numpy as np
-
         with self.database.reading() as connection:
-            header = self._header(connection)
-            keeper = _vectors(header)
+            known = self._read(connection)
+            keeper = _vectors(known.header)
             size = max(1, min(batch, keeper.block))
-            for numbers, records in reading.scan(connection, where, size, header.classes):
-                found, vectors = keeper.of(connection, numbers)
-                yield Batch(records, vectors[np.searchsorted(found, np.array(numbers))])
+            for numbers, records in reading.scan(connection, where, size, known.header.classes, known.kinds):
+                yield Batch(records, keeper.each(connection, numbers))
 
     def states(self) -> Iterator[State]:
         """Every path the store remembers, sorted by id: one snapshot throughout."""
@@ -311,23 +305,22 @@ class SqliteStore:
     def count(self) -> int:
         """How many pictures there are."""
         with self.database.reading() as connection:
-            return live(connection).count
+            return reading.count(connection, live(connection).count)
 
     def bytes(self) -> int:
         """What it takes on disk, codes included."""
         return self.database.bytes() + self.cache.bytes()
 
-    def check(self, *, repair: bool = False) -> list[str]:
-        """Every fault found, in words; with repair, what can be made again from the pictures is."""
-        from lookalike.stores.sqlite import checking
+    def check(self, *, repair: bool = False, told: Callable[[str], object] | None = None) -> list[str]:
+        """Every fault found, in words; with repair, those left once what can be made again is."""
+        from lookalike.stores.sqlite import checking, repairing
 
         with ExitStack() as held:
             if repair:
                 held.enter_context(self.writing())
-                with self.database.changing() as change:
-                    checking.rebuild(change)
-                self.cache.clear()
-                self._codes.keep_up(tail=0)
+                for line in repairing.put_right(self.database, self.header, self.cache, self._codes):
+                    if told is not None:
+                        told(line)
             with self.database.reading() as connection:
                 header = self._header(connection)
                 return checking.faults(connection, header, self.cache)
@@ -342,12 +335,16 @@ class SqliteStore:
         self.database.close()
 
     def _header(self, connection: sqlite3.Connection, now: Live | None = None) -> Header:
-        """The header in a snapshot; read again when everything was replaced."""
-        generation = (now or live(connection)).generation
+        """The header in a snapshot."""
+        return self._read(connection, now).header
+
+    def _read(self, connection: sqlite3.Connection, now: Live | None = None) -> _Known:
+        """What is known of the gallery in a snapshot; read again when everything was replaced."""
+        generation = database.generation(connection) if now is None else now.generation
         with self._mutex:
             if self._known is None or self._known.generation != generation:
                 self._known = _Known(generation, rows.read_header(connection))
-            return self._known.header
+            return self._known
 
     def _searcher(self, header: Header) -> Searcher:
         from lookalike.stores.sqlite.searching import Searcher
@@ -372,8 +369,9 @@ class SqliteStore:
 class _Known:
     """What was read of one generation of a gallery."""
 
-    generation: str
+    generation: object
     header: Header
+    kinds: filters.Kinds = field(default_factory=filters.Kinds)
     searcher: Searcher | None = None
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lookalike.errors import StoreUnavailable
+from lookalike.errors import StoreCorrupt, StoreUnavailable
+from lookalike.stores.sqlite import columns
 from lookalike.stores.sqlite.database import live
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ def due(
     if count >= (_DOUBLED if tail else _GROWN) * head.calibrated:
         return "build"
     uncoded = connection.execute("SELECT count(*) FROM pictures WHERE row > ?", (head.last,)).fetchone()[0]
-    if head.rows and head.rows - (count - uncoded) > _DEAD * head.rows:
+    foreign = head.useful and count - uncoded > head.rows  # codes of other rows than these
+    if foreign or (head.rows and head.rows - (count - uncoded) > _DEAD * head.rows):
         return "build"
     return "extend" if head.useful and uncoded > tail else None
 
@@ -164,7 +166,7 @@ def build(connection: sqlite3.Connection, header: Header, vectors: Vectors, cach
         rows = distances.normalized(stored)
         found = exact.search(queries, [(keys, rows)], most, "cosine")
         truth = [exact.merge(a, b, most) for a, b in zip(truth, found, strict=True)]
-    head = replace(head, calibrated=now.count, commits=now.commits)
+    head = replace(head, calibrated=head.rows, commits=now.commits)
     near = [_directions(vectors, connection, found.keys.tolist()) for found in truth]
     bounds = Bounds(calibration.spread(coder, queries, near), head.nearest, head.farthest)
     loaded = cache.codes(head)
@@ -219,6 +221,8 @@ def _sample(connection: sqlite3.Connection, size: int, seed: int) -> list[int]:
     if not rows[2]:
         return []
     low, high, _ = rows
+    if not 1 <= low <= high <= columns.LAST_ROW:
+        raise StoreCorrupt(f"the gallery has vectors that are no picture's; {columns.ADVICE}")
     step = max(1.0, (high - low + 1) / size)
     start = low + (seed % 1000) / 1000 * step
     picked = set()

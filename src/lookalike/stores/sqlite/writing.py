@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lookalike.errors import StoreCorrupt
 from lookalike.stores import records as record_rules
 from lookalike.stores import words
-from lookalike.stores.sqlite import filters, reading, rows
+from lookalike.stores.sqlite import columns, filters, reading, rows
 from lookalike.types import PICTURE_FIELDS
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def update(connection: sqlite3.Connection, metadata: Mapping[str, Mapping[str, V
         [(rows.bits_of(PICTURE_FIELDS.keys() & metadata[id_].keys()), row) for id_, row in known.items()],
     )
     connection.executemany("DELETE FROM words WHERE rowid = ?", [(row,) for row in known.values()])
-    facts = reading.facts_of(connection, list(known.values()))
+    facts = reading.facts_of(connection, list(known.values()), filters.Kinds())
     own = reading.own_fields_of(connection, list(known.values()))
     add_words(connection, [(row, id_, facts[row], own[row]) for id_, row in known.items()])
     return len(known)
@@ -204,5 +205,18 @@ def add_postings(connection: sqlite3.Connection, scores: Mapping[int, Sequence[t
 
 
 def _next_row(connection: sqlite3.Connection) -> int:
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'pictures'").fetchone()
-    return 1 if row is None else int(row[0]) + 1
+    """The row of the next picture.
+
+    Raises:
+        StoreCorrupt: rows are in use that were never given.
+    """
+    given = connection.execute(
+        f"SELECT seq, {columns.sound(columns.SEQUENCE)} FROM sqlite_sequence WHERE name = 'pictures' LIMIT 2"
+    ).fetchall() or [(0, 1)]
+    columns.require(given, "sqlite_sequence")
+    used = connection.execute(
+        "SELECT max(row) FROM (SELECT max(row) AS row FROM pictures UNION ALL SELECT max(row) FROM vectors)"
+    )
+    if len(given) > 1 or (used.fetchone()[0] or 0) > given[0][0]:
+        raise StoreCorrupt(f"the gallery's count of rows is behind its pictures; {columns.ADVICE}")
+    return int(given[0][0]) + 1
