@@ -33,8 +33,8 @@ JSON object. Exit codes:
 | 2 | a command line that can't be meant |
 | 130 | stopped by Ctrl-C; what was written is kept |
 
-The shell completes commands and options after
-`eval "$(_LOOKALIKE_COMPLETE=bash_source lookalike)"` (or `zsh_source`, `fish_source`).
+The shell completes commands, options, models, galleries and fields after
+`eval "$(lookalike completion bash)"` (or `zsh`, `fish`).
 """
 
 

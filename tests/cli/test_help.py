@@ -17,7 +17,7 @@ HEAVY = ("faiss", "httpx", "numpy", "openvino", "PIL", "rich", "sqlite3")
 COMMANDS = (
     *("index", "fetch", "search", "find", "describe", "neighbors", "evaluate", "compare", "train"),
     *("reconstruct", "info", "remove", "reindex", "convert", "export", "import", "copy", "delete"),
-    *("trust", "models", "check"),
+    *("trust", "models", "check", "completion"),
 )
 TRAININGS = ("autoencoder", "classifier", "ranker")
 EVERY = (*((name,) for name in COMMANDS), *(("train", name) for name in TRAININGS))

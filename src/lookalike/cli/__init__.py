@@ -15,7 +15,19 @@ from typing import TYPE_CHECKING
 import click
 
 from lookalike import __version__
-from lookalike.cli import ask, fetching, fill, look, measure, neighbors, removing, streams, training, trusting
+from lookalike.cli import (
+    ask,
+    completing,
+    fetching,
+    fill,
+    look,
+    measure,
+    neighbors,
+    removing,
+    streams,
+    training,
+    trusting,
+)
 from lookalike.cli.options import InOrder
 from lookalike.cli.output import one_line
 from lookalike.errors import LookalikeError, UsageError
@@ -80,6 +92,7 @@ for _command in (
     trusting.trust,
     look.models,
     look.check,
+    completing.completion,
 ):
     commands.add_command(_command)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from lookalike.cli.help import command
 from lookalike.cli.options import Delivery, Place, answer_options, gallery_options, json_option, k_option
 from lookalike.cli.output import (
     note,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 STANDARD_INPUT = "-"
 
 
-@click.command(
+@command(
     short_help="Find the pictures that look like a given one.",
     epilog="""
     \b
@@ -96,7 +97,7 @@ def search(  # noqa: PLR0913  # an argument an option
         _show(hits, html, plot, delivery, as_json=as_json, empty=nothing)
 
 
-@click.command(
+@command(
     short_help="Find the pictures that show what words name.",
     epilog="""
     \b
@@ -152,7 +153,7 @@ def find(  # noqa: PLR0913  # an argument an option
         _show(hits, html, plot, delivery, as_json=as_json, empty="nothing found")
 
 
-@click.command(
+@command(
     short_help="Say what the model sees in a picture.",
     epilog="""
     \b

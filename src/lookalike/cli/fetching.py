@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lookalike.cli.help import command
 from lookalike.cli.options import Finite, json_option, quiet_option
 from lookalike.cli.output import Bar, note, one_line, print_json
 
@@ -18,7 +19,7 @@ _SHOWN = 5
 _PRIVATE = "not a public address"
 
 
-@click.command(
+@command(
     short_help="Fetch the pictures that a table has the addresses of.",
     epilog="""
     \b

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from lookalike.cli.help import command
 from lookalike.cli.options import (
     DEFAULT_NAME,
     ModelWish,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _PRIVATE = ("not a public address", "into this machine")
 
 
-@click.command(
+@command(
     short_help="Make a gallery of a folder, or bring it up to date.",
     epilog="""
     \b
@@ -148,7 +149,7 @@ def index(  # noqa: PLR0913  # an argument an option
         notes(["--allow-private takes what a table has from this machine and its network, too"])
 
 
-@click.command(
+@command(
     short_help="Describe every picture again, by another model.",
     epilog="""
     \b
@@ -181,7 +182,7 @@ def reindex(
     _show(report, quiet=quiet, as_json=as_json)
 
 
-@click.command(
+@command(
     short_help="Make a gallery of another one's vectors.",
     epilog="""
     \b
@@ -238,7 +239,7 @@ def convert(
     _show(report, quiet=quiet, as_json=as_json)
 
 
-@click.command(
+@command(
     "import",
     short_help="Make a gallery of vectors of one's own.",
     epilog="""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from lookalike.cli.help import command
 from lookalike.cli.options import Place, gallery_options, json_option, quiet_option
 from lookalike.cli.output import (
     Bar,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from lookalike.extractors.listing import Layer
 
 
-@click.command(
+@command(
     short_help="Show what the gallery is and holds.",
 )
 @click.option("--skipped", is_flag=True, help="List the files that could not be indexed, and why.")
@@ -46,7 +47,7 @@ def info(*, place: Place, skipped: bool, as_json: bool) -> None:
     print_answer(text, content, as_json=as_json)
 
 
-@click.command(
+@command(
     short_help="Write ids and vectors to a file.",
     epilog="""
     \b
@@ -70,7 +71,7 @@ def export(*, file: Path, place: Place, as_json: bool) -> None:
     )
 
 
-@click.command(
+@command(
     short_help="Copy the gallery to another place, or into a cluster.",
     epilog="""
     \b
@@ -117,7 +118,7 @@ def copy(*, place: Place, to: str, copied: str | None, root: str | None, quiet: 
     notes(report.notes)
 
 
-@click.command(
+@command(
     short_help="Delete a whole gallery; the pictures stay.",
     epilog="""
     \b
@@ -182,7 +183,7 @@ def _count(address: str) -> int | None:
     return None
 
 
-@click.command(
+@command(
     short_help="List the models, or the layers of one.",
     epilog="""
     \b
@@ -229,7 +230,7 @@ def _shape(shape: Sequence[int]) -> str:
     return " × ".join("?" if size < 0 else f"{size:,}" for size in shape) or "1"
 
 
-@click.command(
+@command(
     short_help="Look for damage, and repair it.",
 )
 @click.option("--repair", is_flag=True, help="Mend what can be mended without reading a picture.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from lookalike.cli.help import Command, command
 from lookalike.cli.options import (
     Place,
     gallery_options,
@@ -39,7 +40,7 @@ _LABELS_HELP = (
 )
 
 
-class GreedyCommand(click.Command):
+class GreedyCommand(Command):
     """A command whose repeatable options take several words at once.
 
     `--models A B` is `--models A --models B`; the words end at the next one that begins with a dash.
@@ -99,7 +100,7 @@ _at_least = click.option(
 )
 
 
-@click.command(
+@command(
     short_help="Measure how good the answers are.",
     epilog="""
     \b

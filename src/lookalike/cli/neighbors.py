@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from lookalike.cli import completing
+from lookalike.cli.help import command
 from lookalike.cli.options import (
     Place,
     gallery_options,
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     Answer = tuple[str, Sequence[Neighbor]]
 
 
-@click.command(
+@command(
     short_help="Find the most similar pictures for every picture.",
     epilog="""
     \b
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     "--where",
     multiple=True,
     metavar="TEST",
+    shell_complete=completing.conditions,
     help="Only pictures that pass, on either side, as folder=2024 or 'width>=1000'.",
 )
 @click.option(

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from lookalike.cli import completing
+from lookalike.cli.help import Command, StoreOption
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lookalike.gallery import Gallery
     from lookalike.types import Precision
 
-Command = TypeVar("Command", bound="Callable[..., Any]")
+Function = TypeVar("Function", bound="Callable[..., Any]")
 
 DEFAULT_NAME = "default"
 _CA_CERT = "LOOKALIKE_CA_CERT"
@@ -25,6 +28,8 @@ _CA_CERT = "LOOKALIKE_CA_CERT"
 
 class InOrder(click.Group):
     """A group that lists its commands in the order in which one needs them."""
+
+    command_class = Command
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         """The commands as they were added."""
@@ -101,7 +106,7 @@ class ModelWish:
         return {"metric": self.metric, "normalize": self.normalize, "precision": self.precision}
 
 
-def gallery_options(command: Command) -> Command:
+def gallery_options(command: Function) -> Function:
     """--gallery and --name, given to the command as `place`, and --ca-cert for stores behind TLS."""
 
     @wraps(command)
@@ -116,6 +121,7 @@ def gallery_options(command: Command) -> Command:
         default=DEFAULT_NAME,
         show_default=True,
         metavar="NAME",
+        shell_complete=completing.names,
         help="Which of the galleries that lie side by side in one folder.",
     )
     placed = click.option(
@@ -128,16 +134,17 @@ def gallery_options(command: Command) -> Command:
     )
     certified = click.option(
         "--ca-cert",
+        cls=StoreOption,
         envvar=_CA_CERT,
         show_envvar=True,
         type=click.Path(exists=True, dir_okay=False),
         metavar="FILE",
         help="The certificate authority to believe, for addresses elasticsearch+https://…",
     )
-    return cast("Command", placed(named(certified(with_place))))
+    return cast("Function", placed(named(certified(with_place))))
 
 
-def model_options(command: Command) -> Command:
+def model_options(command: Function) -> Function:
     """--model, --weights, --top-classes, --metric, --normalize and --precision, given as `model`."""
 
     @wraps(command)
@@ -179,10 +186,15 @@ def model_options(command: Command) -> Command:
             metavar="imagenet|none|FILE",
             help="The weights of a Keras network; imagenet unless told otherwise.",
         ),
-        click.option("--model", metavar="NAME", help="The model; `lookalike models` lists them."),
+        click.option(
+            "--model",
+            metavar="NAME",
+            shell_complete=completing.models,
+            help="The model; `lookalike models` lists them.",
+        ),
     ):
         with_model = option(with_model)
-    return cast("Command", with_model)
+    return cast("Function", with_model)
 
 
 def _with_options(model: str | None, changes: dict[str, str]) -> str | None:
@@ -214,7 +226,7 @@ def _checked_html(context: click.Context, option: click.Parameter, file: Path | 
     return file
 
 
-def plot_option(help_: str) -> Callable[[Command], Command]:
+def plot_option(help_: str) -> Callable[[Function], Function]:
     """--plot, a file that can be written."""
     return click.option(
         "--plot",
@@ -225,7 +237,7 @@ def plot_option(help_: str) -> Callable[[Command], Command]:
     )
 
 
-def html_option(help_: str) -> Callable[[Command], Command]:
+def html_option(help_: str) -> Callable[[Function], Function]:
     """--html, a file that can be written."""
     return click.option(
         "--html",
@@ -236,7 +248,7 @@ def html_option(help_: str) -> Callable[[Command], Command]:
     )
 
 
-def k_option(default: int, help_: str) -> Callable[[Command], Command]:
+def k_option(default: int, help_: str) -> Callable[[Function], Function]:
     """-k."""
     return click.option(
         "-k",
@@ -265,7 +277,7 @@ class Delivery:
     link_to: Path | None
 
 
-def delivery_options(command: Command) -> Command:
+def delivery_options(command: Function) -> Function:
     """--paths, -0, --open, --copy-to and --link-to, given to the command as `delivery`."""
 
     @wraps(command)
@@ -306,7 +318,7 @@ def delivery_options(command: Command) -> Command:
         click.option("--paths", is_flag=True, help="Print the absolute paths of the files and nothing else."),
     ):
         with_delivery = option(with_delivery)
-    return cast("Command", with_delivery)
+    return cast("Function", with_delivery)
 
 
 def _checked_folder(context: click.Context, option: click.Parameter, folder: Path | None) -> Path | None:  # noqa: ARG001  # click's
@@ -317,14 +329,14 @@ def _checked_folder(context: click.Context, option: click.Parameter, folder: Pat
     return folder
 
 
-def min_score_option(command: Command) -> Command:
+def min_score_option(command: Function) -> Function:
     """--min-score."""
     return click.option(
         "--min-score", type=Number(), metavar="SCORE", help="Leave out what has a smaller score."
     )(command)
 
 
-def answer_options(command: Command) -> Command:
+def answer_options(command: Function) -> Function:
     """-k, --min-score, --where, --distinct, --unique, --html, --plot, --json, and those of `Delivery`."""
     for option in (
         delivery_options,
@@ -332,11 +344,17 @@ def answer_options(command: Command) -> Command:
         plot_option("Draw the answer as one picture, too:"),
         html_option("Write the answer as one self-contained page, too."),
         click.option("--unique", is_flag=True, help="Show one of the files that are identical."),
-        click.option("--distinct", metavar="FIELD", help="Show the best of each value of this field."),
+        click.option(
+            "--distinct",
+            metavar="FIELD",
+            shell_complete=completing.fields,
+            help="Show the best of each value of this field.",
+        ),
         click.option(
             "--where",
             multiple=True,
             metavar="TEST",
+            shell_complete=completing.conditions,
             help="Only pictures that pass, as folder=2024, 'width>=1000' or title~house (contains). The same "
             "field with = again means or, everything else and.",
         ),
@@ -347,11 +365,11 @@ def answer_options(command: Command) -> Command:
     return command
 
 
-def json_option(command: Command) -> Command:
+def json_option(command: Function) -> Function:
     """--json, given to the command as `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")(command)
 
 
-def quiet_option(command: Command) -> Command:
+def quiet_option(command: Function) -> Function:
     """--quiet."""
     return click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary.")(command)

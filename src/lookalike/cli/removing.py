@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lookalike.cli import completing
+from lookalike.cli.help import command
 from lookalike.cli.options import Place, gallery_options, json_option
 from lookalike.cli.output import notes, print_answer
 from lookalike.cli.questions import confirm
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from lookalike.gallery import Gallery
 
 
-@click.command(
+@command(
     short_help="Take pictures out of the gallery, to stay out.",
     epilog="""
     \b
@@ -29,7 +31,13 @@ if TYPE_CHECKING:
     """,
 )
 @click.argument("ids", nargs=-1, metavar="[ID|FOLDER|PATTERN]...")
-@click.option("--where", multiple=True, metavar="TEST", help="Only pictures that pass, as for search.")
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="TEST",
+    shell_complete=completing.conditions,
+    help="Only pictures that pass, as for search.",
+)
 @click.option("--restore", is_flag=True, help="Let the next `lookalike index` take them in again.")
 @click.option("--list", "listed", is_flag=True, help="List what was removed.")
 @click.option("--dry-run", is_flag=True, help="List what would be removed, and remove nothing.")

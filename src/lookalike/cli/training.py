@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from lookalike.cli.help import command
 from lookalike.cli.options import InOrder, json_option, plot_option, quiet_option
 from lookalike.cli.output import Bar, note, notes, print_json, print_skips, print_table
 from lookalike.escapes import visible
@@ -284,7 +285,7 @@ def _train_deep(pictures: str, wishes: Wishes, options: dict[str, Any]) -> Train
     return train_deep_ranker(pictures, recipe, **options)
 
 
-@click.command(
+@command(
     short_help="Show what an autoencoder draws of pictures.",
     epilog="""
     \b

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from lookalike.cli.help import command
 from lookalike.cli.options import Place, gallery_options, json_option
 from lookalike.cli.output import print_answer, print_json
 from lookalike.escapes import visible
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-@click.command(
+@command(
     short_help="Let a gallery reach outside of its folder.",
     epilog="""
     \b

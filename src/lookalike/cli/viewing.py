@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from lookalike.cli import completing
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -57,6 +59,7 @@ def view_options(command: Command) -> Command:
 _show = click.option(
     "--show",
     metavar="FIELDS",
+    shell_complete=completing.fields,
     help="Show these fields of the pictures, with commas between; by default the first text of your own.",
 )
 _no_tags = click.option("--no-tags", is_flag=True, help="Do not show what the model sees.")

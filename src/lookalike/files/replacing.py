@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -49,7 +48,7 @@ def writing(file: str | os.PathLike[str]) -> Iterator[Path]:
         yield Path(file)
         return
     place = Path(os.path.realpath(file))
-    part = place.with_name(_PART.format(secrets.token_hex(6)))
+    part = place.with_name(_PART.format(os.urandom(6).hex()))
     try:
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         yield part
