@@ -130,10 +130,15 @@ class Database:
         """Take over another one's content in one transaction; readers see all of it or nothing."""
         with self.translated():
             writer = self._writing()
+            with other.changing() as change:
+                # The next commit of this file, whichever content it brings; see `log`.
+                commits = live(writer).commits
+                change.connection.execute("UPDATE live SET commits = ?", (commits,))
             with other.reading() as source:
                 source.backup(writer, pages=-1)
-            # The log now holds the whole file once more.
-            writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            # The log now holds the whole file once more. It stays where there is no room to merge it.
+            with suppress(sqlite3.OperationalError):
+                writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close every connection; a second time does nothing."""

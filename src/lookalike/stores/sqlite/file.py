@@ -8,6 +8,7 @@ mode, with no journal beside it. What somebody changes between that look and the
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 import weakref
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from lookalike.errors import NotFound, StoreCorrupt, StoreUnavailable
 from lookalike.files import Directory, shared
+from lookalike.stores.sqlite import log
 from lookalike.walk import GALLERIES
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ _HEAD = 100  # bytes of an SQLite file's header
 _KIND, _VERSIONS, _OWNER = slice(0, 16), slice(18, 20), slice(68, 72)
 _SQLITE = b"SQLite format 3\0"
 _WAL_MODE = b"\2\2"  # the versions of its form that a reader and a writer must know
+_SHARED = (510, (1 << 30) + 2)  # length and start of what SQLite locks in a file while it has it open
 _BESIDE = ("-journal", "-wal", "-shm")
 
 
@@ -71,10 +74,10 @@ class File:
             status = directory.status(name)
             if status is None:
                 raise NotFound(f"there is no gallery in {directory.path}")
-            self._held = _hold(directory, name)
+            self.refusal = self._refusal(status)
+            self._held = _hold(directory, name, os.O_RDONLY if self.refusal else os.O_RDWR)
         except OSError as error:
             raise StoreUnavailable(f"{self.path} can't be read ({error.strerror or error})") from error
-        self.refusal = self._refusal(status)
         self.close: Callable[[], object] = weakref.finalize(self, _release, self._held)
 
     def require_safe(self) -> None:
@@ -122,8 +125,8 @@ class File:
 
     def log_bytes(self) -> int:
         """Return how long the log beside the file is."""
-        log = self.directory.status(f"{self.name}-wal")
-        return 0 if log is None else log.st_size
+        status = self.directory.status(f"{self.name}-wal")
+        return 0 if status is None else status.st_size
 
     def _refusal(self, status: os.stat_result) -> str:
         """Say why the gallery can't be written; nothing where it can."""
@@ -152,18 +155,42 @@ _mutex = threading.Lock()
 _files: dict[tuple[int, int], _Held] = {}
 
 
-def _hold(directory: Directory, name: str) -> _Held:
+def _hold(directory: Directory, name: str, flags: int) -> _Held:
     with _mutex:
         status = directory.status(name)
         held = None if status is None else _files.get((status.st_dev, status.st_ino))
         if held is None:
-            descriptor = directory.open(name, os.O_RDONLY)
+            descriptor = directory.open(name, flags)
             opened = os.fstat(descriptor)
             key = (opened.st_dev, opened.st_ino)
             held = _files.setdefault(key, _Held(key))
             held.descriptors.append(descriptor)
+            if flags == os.O_RDWR:
+                _clear_foreign_log(directory, name, descriptor)
         held.users += 1
         return held
+
+
+def _clear_foreign_log(directory: Directory, name: str, descriptor: int) -> None:
+    """Delete a log of another file, or of another state of this one; not while anybody has it open."""
+    status = directory.status(f"{name}-wal")
+    if status is None or not status.st_size:
+        return
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, *_SHARED)
+    except OSError:
+        return  # in use: whoever opened it first has looked
+    try:
+        opened = directory.open(f"{name}-wal", os.O_RDONLY)
+        try:
+            foreign = log.is_foreign(descriptor, opened)
+        finally:
+            os.close(opened)
+        if foreign:
+            directory.unlink(f"{name}-wal")
+            directory.unlink(f"{name}-shm")
+    finally:
+        fcntl.lockf(descriptor, fcntl.LOCK_UN, *_SHARED)
 
 
 def _release(held: _Held) -> None:

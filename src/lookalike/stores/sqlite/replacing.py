@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from lookalike.errors import StoreCorrupt
 from lookalike.indexes.cache import Cache
 from lookalike.stores.sqlite import database, filters, making, reading, writing
+from lookalike.stores.sqlite.database import live
 from lookalike.stores.sqlite.file import clear
 
 if TYPE_CHECKING:
@@ -67,3 +69,8 @@ def take_over(store: SqliteStore, new: SqliteStore) -> None:
     store.cache.clear()
     with suppress(OSError):
         store.directory.move_folder(new.cache.folder.name, store.cache.folder.name)
+    with store.database.reading() as connection:
+        now = live(connection)
+    head = store.cache.head(now.generation, store.header.dim)
+    if head is not None:
+        store.cache.publish(replace(head, commits=now.commits))
