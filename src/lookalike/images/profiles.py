@@ -9,8 +9,7 @@ as browsers come to the same for the usual profiles.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from io import BytesIO
@@ -112,24 +111,24 @@ class _Same:
 
 
 class _Known:
-    """The profiles used last, by their digest."""
+    """The profiles seen last, by their digest.
+
+    Threads share it without a lock, which a child that is forked at the wrong moment would find taken for
+    ever: whoever comes second repeats the work of the first.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._found: OrderedDict[bytes, Conversion | None] = OrderedDict()
+        self._found: dict[bytes, Conversion | None] = {}
 
     def look_up(self, profile: bytes) -> Conversion | None:
         """Return the conversion of a profile; None if the profile can't be used."""
         digest = blake2b(profile, digest_size=16).digest()
-        with self._lock:
-            if digest in self._found:
-                self._found.move_to_end(digest)
-                return self._found[digest]
-        found = _read(profile)  # outside the lock: others go on meanwhile
-        with self._lock:
-            self._found[digest] = found
-            while len(self._found) > _KEPT:
-                self._found.popitem(last=False)
+        with suppress(KeyError):
+            return self._found[digest]
+        found = self._found[digest] = _read(profile)
+        while len(self._found) > _KEPT:
+            with suppress(KeyError, RuntimeError, StopIteration):  # another thread was faster
+                del self._found[next(iter(self._found))]
         return found
 
 
