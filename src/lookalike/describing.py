@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lookalike.extractors.runtime import cores
 from lookalike.loading import READERS, Loader, Memory, chunks
+from lookalike.results import Skip
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Part(NamedTuple):
     added, updated: how many were described and are written already.
     precision: of the arithmetic, where something was described.
     sifted: whether known bytes were looked for; else there may be such among the rows.
+    damaged: pictures among the rows of which something is missing, and what.
     waited: seconds until workers elsewhere had begun, told with the first of what they did.
     """
 
@@ -58,6 +60,7 @@ class Part(NamedTuple):
     updated: int = 0
     precision: str = ""
     sifted: bool = True
+    damaged: Sequence[Skip] = ()
     waited: float = 0.0
 
 
@@ -71,6 +74,7 @@ def together(parts: Sequence[Part]) -> Part:
         updated=sum(part.updated for part in parts),
         precision=max((part.precision for part in parts), default=""),
         sifted=all(part.sifted for part in parts),
+        damaged=[skip for part in parts for skip in part.damaged],
         waited=sum(part.waited for part in parts),
     )
 
@@ -159,7 +163,9 @@ class Describer:
         for place, item in enumerate(items):
             scores = () if done.scores is None else self._best_classes(done.scores[place])
             rows.append(Row(replace(item.record, scores=scores), done.vectors[place], item.work.known))
-        return Part(rows, precision=self.extractor().precision, sifted=self.store is not None)
+        damaged = [Skip(item.record.id, item.note) for item in items if item.note]
+        precision = self.extractor().precision
+        return Part(rows, precision=precision, sifted=self.store is not None, damaged=damaged)
 
     def _best_classes(self, scores: Floats) -> list[tuple[str, float]]:
         import numpy as np

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike import folder_notes, ignoring, listed, nesting, remote
+from lookalike import folder_notes, ignoring, listed, nesting, pipeline_notes, remote
 from lookalike.describing import Describer
 from lookalike.errors import NotTrusted, UsageError
 from lookalike.given import checked_id, path_given
@@ -253,8 +253,7 @@ class Fill:
         self._count(pipeline.counts)
         if self.workers is not None:
             self.report.notes.append(f"the workers took {pipeline.waited:.1f} s to begin")
-        for precision in pipeline.precisions:
-            self._note_precision(precision)
+        self.report.notes += pipeline_notes.notes(pipeline)
 
     def _elsewhere(self, here: Describer) -> Callable[[Iterable[Work | Memory]], Generator[Part]] | None:
         """How the workers describe, if there are any."""
@@ -368,14 +367,6 @@ class Fill:
             self.store.skip(planned.faults)
         if planned.walked:
             self.store.touch(planned.walked)
-
-    def _note_precision(self, precision: str) -> None:
-        if precision != self.store.header.precision:
-            self.report.notes.append(
-                f"new pictures were described in {precision}, the gallery is in "
-                f"{self.store.header.precision}: they can be compared, "
-                "but not to the last digit"
-            )
 
     def _describe(self, metadata: Mapping[str, Mapping[str, Value]]) -> None:
         by_id = {self._id(key): fields for key, fields in metadata.items()}

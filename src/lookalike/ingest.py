@@ -132,6 +132,7 @@ class Pipeline:
     failed: gathers what could not be read and is not for the store to remember.
     progress: called after every commit.
     precisions: gathers those of the arithmetic that described something.
+    damaged: gathers pictures that were described though something of them is missing.
     waited: seconds until workers elsewhere had begun.
     """
 
@@ -146,6 +147,7 @@ class Pipeline:
     progress: Callable[[Progress], object] | None = None
     counts: Counts = field(default_factory=Counts)
     precisions: set[str] = field(default_factory=set)
+    damaged: list[Skip] = field(default_factory=list)
     waited: float = 0.0
     _rows: list[Row] = field(default_factory=list)
     _skips: list[Skipped] = field(default_factory=list)
@@ -190,6 +192,7 @@ class Pipeline:
         self._rows += part.rows
         self._same += part.same
         self._skips += part.skipped
+        self.damaged += part.damaged
         self._count_written(part)
         size = sum(row.vector.nbytes for row in self._rows)
         late = time.monotonic() - self._committed > _COMMIT_SECONDS

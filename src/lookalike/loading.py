@@ -59,11 +59,15 @@ class Memory(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """A picture read: its record, and the network's input unless the store knows its bytes."""
+    """A picture read: its record, and the network's input unless the store knows its bytes.
+
+    note: what is missing of it, where it was described all the same.
+    """
 
     work: Work | Memory
     record: Record
     prepared: NDArray[np.generic] | None = None
+    note: str = ""
 
     def again(self) -> Work | Memory:
         """The work once more; of a large picture that is not a file only its thumbnail is still held."""
@@ -154,7 +158,7 @@ class Loader:
             decoder=images.DECODER,
             format=decoded.format,
         )
-        return Loaded(work, record, prepared)
+        return Loaded(work, record, prepared, decoded.note)
 
 
 class _Read(NamedTuple):

@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ImageError
-from lookalike.images import chunks
+from lookalike.images import chunks, truncation
 from lookalike.images.colours import BAND, on_white, to_rgb, upright
 from lookalike.images.embedded import profiles_of_file
 from lookalike.images.exif import Exif, read_exif
@@ -46,6 +46,7 @@ class Decoded:
     facts: what it says of itself, as far as it does: `taken` (`YYYY-MM-DDTHH:MM:SS`), `camera`, `lens`,
         `latitude` and `longitude` in degrees.
     format: `JPEG`, `PNG`, `WebP`, `GIF`, `BMP`, `TIFF`, `AVIF` or `HEIC`.
+    note: what is missing of it, in words, where that was not too much.
     """
 
     image: Image
@@ -53,6 +54,7 @@ class Decoded:
     height: int
     facts: Mapping[str, Value]
     format: str
+    note: str = ""
 
 
 def decode(source: bytes, *, size: Size | None = None, limits: ImageLimits | None = None) -> Decoded:
@@ -132,8 +134,9 @@ def _decode(source: bytes, kind: str, size: Size | None, limits: ImageLimits) ->
     need += _pixel_bytes(image, kind, factors)
     require_memory(need, limits)
     with MEMORY.hold(need, limits.max_memory):
+        image, note = truncation.load(image, kind, source, wanted)
         picture = upright(to_rgb(image, factors, profiles_of_file(kind, source, image.info)), orientation)
-    return Decoded(picture, *((height, width) if turned else (width, height)), exif.facts(), kind)
+    return Decoded(picture, *((height, width) if turned else (width, height)), exif.facts(), kind, note)
 
 
 def _exif(image: Any, kind: str, source: bytes) -> Exif:
