@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _FIELD = "id"
 _SHOWN = 3
-_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic")
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic")
+"""How the names of pictures usually end, in small letters."""
 
 
 def meant(own: str, store: Store) -> str | None:
@@ -27,7 +28,7 @@ def meant(own: str, store: Store) -> str | None:
     """
     if not own or not _is_text(own):
         return None
-    endings = (*_ENDINGS, *(ending.upper() for ending in _ENDINGS))
+    endings = (*ENDINGS, *(ending.upper() for ending in ENDINGS))
     named = _ids(store, Condition("name", "=", tuple(own + ending for ending in endings)))
     found = named or _ids(store, Condition(_FIELD, "=", (own,)))
     if len(found) > 1:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from lookalike import filtering, images
+from lookalike import filtering, freshness, images
 from lookalike.access import Access
 from lookalike.answers import Answering, Wish, best_tags, tags_of, without_classes
 from lookalike.errors import LookalikeError, ModelError, NotFound, UsageError
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from lookalike.queries import Query
     from lookalike.types import Extractor, Floats, Record, Store, Tag, Where
     from lookalike.where import WhereLike
+
+_PATIENCE = 1.0  # seconds that `info` spends on looking for new pictures
 
 
 class Reader:
@@ -117,7 +119,14 @@ class Reader:
         return self._access
 
     def info(self) -> dict[str, Any]:
-        """Facts about the gallery, as JSON has them."""
+        """Facts about the gallery, as JSON has them.
+
+        `indexed` is the time of the last indexing of its folders, `not_indexed` how many pictures came since,
+        where that can be told soon, `bytes` what it takes with its codes, and `cache_bytes` what the user's
+        cache of converted models does.
+        """
+        from lookalike.extractors import runtime
+
         store = self.store
         header = store.header
         return {
@@ -128,9 +137,12 @@ class Reader:
             "metric": header.metric,
             "precision": header.precision,
             "count": store.count(),
+            "indexed": freshness.last_indexed(self),
+            "not_indexed": freshness.not_indexed(self, seconds=_PATIENCE),
             "skipped": len(store.skipped()),
             "removed": len(store.removed()),
             "bytes": store.bytes(),
+            "cache_bytes": runtime.cache_bytes(),
             "format": header.format,
             "normalized": header.normalized,
             "row_type": header.row_type,

@@ -80,6 +80,7 @@ def search(  # noqa: PLR0913  # an argument an option
     standard input. A picture that is in the gallery is left out of its own answer.
     """
     with place.existing() as gallery:
+        view.prepare(gallery)
         shown = view.fields(gallery)
         hits = gallery.search(
             _read(query),
@@ -95,6 +96,8 @@ def search(  # noqa: PLR0913  # an argument an option
         nothing = "no picture to show; `lookalike info` says what is there"
         hits = hits.showing(shown, tags=view.tags)
         _show(hits, html, plot, delivery, as_json=as_json, empty=nothing)
+        if not (as_json or delivery.paths):
+            view.remind(gallery)
 
 
 @command(
@@ -139,6 +142,7 @@ def find(  # noqa: PLR0913  # an argument an option
     kinds of bird. Several words must all be satisfied.
     """
     with place.existing() as gallery:
+        view.prepare(gallery)
         shown = view.fields(gallery)
         hits = gallery.find(
             _phrases(words),
@@ -151,6 +155,8 @@ def find(  # noqa: PLR0913  # an argument an option
         )
         hits = hits.showing(shown, tags=view.tags)
         _show(hits, html, plot, delivery, as_json=as_json, empty="nothing found")
+        if not (as_json or delivery.paths):
+            view.remind(gallery)
 
 
 @command(

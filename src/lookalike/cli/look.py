@@ -265,7 +265,7 @@ def _in_words(name: str, value: Any) -> str:
     match value:
         case bool():
             return "yes" if value else "no"
-        case int() if name == "bytes":
+        case int() if name in {"bytes", "cache_bytes"}:
             return _size(value)
         case int():
             return f"{value:,}"
@@ -274,7 +274,7 @@ def _in_words(name: str, value: Any) -> str:
         case list() | tuple():
             return ", ".join(map(str, value)) or "none"
         case _:
-            return str(value)
+            return "not known" if value is None else str(value)
 
 
 def _size(count: float) -> str:

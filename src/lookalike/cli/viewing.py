@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from lookalike.cli import completing
+from lookalike.cli.output import Bar, note, notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,16 +25,34 @@ class View:
 
     show: the fields as they were typed; None for what is usual.
     tags: whether to show what the model sees.
+    update: whether to bring the gallery up to date before.
     """
 
     show: str | None
     tags: bool = True
+    update: bool = False
 
     def fields(self, gallery: Gallery) -> tuple[str, ...] | None:
         """The fields told. Raises `UsageError` for one that the gallery does not have."""
         from lookalike import showing
 
         return None if self.show is None else showing.checked(self.show, gallery.store)
+
+    def prepare(self, gallery: Gallery) -> None:
+        """Bring the gallery up to date with its folders, if that is wanted; what was done is no answer."""
+        if self.update:
+            with Bar("indexing") as bar:
+                report = gallery.add(progress=bar.callback)
+            note(str(report))
+            notes(report.notes)
+
+    def remind(self, gallery: Gallery) -> None:
+        """Say how many pictures are not indexed yet, where that can be told at once."""
+        from lookalike import freshness
+
+        if not self.update and (count := freshness.not_indexed(gallery)):
+            pictures = "1 picture here is" if count == 1 else f"{count:,} pictures here are"
+            note(f"note: {pictures} not indexed yet; --update indexes before the search")
 
 
 def show_option(command: Command) -> Command:
@@ -47,13 +66,13 @@ def show_option(command: Command) -> Command:
 
 
 def view_options(command: Command) -> Command:
-    """--show and --no-tags, given to the command as `view`."""
+    """--show, --no-tags and --update, given to the command as `view`."""
 
     @wraps(command)
-    def with_view(*args: Any, show: str | None, no_tags: bool, **options: Any) -> Any:
-        return command(*args, view=View(show, not no_tags), **options)
+    def with_view(*args: Any, show: str | None, no_tags: bool, update: bool, **options: Any) -> Any:
+        return command(*args, view=View(show, not no_tags, update), **options)
 
-    return cast("Command", _show(_no_tags(with_view)))
+    return cast("Command", _update(_show(_no_tags(with_view))))
 
 
 _show = click.option(
@@ -63,3 +82,4 @@ _show = click.option(
     help="Show these fields of the pictures, with commas between; by default the first text of your own.",
 )
 _no_tags = click.option("--no-tags", is_flag=True, help="Do not show what the model sees.")
+_update = click.option("--update", is_flag=True, help="Index what is new in the gallery's folders before.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -102,6 +103,16 @@ def cache_folder() -> Path:
 
     chosen = os.environ.get("LOOKALIKE_CACHE")
     return Path(chosen).expanduser().absolute() if chosen else user_cache_path("lookalike", appauthor=False)
+
+
+def cache_bytes() -> int:
+    """What the user's cache takes on disk."""
+    total = 0
+    for folder, _, files in os.walk(cache_folder()):
+        for name in files:
+            with suppress(OSError):
+                total += (Path(folder) / name).lstat().st_size
+    return total
 
 
 def compiled_folder() -> Path | None:
