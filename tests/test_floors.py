@@ -18,7 +18,7 @@ PACKAGE = REPOSITORY / "src" / "lookalike"
 FLOORS = {
     0: {"escapes"},
     0.5: {"errors"},
-    1: {"extras", "types"},
+    1: {"extras", "tracing", "types"},
     1.3: {"redaction", "spelling", "stamps"},
     1.4: {"ignoring"},
     1.5: {"containing", "distances", "files", "positions"},

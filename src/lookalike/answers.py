@@ -16,6 +16,7 @@ from lookalike.rerank import Rerank
 from lookalike.results import Answers, Hit, Hits
 from lookalike.selection import Ranked, Selection, check_fields, distance_of
 from lookalike.thumbnails import thumbnail_of, thumbnail_of_file
+from lookalike.tracing import timed
 from lookalike.types import Tag
 from lookalike.walk import is_address, path_of
 
@@ -70,7 +71,8 @@ class Answering:
         """The nearest pictures of each query."""
         check_fields(wish.distinct, self.store)
         rerank = Rerank.parse(wish.rerank, self.store) if wish.rerank else None
-        resolved = [resolve(query, self.store, self.access) for query in queries]
+        with timed("queries looked up and read"):
+            resolved = [resolve(query, self.store, self.access) for query in queries]
         if not resolved:
             return Answers()
         return of_one_gallery(self.store, lambda header: self._search(resolved, wish, rerank, header))
@@ -78,7 +80,8 @@ class Answering:
     def _search(
         self, resolved: Sequence[Resolved], wish: Wish, rerank: Rerank | None, header: Header
     ) -> Answers:
-        vectors = self._vectors(resolved, header.dim)
+        with timed(f"vectors of {len(resolved):,} queries by {header.extractor}"):
+            vectors = self._vectors(resolved, header.dim)
         ids = [query.id for query in resolved if query.id is not None]
         own = {record.id: record for record in self.store.get(ids) if record is not None} if ids else {}
         k = wish.k if rerank is None else rerank.depth(wish.k)
@@ -89,7 +92,8 @@ class Answering:
         # One call for all of them; a selection that needs to look deeper asks again for itself.
         look = max(selection.first_look for selection in selections)
         look = min(look, self.store.limits.k or look)
-        first = self.store.search(vectors, look, where=wish.where, exact=wish.exact)
+        with timed(f"the best {look:,} of each by {header.metric}"):
+            first = self.store.search(vectors, look, where=wish.where, exact=wish.exact)
 
         def ranking(row: int) -> Callable[[int], Sequence[Ranked]]:
             def rank(depth: int) -> Sequence[Ranked]:

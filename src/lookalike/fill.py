@@ -23,6 +23,7 @@ from lookalike.redaction import redact
 from lookalike.replaced import users_fields
 from lookalike.results import Report, Skip
 from lookalike.stores.records import new_fields
+from lookalike.tracing import timed
 from lookalike.types import PICTURE_FIELDS
 from lookalike.walk import Walk, id_of, is_address, is_text, path_of, prefix_of, under
 
@@ -82,7 +83,8 @@ class Fill:
         known = frozenset(folder.prefix for folder in self.store.folders())
         walks = [self._walk(folder, exclude, known, hidden=hidden) for folder in given.folders]
         self._check_fields(metadata)
-        planned = plan(self.store, walks, wishes)
+        with timed("folders looked through"):
+            planned = plan(self.store, walks, wishes)
         try:
             self._plan_files(given.files, planned)
             if given.tables:
@@ -90,7 +92,8 @@ class Fill:
             # Before the long part: a run that is stopped is to know its folders the next time.
             if planned.folders != planned.known:
                 self.store.set_folders(planned.folders, seen=planned.known)
-            self._run(planned, given.rest, prune=wishes.prune)
+            with timed(f"{planned.count:,} files read and described"):
+                self._run(planned, given.rest, prune=wishes.prune)
             self._clear(planned)
         finally:
             planned.close()
@@ -104,7 +107,8 @@ class Fill:
             self._describe(metadata)
         if given.folders and wishes.limit is None:
             self.store.note_indexed(time.time_ns())
-        self.store.refresh()
+        with timed("codes brought up to date"):
+            self.store.refresh()
         self.report.total = self.store.count()
         skipped = {skip.id: Skip(skip.id, skip.reason) for skip in self.store.skipped()}
         skipped |= {skip.path: skip for skip in (*planned.reported, *self.failed)}

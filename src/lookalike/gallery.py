@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from lookalike import places, removal, stores
+from lookalike import places, removal, stores, tracing
 from lookalike.errors import ModelMismatch, NotFound, StoreUnavailable, UsageError
 from lookalike.model import IMPORTED, Model, header_for
 from lookalike.owned import Owned
@@ -84,6 +84,11 @@ class Gallery(Owned):
             top = top or places.absolute(".")
             return cls(address, None, top, lazy, named=(top,))
         lazy.check(store.header, address)
+        if tracing.heard():
+            header = store.header
+            tracing.tell(
+                f"gallery {address}: {store.count():,} pictures by {header.extractor}, {header.metric}"
+            )
         root = store.header.root or str(Path(address).parent.parent)
         named = (*([] if top is None else [top]), *([] if model is None else [store.header.extractor]))
         return cls(address, store, root, lazy, named=named)

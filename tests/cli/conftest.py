@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from lookalike import Gallery
+
 PROGRAM = Path(sys.executable).with_name("lookalike")
 
 
@@ -29,3 +31,11 @@ def lookalike(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture
+def gallery_folder(tmp_path):
+    """A folder with a gallery of thirty vectors, `n0` and on."""
+    with Gallery.open(tmp_path) as gallery:
+        gallery.add_vectors(([f"n{i}" for i in range(30)], [[float(i), 1.0, 2.0] for i in range(30)]))
+    return tmp_path

@@ -106,8 +106,28 @@ class ModelWish:
         return {"metric": self.metric, "normalize": self.normalize, "precision": self.precision}
 
 
+def _listened(context: click.Context, option: click.Parameter, wanted: bool) -> None:  # noqa: ARG001, FBT001  # click's
+    """Show what is told while the command runs."""
+    if wanted and not context.resilient_parsing:
+        from lookalike import tracing
+        from lookalike.cli.output import note
+
+        context.with_resource(tracing.listening(note))
+
+
+verbose_option = click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    callback=_listened,
+    is_eager=True,
+    help="Say what is done and how long it takes.",
+)
+
+
 def gallery_options(command: Function) -> Function:
-    """--gallery and --name, given to the command as `place`, and --ca-cert for stores behind TLS."""
+    """--gallery and --name, given to the command as `place`; --verbose; --ca-cert for stores behind TLS."""
 
     @wraps(command)
     def with_place(*args: Any, gallery: str | None, name: str, ca_cert: str | None, **options: Any) -> Any:
@@ -141,7 +161,7 @@ def gallery_options(command: Function) -> Function:
         metavar="FILE",
         help="The certificate authority to believe, for addresses elasticsearch+https://…",
     )
-    return cast("Function", placed(named(certified(with_place))))
+    return cast("Function", verbose_option(placed(named(certified(with_place)))))
 
 
 def model_options(command: Function) -> Function:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lookalike import distances
+from lookalike import distances, tracing
 from lookalike.errors import StoreCorrupt, UsageError
 from lookalike.indexes import approximate, exact
 from lookalike.indexes import codes as coding
@@ -90,6 +90,10 @@ class Searcher:
         k = k if passing is None else min(k, len(passing))
         coded = self._current(connection, live)
         plain = everything or not queries.any(axis=1).all()
+        if tracing.heard():
+            rows = f"{live.count if passing is None else len(passing):,} pictures"
+            way = "exact" if plain or coded is None else "by codes, the best ones exactly"
+            tracing.tell(f"compared with {rows}: {way}")
         if k == 0:
             found = [exact.NOTHING] * len(queries)
         elif plain or coded is None:
