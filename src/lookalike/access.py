@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from stat import S_ISLNK
 from typing import TYPE_CHECKING, Any
 
 from lookalike import images, remote, trust
@@ -22,10 +22,10 @@ from lookalike.errors import NotTrusted, Unreadable
 from lookalike.redaction import redact_text, was_redacted
 from lookalike.remote_walk import RemoteWalk
 from lookalike.stamps import stamp
-from lookalike.walk import GALLERIES, is_address, path_of, under
+from lookalike.walk import GALLERIES, is_address, path_of, to_path, under
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from lookalike.given import Sorted
     from lookalike.images import ImageLimits
@@ -103,10 +103,13 @@ class Access:
             return ""
         return self._refusal_outside(id_)
 
-    def outside(self, id_: str) -> bool:
-        """Whether a picture will not be read: what `refusal` says, quicker for many of a folder."""
-        quick = not (self.everything or is_address(id_) or self.trusted)
-        return bool(not (quick and not self.lies_outside(id_)) and self.refusal(id_))
+    def unread(self, ids: Iterable[str]) -> list[str]:
+        """Return those of some pictures that are not read, as `refusal` says; quick for an answer's hits."""
+        if self.everything:
+            return []
+        if self.trusted:
+            return [id_ for id_ in ids if is_address(id_) and self.refusal(id_)]
+        return [id_ for id_ in ids if self.lies_outside(id_) and self.refusal(id_)]
 
     def read(self, id_: str, *, size: int | None = None) -> bytes:
         """Return the bytes of a picture that was found by a walk, or named as a file, wherever it is.
@@ -217,6 +220,8 @@ class Access:
     @property
     def advice(self) -> str:
         """The command that trusts the gallery."""
+        import shlex
+
         place = Path(self.gallery)
         if place.parent.name != GALLERIES:
             return f"`lookalike trust --gallery {shlex.quote(self.gallery)}`"
@@ -244,8 +249,8 @@ class Access:
         return (*self.named, *trust.listed())
 
     @cached_property
-    def _inner(self) -> dict[str, bool]:
-        """Folders that were looked at, and whether they lie in that of the gallery."""
+    def _inner(self) -> dict[str, str]:
+        """Folders of ids that were looked at, and their paths; "" for one outside of that of the gallery."""
         return {}
 
     def leads_out(self, id_: str) -> bool:
@@ -255,14 +260,19 @@ class Access:
 
     def lies_outside(self, id_: str) -> bool:
         """The same, quicker for many of a folder."""
-        if is_address(id_):
+        if is_address(id_) or id_.endswith("/.."):
             return self.leads_out(id_)
-        path = path_of(id_, self.root)
-        folder = os.path.dirname(path)  # noqa: PTH120
-        if folder not in self._inner:
-            self._inner[folder] = not self.leads_out(folder)
-        plain = self._inner[folder] and not path.endswith("/..") and not os.path.islink(path)  # noqa: PTH114
-        return not plain and self.leads_out(id_)
+        folder, _, name = id_.rpartition("/")
+        top = self._inner.get(folder)
+        if top is None:
+            inner = not self.leads_out(f"{folder}/" if id_[0] == "/" else folder)
+            top = self._inner[folder] = path_of(folder, self.root) + "/" if inner else ""
+        if not top or not name or name == "..":
+            return self.leads_out(id_)
+        try:
+            return S_ISLNK(os.lstat(top + to_path(name)).st_mode) and self.leads_out(id_)
+        except (OSError, ValueError):
+            return False  # and so there is nothing to read
 
     def _refusal_outside(self, id_: str) -> str:
         if self._is_named(id_):

@@ -238,7 +238,7 @@ class Answering:
 
         unread = [] if query.content or query.named or query.id is None else [query.id]
         unread += [record.id for _, record in chosen if _is_file(record) or is_remote(record.id)]
-        outside = [id_ for id_ in dict.fromkeys(unread) if access.outside(id_)]
+        outside = access.unread(dict.fromkeys(unread))
         return Hits(
             query=query.label,
             model=header.extractor,

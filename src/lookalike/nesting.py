@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike import ignoring, places, stores
+from lookalike.access import Access
 from lookalike.errors import StoreError, UsageError
+from lookalike.images import ImageLimits
 from lookalike.types import Condition
 from lookalike.walk import Walk, path_of, prefix_of, under
 
@@ -65,20 +67,23 @@ def _covers(address: str, folder: str, root: str) -> bool:
     with closing(stores.open_store(address)) as store:
         top = store.header.root or folder
         inside = prefix_of(root, top)
+        access = Access(top, ImageLimits.from_environment(), address, store.token)
         for _ in store.scan(where=[Condition("folder", "=", (inside.rstrip("/"),))], batch=1):
             return True  # the first will do
-        return any(_walked(path_of(f.prefix, top).rstrip("/"), root) for f in _around(store, inside))
+        above = (path_of(folder.prefix, top).rstrip("/") for folder in _around(store, inside))
+        return any(_walked(path, root, access) for path in above)
 
 
 def _around(store: Store, inside: str) -> list[Folder]:
     return [folder for folder in store.folders() if under(inside, folder.prefix)]
 
 
-def _walked(top: str, root: str) -> bool:
+def _walked(top: str, root: str, access: Access) -> bool:
     """Whether a walk of one folder comes to another below it."""
     parts = os.path.relpath(root, top).split("/")
     try:
-        patterns = ignoring.of_folder(Path(top), ())
+        refused = access.refusal(os.path.join(top, ignoring.IGNORE_FILE))  # noqa: PTH118
+        patterns = None if refused else ignoring.of_folder(Path(top), ())
     except UsageError:
         patterns = None
     folders = ["/".join(parts[: n + 1]) for n in range(len(parts))]

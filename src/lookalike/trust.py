@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
@@ -56,6 +55,8 @@ def grant(address: str, token: str, *, made: bool, private: bool) -> str:
     Returns:
         Why that can't be recorded; "" if it was.
     """
+    import tempfile
+
     entry = Grant(place_of(address), token, made, private)
     if not token:
         return "its store gives it no token"

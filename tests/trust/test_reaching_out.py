@@ -104,14 +104,15 @@ def test_no_file_outside_is_read(received, plant, edit, picture, tmp_path, read_
     assert str(secret) in read_files
 
 
-def test_an_id_that_no_path_can_have(received, plant, edit):
+def test_an_id_that_no_path_can_have(received, plant):
     """What can't be a path is not read, and is no error either."""
-    plant(received, "a.png", "\\xff/../x.png", "\\x2e\\x2e/x.png", "x" * 2000)
-    edit(received, "UPDATE paths SET id = ? WHERE id = 'a.png'", "a\0b.png")
+    plant(received, "\\xff/../x.png", "\\x2e\\x2e/x.png", "x" * 2000, "2024/..", "2024/")
     with Gallery.open(gallery=received / ".lookalike" / "default") as gallery:
         for record in list(gallery.records()):
             gallery.thumbnail(record.id)
         gallery.search(str(received / "red.png"), 9).page()
+        assert gallery.access.refusal("a\0b.png") != ""
+        assert gallery.access.unread(["a\0b.png", "a\0/b.png", ""]) == ["a\0/b.png"]
 
 
 SCHEMES = ("ftp", "http", "https", "sftp", "smb", "webhdfs", "zip://a.png::http", "simplecache::http", "HTTP")
