@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lookalike import extras, images
 from lookalike.errors import DownloadError, LookalikeError, MissingExtra, NotFound, Unreadable, UsageError
-from lookalike.images.formats import HEAD
 from lookalike.images.limits import require_bytes
+from lookalike.images.recognition import HEAD
 from lookalike.redaction import has_secret_parameter, has_user, redact_text
 from lookalike.stamps import MOST
 

@@ -16,7 +16,7 @@ from lookalike.fetch.report import Failure
 from lookalike.fetch.wanted import OWN_COLUMNS
 from lookalike.files import unwritable, writing
 from lookalike.ignoring import IGNORE_FILE
-from lookalike.images.formats import HEAD, recognise
+from lookalike.images.recognition import HEAD, recognise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

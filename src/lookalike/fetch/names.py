@@ -14,6 +14,7 @@ ENDINGS = {
     "TIFF": ".tif",
     "AVIF": ".avif",
     "HEIC": ".heic",
+    "RAW": ".raw",
 }
 """The ending of each format that `lookalike.images.recognise` tells."""
 

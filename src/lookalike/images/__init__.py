@@ -10,9 +10,9 @@ own class reads the header, and `ImageLimits` are checked before a pixel is deco
 
 from lookalike.images.decoding import DECODER, THUMBNAIL_SIDE, Decoded, decode, from_array, thumbnail
 from lookalike.images.files import digest, read_file
-from lookalike.images.formats import recognise
 from lookalike.images.given import encoded, is_picture
 from lookalike.images.limits import ImageLimits
+from lookalike.images.recognition import recognise
 
 __all__ = [
     "DECODER",

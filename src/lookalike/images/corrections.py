@@ -11,8 +11,9 @@ from io import BytesIO
 from typing import Any
 
 from lookalike.images.embedded import profiles_of_file
-from lookalike.images.formats import open_header, recognise
+from lookalike.images.formats import open_header
 from lookalike.images.profiles import conversion
+from lookalike.images.recognition import recognise
 from lookalike.images.tiff_layout import YCBCR
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ImageError
-from lookalike.images import chunks, truncation
+from lookalike.images import chunks, raws, truncation
 from lookalike.images.colours import BAND, on_white, to_rgb, upright
 from lookalike.images.embedded import profiles_of_file
 from lookalike.images.exif import Exif, read_exif
-from lookalike.images.formats import open_header, reason, recognise
+from lookalike.images.formats import open_header, reason
 from lookalike.images.limits import MEMORY, ImageLimits, require_bytes, require_memory, require_pixels
+from lookalike.images.recognition import RAW, recognise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,7 @@ class Decoded:
     width, height: in pixels, upright, before any reduction.
     facts: what it says of itself, as far as it does: `taken` (`YYYY-MM-DDTHH:MM:SS`), `camera`, `lens`,
         `latitude` and `longitude` in degrees.
-    format: `JPEG`, `PNG`, `WebP`, `GIF`, `BMP`, `TIFF`, `AVIF` or `HEIC`.
+    format: `JPEG`, `PNG`, `WebP`, `GIF`, `BMP`, `TIFF`, `AVIF`, `HEIC`, or `RAW`: then it is the preview.
     note: what is missing of it, in words, where that was not too much.
     """
 
@@ -77,6 +78,8 @@ def decode(source: bytes, *, size: Size | None = None, limits: ImageLimits | Non
     require_bytes(len(source), limits)
     kind = recognise(source)
     try:
+        if kind == RAW:
+            return _decode_raw(source, size, limits)
         return _decode(source, kind, size, limits)
     except ImageError:
         raise
@@ -115,11 +118,19 @@ def thumbnail(image: Image, *, side: int = THUMBNAIL_SIDE, quality: int = 82) ->
     return out.getvalue()
 
 
-def _decode(source: bytes, kind: str, size: Size | None, limits: ImageLimits) -> Decoded:
+def _decode_raw(source: bytes, size: Size | None, limits: ImageLimits) -> Decoded:
+    """What the preview shows, by what the raw file says of it."""
+    content, exif = raws.preview(source)
+    return replace(_decode(content, "JPEG", size, limits, exif), format=RAW)
+
+
+def _decode(
+    source: bytes, kind: str, size: Size | None, limits: ImageLimits, exif: Exif | None = None
+) -> Decoded:
     stream = BytesIO(source)
     image: Any = open_header(kind, source, stream)
     width, height = image.size
-    exif = _exif(image, kind, source)
+    exif = exif or _exif(image, kind, source)
     # libheif, and Pillow's TIFF reader, turn the picture themselves.
     orientation = 1 if kind in {"HEIC", "TIFF"} else exif.orientation
     turned = orientation >= 5

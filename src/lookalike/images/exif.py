@@ -108,6 +108,8 @@ _LAYOUTS = {
     b"MM\0*": _layout(">", "I", 4, "H", 4),
     b"II+\0": _layout("<", "Q", 8, "Q", 8),
     b"MM\0+": _layout(">", "Q", 8, "Q", 8),
+    **dict.fromkeys((b"IIU\0", b"IIRO", b"IIRS"), _layout("<", "I", 4, "H", 4)),  # raw files
+    b"MMOR": _layout(">", "I", 4, "H", 4),
 }
 
 

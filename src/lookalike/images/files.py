@@ -8,8 +8,8 @@ from hashlib import blake2b
 from pathlib import Path
 
 from lookalike.errors import Unreadable
-from lookalike.images.formats import HEAD, recognise
 from lookalike.images.limits import ImageLimits, require_bytes
+from lookalike.images.recognition import HEAD, recognise
 
 
 def digest(source: bytes) -> bytes:

@@ -10,7 +10,7 @@ from lookalike.errors import ImageError
 from lookalike.images.colours import to_rgb
 from lookalike.images.decoding import from_array
 from lookalike.images.embedded import profiles_of_image
-from lookalike.images.formats import recognise
+from lookalike.images.recognition import recognise
 from lookalike.images.transparency import settle
 
 if TYPE_CHECKING:
