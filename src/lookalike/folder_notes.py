@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from lookalike.ignoring import IGNORE_FILE
@@ -10,7 +11,11 @@ from lookalike.results import Skip
 from lookalike.walk import path_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lookalike.plan import Plan
+
+_SHOWN = 8  # names of folders in a note
 
 
 def notes(planned: Plan, root: str) -> list[str]:
@@ -31,6 +36,15 @@ def unlisted(planned: Plan) -> list[Skip]:
     ]
 
 
+def unlistable(reasons: Mapping[str, str]) -> list[str]:
+    """Return a note of the folders that could not be listed, from their prefixes with the reasons."""
+    if not reasons:
+        return []
+    prefix, reason = next(iter(reasons.items()))
+    count = "1 folder" if len(reasons) == 1 else f"{len(reasons):,} folders"
+    return [f"{count} can't be listed, and what is in there is left out: {_path(prefix)} ({reason})"]
+
+
 def _kept(planned: Plan, root: str) -> list[str]:
     """A note for each folder whose pictures are kept though they were not seen."""
     return [
@@ -42,13 +56,7 @@ def _kept(planned: Plan, root: str) -> list[str]:
 
 def _new(planned: Plan) -> list[str]:
     """A note of the folders that could not be listed and of which the gallery has no picture."""
-    prefixes = [prefix for prefix in planned.unlisted if prefix not in planned.kept]
-    if not prefixes:
-        return []
-    first = prefixes[0]
-    count = "1 folder" if len(prefixes) == 1 else f"{len(prefixes):,} folders"
-    example = f"{_path(first)} ({planned.unlisted[first]})"
-    return [f"{count} can't be listed, and what is in there is not indexed: {example}"]
+    return unlistable({prefix: why for prefix, why in planned.unlisted.items() if prefix not in planned.kept})
 
 
 def _of_programs(planned: Plan) -> list[str]:
@@ -56,7 +64,8 @@ def _of_programs(planned: Plan) -> list[str]:
     names = left_out(planned)
     if not names:
         return []
-    folders = ", ".join(f"{count:,} {name}" for name, count in names.items())
+    folders = ", ".join(f"{count:,} {name}" for name, count in islice(names.items(), _SHOWN))
+    folders += f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
     aside = frozenset(planned.aside)
     gone = sum(any(id_[: slash + 1] in aside for slash in _slashes(id_)) for id_ in planned.vanished)
     taken = f"; {gone:,} pictures from there are taken out" if gone else ""

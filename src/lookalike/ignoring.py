@@ -50,9 +50,12 @@ FOLDERS_OF_PROGRAMS = (
 )  # fmt: skip
 """Names of folders of thumbnails, previews and trash, in any case; before a slash: of the folder around."""
 
-_OF_PROGRAMS = re.compile(
-    "|".join(f"(?:.*/)?{translate(pattern.casefold())}" for pattern in FOLDERS_OF_PROGRAMS)
-)
+_ALONE = [name.casefold() for name in FOLDERS_OF_PROGRAMS if "/" not in name]
+_NAMES = frozenset(name for name in _ALONE if "*" not in name)
+_ENDS = re.compile("|".join(translate(name) for name in _ALONE if "*" in name))
+_WITHIN = [name.casefold() for name in FOLDERS_OF_PROGRAMS if "/" in name]
+_INNER = frozenset(name.partition("/")[2] for name in _WITHIN)
+_PAIRS = re.compile("|".join(map(translate, _WITHIN)))
 _MARKS = (
     # That of UTF-32 begins as that of UTF-16 does.
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -70,7 +73,10 @@ def is_of_programs(path: str) -> bool:
     >>> is_of_programs("/photos/2024/@eaDir"), is_of_programs("/photos/2024")
     (True, False)
     """
-    return _OF_PROGRAMS.fullmatch("/".join(path.rstrip("/").rsplit("/", 2)[-2:]).casefold()) is not None
+    around, _, name = path.rstrip("/").casefold().rpartition("/")
+    if name in _INNER and _PAIRS.fullmatch(f"{around.rpartition('/')[2]}/{name}"):
+        return True
+    return name in _NAMES or _ENDS.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
 
 from lookalike.ignoring import IGNORE_FILE, is_of_programs
 from lookalike.spelling import as_path, as_text
-from lookalike.stamps import LEAST, MOST, fitting, stamp
+from lookalike.stamps import LEAST, MOST, fitting
 
 if TYPE_CHECKING:
     from lookalike.ignoring import Patterns
@@ -169,8 +169,14 @@ class Walk:
                 # What is not hidden needs no closer look, unless there are patterns.
                 closely = self.ignored is not None
                 # A folder sorts by its name and a slash, as its files' ids do.
+                # Plain names are their own ids, which spares a call for each of what may be a million.
                 entries = [
-                    (prefix + to_id(e.name) + "/" * e.is_dir(follow_symlinks=False), e)
+                    (
+                        prefix
+                        + (name if (name := e.name).isascii() and "\\" not in name else to_id(name))
+                        + "/" * e.is_dir(follow_symlinks=False),
+                        e,
+                    )
                     for e in listing
                     if (e.name[0] != "." and not closely) or self._wanted(e)
                 ]
@@ -223,10 +229,10 @@ def _examine(id_: str, entry: os.DirEntry[str]) -> Found:
         fault = "a symbolic link that leads nowhere" if nowhere else error.strerror or str(error)
         return Found(id_, entry.path, 0, 0, fault)
     if stat.S_ISREG(status.st_mode):
-        # As `stamp`, without a call for each of what may be a million.
-        size, mtime_ns = status.st_size, status.st_mtime_ns
-        if not (LEAST <= mtime_ns <= MOST and size <= MOST):
-            size, mtime_ns = stamp(status)
-        return Found(id_, entry.path, size, mtime_ns)
+        # As `stamp` has them, without a call for each of what may be a million.
+        mtime_ns = status.st_mtime_ns
+        return Found(
+            id_, entry.path, status.st_size, mtime_ns if LEAST <= mtime_ns <= MOST else fitting(mtime_ns)
+        )
     fault = next((text for test, text in _KINDS if test(status.st_mode)), "")
     return Found(id_, entry.path, 0, 0, fault or "a symbolic link to a folder (not followed)")

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 import pytest
 
 from lookalike import Gallery
+from lookalike.evaluation import compare
 from lookalike.stamps import fitting
+from lookalike.training.collection import collect
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
 AFTER_2262 = 10_413_792_000 * 10**9  # 2300-01-01
@@ -90,6 +92,15 @@ def test_a_new_folder_that_can_not_be_listed_is_told(root):
         assert skip in gallery.add(limit=2).skipped
 
 
+def test_what_measures_and_trains_tells_of_unlisted_folders(root):
+    """A comparison and the pictures of a training have the same note."""
+    with deep(root):
+        comparison = compare(root, ["toy"], queries=[root / "red.png"], k=1)
+        collected = collect(str(root))
+    for notes in (comparison.notes, collected.notes):
+        assert "1 folder can't be listed, and what is in there is left out: " in notes[0]
+
+
 def test_a_limit_tells_of_unlisted_folders(root):
     """So does a run for a random part of the pictures."""
     with deep(root), Gallery.open(root, model="toy") as gallery:
@@ -100,6 +111,7 @@ LIKE_ANYBODY = "--inh-caps=-dac_override,-dac_read_search"
 LOCKED = """
 import sys
 from lookalike import Gallery
+from lookalike.evaluation import compare
 with Gallery.open(sys.argv[1], model="toy") as gallery:
     report = gallery.add()
     print(report.added, report.missing, report.total, *report.skipped, *report.notes, sep="|")

@@ -121,7 +121,7 @@ def compare(  # noqa: PLR0913  # each is a wish of its own
         labels=None if meant is None else meant.what,
         queries=tuple(map(redact, asked)),
         methods=results,
-        notes=(*said, *_notes(measured, left_out)),
+        notes=(*place.notes, *said, *_notes(measured, left_out)),
         thumbnails=thumbnails,
     )
 

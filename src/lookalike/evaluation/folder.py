@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from lookalike import ignoring, places
+from lookalike import folder_notes, ignoring, places
 from lookalike.errors import NotFound, NotTrusted, StoreError, UsageError
 from lookalike.evaluation.labels import Labels, Pictures, ids_of, read
 from lookalike.evaluation.methods import Method
@@ -39,12 +39,14 @@ class Folder:
     """A folder of pictures: what was found in it by id, and the names of its galleries.
 
     packed: the folder, if its pictures lie many in one file; it knows their metadata.
+    notes: what could not be seen of it.
     """
 
     path: str
     found: dict[str, Found] = field(repr=False)
     galleries: tuple[str, ...]
     packed: Packed | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def look(cls, folder: str | os.PathLike[str]) -> Folder:
@@ -63,7 +65,8 @@ class Folder:
         files = {found.id: found for found in walk if not found.fault}
         if len(files) < 2 and not galleries:
             raise UsageError(f"{path} holds {len(files)} pictures; expected at least two")
-        return cls(path, files, galleries, walk if isinstance(walk, Packed) else None)
+        notes = tuple(folder_notes.unlistable(walk.unlisted))
+        return cls(path, files, galleries, walk if isinstance(walk, Packed) else None, notes)
 
     def methods(self, models: Sequence[MethodLike] | None, galleries: Sequence[str]) -> list[Method]:
         """What is to be compared, each once.

@@ -129,15 +129,18 @@ def _of_folder(root: str, labels: LabelsLike | None) -> Collection:
     place = Folder.look(root)
     ids = sorted(place.found)
     if labels is None:
-        return Collection(root, ids, [None] * len(ids))
+        return Collection(root, ids, [None] * len(ids), {}, place.notes)
     known = place.labels(labels, frozenset(ids))
     kept = [(id_, next(iter(of))) for id_, of in zip(known.ids, known.sets, strict=True) if len(of) == 1]
     several = sum(len(of) > 1 for of in known.sets)
     none = len(known.ids) - len(kept) - several
     notes = [
-        f"{count:,} pictures have {what}, and were left out"
-        for count, what in ((several, "several labels"), (none, "no label"))
-        if count
+        *place.notes,
+        *(
+            f"{count:,} pictures have {what}, and were left out"
+            for count, what in ((several, "several labels"), (none, "no label"))
+            if count
+        ),
     ]
     if not kept:
         raise UsageError(f"no picture of {root} has exactly one label by {known.what}; {'; '.join(notes)}")

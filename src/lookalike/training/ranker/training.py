@@ -70,6 +70,7 @@ def train_ranker(
     recipe = recipe or RankerRecipe()
     with Run(Path(out), recipe, progress, resume=resume, overwrite=overwrite) as run:
         place = Folder.look(pictures)
+        run.notes += place.notes
         # Whatever can be wrong with these is found before the long part.
         table = pairs.table_of(labels)
         triples = [] if table is None else paired.find(place, table, recipe)
