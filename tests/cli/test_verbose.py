@@ -29,8 +29,12 @@ def test_a_search_says_what_it_does(gallery_folder, capsys):
 def test_codes_are_named(tmp_path):
     """A large gallery is searched by codes, unless it is told not to."""
     chance = np.random.default_rng(0)
-    spread = chance.standard_normal((6_000, 12)) @ chance.standard_normal((12, 128))
-    vectors = spread.astype(np.float32)
+    kinds = chance.standard_normal((400, 256)).astype(np.float32)
+    share = chance.random((6_000, 1), np.float32)
+    one, other = kinds[chance.integers(0, 400, 6_000)], kinds[chance.integers(0, 400, 6_000)]
+    vectors = (
+        share * one + (1 - share) * other + 0.1 * chance.standard_normal((6_000, 256)).astype(np.float32)
+    )
     with Gallery.open(tmp_path) as gallery:
         gallery.add_vectors(([f"n{i}" for i in range(len(vectors))], vectors))
         heard = []
