@@ -228,8 +228,19 @@ class Cache:
         self._directory.unlink(temporary)
         self._directory.create(temporary, json.dumps(asdict(head)).encode("ascii"))
         self._directory.replace(_HEAD, temporary)
+        self._drop_all_but(head.token)
+
+    def clear_unpublished(self) -> None:
+        """Delete what was begun and not published: it takes room that somebody needs."""
+        try:
+            head = _parsed(json.loads(self._directory.read(_HEAD, _MAX_HEAD_BYTES)))
+        except (FileNotFoundError, ValueError, RecursionError):
+            head = None
+        self._drop_all_but("" if head is None else head.token)
+
+    def _drop_all_but(self, token: str) -> None:
         for name in self._files():
-            if name != _HEAD and name.partition(".")[0] != head.token:
+            if name != _HEAD and name.partition(".")[0] != token:
                 self._directory.unlink(name)
 
     def clear(self) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FILE = "gallery.sqlite"
 
+_BESIDE_ERRORS = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
 _WAIT_SECONDS = 30.0
 
 _REASONS = {
@@ -194,6 +195,26 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         self._file.require_safe()
+        try:
+            connection = self._prepared()
+        except sqlite3.OperationalError as error:
+            if not self._stands_alone(error):
+                raise
+            self._file.refusal = (
+                f"{self.path.parent} takes nothing that SQLite has to write beside the gallery ({error}), so "
+                "it can only be read; make room on its disk, and open it again"
+            )
+            connection = self._prepared()
+        with self._mutex:
+            self._open.add(connection)
+        return connection
+
+    def _stands_alone(self, error: sqlite3.Error) -> bool:
+        """Whether a file that can't be opened as others may is read as it is: nobody else has it open."""
+        beside = error.sqlite_errorcode & 0xFF in _BESIDE_ERRORS
+        return beside and self.writable and not self._open and not self._file.is_shared()
+
+    def _prepared(self) -> sqlite3.Connection:
         connection = self._connected("rw" if self.writable else "ro")
         try:
             filters.add_functions(connection)
@@ -212,8 +233,6 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        with self._mutex:
-            self._open.add(connection)
         return connection
 
     def _connected(self, mode: str) -> Connection:
@@ -285,6 +304,15 @@ def connected(path: Path, mode: str) -> Connection:
     return connection
 
 
+def _without(path: Path, error: sqlite3.Error) -> str:
+    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+        return f"{path} can't be read or written: {error}"
+    return (
+        f"there is no room left for {path}; make room on its disk, and run it again: what was written before "
+        "is safe"
+    )
+
+
 def _translation(error: sqlite3.Error, path: Path) -> Exception:
     code = getattr(error, "sqlite_errorcode", None)
     primary = None if code is None else code & 0xFF
@@ -300,7 +328,7 @@ def _translation(error: sqlite3.Error, path: Path) -> Exception:
     if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return StoreBusy(f"{path} is being written by another process ({error}); try again when it is done")
     if isinstance(error, sqlite3.OperationalError) and primary != sqlite3.SQLITE_ERROR:
-        return StoreUnavailable(f"{path} can't be read or written: {error}")
+        return StoreUnavailable(_without(path, error))
     if isinstance(error, sqlite3.ProgrammingError) and code is None:
         return StoreUnavailable(f"the gallery in {path.parent} was closed; open it again ({error})")
     return StoreCorrupt(f"{path} does not hold what a gallery holds: {error}; {columns.ADVICE}")

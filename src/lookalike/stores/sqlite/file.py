@@ -30,6 +30,7 @@ _HEAD = 100  # bytes of an SQLite file's header
 _KIND, _VERSIONS, _OWNER = slice(0, 16), slice(18, 20), slice(68, 72)
 _SQLITE = b"SQLite format 3\0"
 _WAL_MODE = b"\2\2"  # the versions of its form that a reader and a writer must know
+_INDEX_BYTES = 32768  # of the log's index, at least, while a file is open
 _SHARED = (510, (1 << 30) + 2)  # length and start of what SQLite locks in a file while it has it open
 _BESIDE = ("-journal", "-wal", "-shm")
 
@@ -127,6 +128,11 @@ class File:
         """Return how long the log beside the file is."""
         status = self.directory.status(f"{self.name}-wal")
         return 0 if status is None else status.st_size
+
+    def is_shared(self) -> bool:
+        """Whether another process may have the file open, or a log is left of one that had."""
+        index = self.directory.status(f"{self.name}-shm")
+        return self.log_bytes() > 0 or (index is not None and index.st_size >= _INDEX_BYTES)
 
     def _refusal(self, status: os.stat_result) -> str:
         """Say why the gallery can't be written; nothing where it can."""

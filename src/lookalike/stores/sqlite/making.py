@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lookalike.errors import StoreUnavailable
+from lookalike.errors import StoreCorrupt, StoreUnavailable
 from lookalike.stores.sqlite import rows, schema
 from lookalike.stores.sqlite.database import connected
 from lookalike.stores.sqlite.file import clear
@@ -40,8 +41,11 @@ def create(directory: Directory, name: str, header: Header, page_size: int | Non
         clear(directory, name)
         directory.replace(name, temporary)
     except (OSError, sqlite3.Error) as error:
+        with suppress(OSError, StoreCorrupt):
+            clear(directory, temporary)
         raise StoreUnavailable(
-            f"{directory.path} can't be written ({error}); keep the gallery elsewhere with --gallery FOLDER"
+            f"a gallery can't be written to {directory.path} ({error}); make room there, or keep it "
+            "elsewhere with --gallery FOLDER"
         ) from error
 
 
@@ -64,5 +68,9 @@ def _fill(directory: Directory, name: str, header: Header, page_size: int) -> No
         connection.executemany("INSERT INTO classes VALUES (?, ?, ?)", rows.class_rows(header.classes))
         connection.execute("INSERT INTO fields VALUES ('taken', 'text')")
         connection.execute("COMMIT")
+        # What closing does if this fails it does silently, and the file would go without its log.
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise sqlite3.OperationalError("its log could not be merged")
     finally:
         connection.close()

@@ -5,6 +5,7 @@ Nothing here loads numpy until there is something to do.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,8 @@ def keep_up(
         if what == "build" or head is None or not extend(connection, vectors, cache, head):
             build(connection, header, vectors, cache)
     except OSError as error:
+        with suppress(OSError):
+            cache.clear_unpublished()
         raise StoreUnavailable(
             f"{cache.folder} can't be written ({error}); what was indexed is safe, but searches are slower"
         ) from error
