@@ -19,7 +19,7 @@ def root(tmp_path):
 
 
 def test_who_made_a_gallery_sees_its_pictures(elasticsearch_address, root, tmp_path, monkeypatch):
-    """Its maker needs to say nothing; somebody else names the folder, trusts the gallery, or has a variable."""
+    """Its maker needs to say nothing; somebody else names the folder, trusts it, or sets a variable."""
     with Gallery.open(root, gallery=elasticsearch_address, model="toy") as gallery:
         assert gallery.add().notes == []
         gallery.reindex("toy?grid=2")

@@ -125,7 +125,11 @@ def test_no_connection_is_opened(received, plant, listener, tmp_path, source):
     ask_everything(received, tmp_path)
     compared = compare(received, galleries=["default"], queries=["id:red.png"], k=20)
     assert not compared.failed
+    assert any(note.startswith("not read:") for note in compared.notes)
     compared.page()
+    page = str(tmp_path / "neighbors.html")
+    assert run(["neighbors", str(received), "-k", "20", "--html", page]) == 0
+    assert "not read:" in Path(page).read_text()
     assert listener.count == 0
 
 

@@ -133,6 +133,7 @@ def _notes(measured: Sequence[MethodResult], left_out: int) -> tuple[str, ...]:
         for one in measured
         if one.reused not in {None, one.method}
     ]
+    notes += dict.fromkeys(note for one in measured for answer in one.answers for note in answer.notes)
     if left_out:
         notes.append(f"{left_out:,} pictures are not in every gallery, and were not compared")
     return tuple(notes)
@@ -300,7 +301,7 @@ def _answer(gallery: Gallery, query: str, k: int, thumbnails: dict[tuple[str, st
     for hit in hits:
         if ("hit", hit.id) not in thumbnails:
             thumbnails["hit", hit.id] = gallery.thumbnail(hit.id)
-    return Answer(query, tuple(hits))
+    return Answer(query, tuple(hits), hits.notes)
 
 
 def _milliseconds(gallery: Gallery) -> float:

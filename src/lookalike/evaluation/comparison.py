@@ -23,10 +23,11 @@ COST = ("dim", "bytes/picture", "pictures/s", "ms/search")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a method found for one query: the query in words, and its hits, best first."""
+    """What a method found for one query: the query in words, its hits, best first, and notes on them."""
 
     query: str
     hits: tuple[Hit, ...]
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """It as JSON has it."""

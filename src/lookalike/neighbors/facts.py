@@ -65,6 +65,9 @@ def page(gallery: Reader, answers: Sequence[Answer], facts: Facts) -> str:
         cards = [_card(gallery, n.id, facts, values[n.id], n.score) for n in found]
         rows.append(pages.Row(_card(gallery, id_, facts, values[id_]), cards, label="Picture"))
     notes = [f"only the first {ON_A_PAGE} pictures are shown"] if len(answers) > ON_A_PAGE else []
+    empty = (card.title for row in rows for card in (row.query, *row.hits) if card and card.thumbnail is None)
+    unread = gallery.access.unread(dict.fromkeys(empty))
+    notes += [gallery.access.note(unread)] if unread else []
     return pages.results_page(rows, title="Similar pictures", notes=notes)
 
 
