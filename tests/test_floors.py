@@ -38,9 +38,9 @@ FLOORS = {
 OF_THE_GALLERY = {
     "access", "answers", "consistent", "converted", "copying", "delivery", "describing", "fill",
     "filtering", "folder_notes", "freshness", "given", "imported", "ingest", "listed", "loading", "model",
-    "nesting", "own_ids", "owned", "packed", "pipeline_notes", "places", "plan", "queries", "query_expansion",
-    "reach", "reader", "remote", "remote_walk", "removal", "replaced", "rerank", "results", "selection",
-    "showing", "skips", "thumbnails", "trust",
+    "nesting", "outdated", "own_ids", "owned", "packed", "pipeline_notes", "places", "plan", "queries",
+    "query_expansion", "reach", "reader", "remote", "remote_walk", "removal", "replaced", "rerank", "results",
+    "selection", "showing", "skips", "thumbnails", "trust",
 }  # fmt: skip
 """The files that share the gallery's floor with it, and are one room."""
 

@@ -126,6 +126,17 @@ class Access:
             return remote.read(id_, self.limits, size=size)
         return images.read_file(path_of(id_, self.root), self.limits)
 
+    def head(self, id_: str) -> bytes:
+        """Return the first bytes of a picture on a disk, which mostly hold its header.
+
+        Raises:
+            Unreadable: it may not be read, or can't be.
+            ImageError: it is no picture.
+        """
+        if reason := self.refusal(id_):
+            raise Unreadable(reason)
+        return images.read_head(path_of(id_, self.root), self.limits)
+
     def read_named(self, path: str) -> bytes:
         """Return the bytes of a picture's file that the caller named.
 

@@ -33,11 +33,13 @@ class Row(NamedTuple):
 
     vector: ndarray of shape (dim,), float32.
     known: whether the gallery had a picture of this id when the work was planned; None if not looked up.
+    anew: whether it was described again though its bytes were known.
     """
 
     record: Record
     vector: Floats
     known: bool | None = None
+    anew: bool = False
 
 
 class Part(NamedTuple):
@@ -150,7 +152,9 @@ class Describer:
         for item in loaded:
             if isinstance(item, Skipped):
                 continue
-            if item.prepared is None or item.record.digest in self.claimed:
+            if item.work.anew:
+                fresh.append(item)
+            elif item.prepared is None or item.record.digest in self.claimed:
                 same.append(item._replace(prepared=None))
             else:
                 self.claimed.add(item.record.digest)
@@ -162,7 +166,8 @@ class Describer:
         rows = []
         for place, item in enumerate(items):
             scores = () if done.scores is None else self._best_classes(done.scores[place])
-            rows.append(Row(replace(item.record, scores=scores), done.vectors[place], item.work.known))
+            record, work = replace(item.record, scores=scores), item.work
+            rows.append(Row(record, done.vectors[place], work.known, work.anew))
         damaged = [Skip(item.record.id, item.note) for item in items if item.note]
         precision = self.extractor().precision
         return Part(rows, precision=precision, sifted=self.store is not None, damaged=damaged)

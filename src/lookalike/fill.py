@@ -17,6 +17,7 @@ from lookalike.given import checked_id, path_given
 from lookalike.ingest import Counts, Job, Pipeline, Workers
 from lookalike.listed import Row, Seen
 from lookalike.loading import Memory, Trusted
+from lookalike.outdated import Corrections
 from lookalike.packed import Packs
 from lookalike.plan import Plan, Wishes, Work, plan
 from lookalike.redaction import redact
@@ -83,6 +84,8 @@ class Fill:
         known = frozenset(folder.prefix for folder in self.store.folders())
         walks = [self._walk(folder, exclude, known, hidden=hidden) for folder in given.folders]
         self._check_fields(metadata)
+        outdated = Corrections(self.store, self.reading)
+        wishes = outdated.wishes(wishes)
         with timed("folders looked through"):
             planned = plan(self.store, walks, wishes)
         try:
@@ -92,13 +95,15 @@ class Fill:
             # Before the long part: a run that is stopped is to know its folders the next time.
             if planned.folders != planned.known:
                 self.store.set_folders(planned.folders, seen=planned.known)
+            if given.folders and wishes.limit is None:
+                outdated.plan(planned, [walk.prefix for walk in walks])
             with timed(f"{planned.count:,} files read and described"):
                 self._run(planned, given.rest, prune=wishes.prune)
             self._clear(planned)
         finally:
             planned.close()
         self.report.missing += planned.missing
-        self.report.notes += folder_notes.notes(planned, self.root)
+        self.report.notes += [*folder_notes.notes(planned, self.root), *outdated.notes()]
         if not planned.known:
             self.report.notes += nesting.notes(self.store.address, self.root, walks)
         self.report.left_out = folder_notes.left_out(planned)

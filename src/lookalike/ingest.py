@@ -213,7 +213,9 @@ class Pipeline:
         rows, same = [], list(part.same)
         for row in part.rows:
             record = row.record
-            if record.digest in known or record.digest in self.here.claimed:
+            if row.anew:
+                rows.append(row)
+            elif record.digest in known or record.digest in self.here.claimed:
                 work = Work(record.id, record.size, record.mtime_ns, record.source, row.known)
                 same.append(Loaded(work, record))
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from lookalike import images
 from lookalike.errors import DownloadError, ImageError, MissingExtra, Unreadable, UsageError
@@ -46,6 +46,7 @@ class Memory(NamedTuple):
     size, mtime_ns: of the file that it is one of many in, if it came out of such a file.
     metadata: what is known of it from there.
     known: never looked up before it is written.
+    anew: never, for it is described whenever it is given.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Memory(NamedTuple):
     mtime_ns: int = 0
     metadata: Mapping[str, Value] = MappingProxyType({})
     known: None = None
+    anew: Literal[False] = False
 
 
 class Loaded(NamedTuple):
@@ -98,7 +100,10 @@ class Loader:
         read = list((self.readers.map if far else map)(self._read, chunk))
         digests = [d.digest for d in read if isinstance(d, _Read)]
         known = self.store.by_digest(digests) if self.store is not None else {}
-        return [d if isinstance(d, Skipped) else self._decode(d, known=d.digest in known) for d in read]
+        return [
+            d if isinstance(d, Skipped) else self._decode(d, known=d.digest in known and not d.work.anew)
+            for d in read
+        ]
 
     def _read(self, work: Work | Memory) -> _Read | Skipped:
         try:

@@ -37,6 +37,7 @@ class Work(NamedTuple):
 
     known: whether the gallery has a picture of this id; None if that was not looked up.
     address: of a picture on the web, with what its id leaves out; "" where that is all of it.
+    anew: whether it is read again though its bytes are known.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Work(NamedTuple):
     source: Source = "walk"
     known: bool | None = None
     address: str = ""
+    anew: bool = False
 
 
 @dataclass

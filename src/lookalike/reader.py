@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from lookalike import filtering, freshness, images
+from lookalike import filtering, freshness, images, outdated
 from lookalike.access import Access
 from lookalike.answers import Answering, Wish, best_tags, tags_of, without_classes
 from lookalike.errors import LookalikeError, ModelError, NotFound, UsageError
@@ -122,7 +122,8 @@ class Reader:
         """Facts about the gallery, as JSON has them.
 
         `indexed` is the time of the last indexing of its folders, `not_indexed` how many pictures came since,
-        where that can be told soon, `bytes` what it takes with its codes, and `cache_bytes` what the user's
+        where that can be told soon, `outdated` how many an older version of the decoder has read and the next
+        indexing has to look at, `bytes` what it takes with its codes, and `cache_bytes` what the user's
         cache of converted models does.
         """
         from lookalike.extractors import runtime
@@ -139,6 +140,7 @@ class Reader:
             "count": store.count(),
             "indexed": freshness.last_indexed(self),
             "not_indexed": freshness.not_indexed(self, seconds=_PATIENCE),
+            "outdated": sum(1 for _ in outdated.ids(store)),
             "skipped": len(store.skipped()),
             "removed": len(store.removed()),
             "bytes": store.bytes(),

@@ -30,13 +30,9 @@ Value: TypeAlias = str | int | float
 Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
 
 
-PICTURE_FIELDS: Mapping[str, str] = {
-    "taken": "text",
-    "camera": "text",
-    "lens": "text",
-    "latitude": "real",
-    "longitude": "real",
-}
+PICTURE_FIELDS: Mapping[str, str] = dict.fromkeys(("taken", "camera", "lens"), "text") | dict.fromkeys(
+    ("latitude", "longitude"), "real"
+)
 """The fields that a picture itself may fill, with their types; the user's own of the same name come first."""
 
 PRIVATE_FIELDS = frozenset({"latitude", "longitude"})
@@ -356,6 +352,12 @@ class Store(Protocol):
 
         With keep_out the ids are remembered as `removed`, those that are unknown, too.
         """
+
+    def outdated(self, decoder: int) -> Iterator[str]:
+        """The ids of pictures with a file, which a decoder of a lower version has read, in any order."""
+
+    def note_decoder(self, formats: Mapping[str, str], decoder: int) -> None:
+        """Remember the format of pictures' files, by id, and which decoder would read them the same."""
 
     def removed(self) -> list[str]:
         """The ids taken out to stay out, sorted."""

@@ -50,7 +50,9 @@ def test_index_json_is_the_contract(lookalike, pictures):
         "total", "skipped", "seconds",
     }  # fmt: skip
     assert report["total"] == report["unchanged"] == 14
-    assert report["skipped"] == [{"path": "odd/broken.jpg", "reason": "truncated JPEG"}]
+    assert report["skipped"] == [
+        {"path": "odd/broken.jpg", "reason": "truncated JPEG: 2 % of its rows are there"}
+    ]
 
 
 def test_quiet_index_says_nothing(lookalike, pictures):
@@ -180,7 +182,10 @@ def test_info(lookalike, pictures):
     } <= set(facts)  # fmt: skip
     assert (facts["count"], facts["skipped"], facts["dim"]) == (14, 1, 1280)
     assert "efficientnet-lite0" in lookalike("info", cwd=pictures).stdout
-    assert lookalike("info", "--skipped", cwd=pictures).stdout == "odd/broken.jpg: truncated JPEG\n"
+    assert (
+        lookalike("info", "--skipped", cwd=pictures).stdout
+        == "odd/broken.jpg: truncated JPEG: 2 % of its rows are there\n"
+    )
 
 
 def test_export(lookalike, pictures, tmp_path):

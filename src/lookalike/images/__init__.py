@@ -9,7 +9,7 @@ own class reads the header, and `ImageLimits` are checked before a pixel is deco
 """
 
 from lookalike.images.decoding import DECODER, THUMBNAIL_SIDE, Decoded, decode, from_array, thumbnail
-from lookalike.images.files import digest, read_file
+from lookalike.images.files import digest, read_file, read_head
 from lookalike.images.given import encoded, is_picture
 from lookalike.images.limits import ImageLimits
 from lookalike.images.recognition import recognise
@@ -25,6 +25,7 @@ __all__ = [
     "from_array",
     "is_picture",
     "read_file",
+    "read_head",
     "recognise",
     "thumbnail",
 ]

@@ -11,6 +11,8 @@ from lookalike.errors import Unreadable
 from lookalike.images.limits import ImageLimits, require_bytes
 from lookalike.images.recognition import HEAD, recognise
 
+_HEADER = 1 << 16  # bytes
+
 
 def digest(source: bytes) -> bytes:
     """16 bytes that are the same for the same file, and for no other."""
@@ -26,6 +28,25 @@ def read_file(path: str | bytes | os.PathLike[str], limits: ImageLimits | None =
         Unreadable: not a regular file, refused by the system, gone, or being written to.
         ImageError: not a picture, or a file larger than the limit.
     """
+    source, size = _read(path, limits, None)
+    if len(source) != size:
+        raise Unreadable("changed while it was being read")
+    return source
+
+
+def read_head(path: str | bytes | os.PathLike[str], limits: ImageLimits | None = None) -> bytes:
+    """The first 64 kB of a picture's file, which hold most headers.
+
+    Raises:
+        Unreadable, ImageError: as `read_file` does.
+    """
+    return _read(path, limits, _HEADER)[0]
+
+
+def _read(
+    path: str | bytes | os.PathLike[str], limits: ImageLimits | None, most: int | None
+) -> tuple[bytes, int]:
+    """The bytes of a picture's file, or the first of them, and how many it has."""
     limits = limits or ImageLimits.from_environment()
     try:
         _require_regular(Path(os.fsdecode(path)).stat())  # first: opening a device may already do something
@@ -37,12 +58,10 @@ def read_file(path: str | bytes | os.PathLike[str], limits: ImageLimits | None =
             require_bytes(status.st_size, limits)
             head = file.read(min(HEAD, status.st_size))
             recognise(head)
-            source = head + file.read(status.st_size - len(head) + 1)
+            wanted = status.st_size + 1 if most is None else most
+            return head + file.read(max(0, wanted - len(head))), status.st_size
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise Unreadable(f"can't be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(source) != status.st_size:
-        raise Unreadable("changed while it was being read")
-    return source
 
 
 def _require_regular(status: os.stat_result) -> None:

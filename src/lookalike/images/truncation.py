@@ -112,7 +112,7 @@ def _png(image: Any, source: bytes) -> Loaded:
     whole = _loads(image)
     if whole and not watch.untouched and not image.info.get("interlace"):
         return image, ""
-    share = _share_of_png(source)
+    share = share_of_png(source)
     if whole and share == 1:
         return image, ""
     note = _note("PNG", share)
@@ -120,7 +120,7 @@ def _png(image: Any, source: bytes) -> Loaded:
     return image, note
 
 
-def _share_of_png(source: bytes) -> float:
+def share_of_png(source: bytes) -> float:
     """The share of a PNG's bytes of pixels that can be unpacked."""
     width, height, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", source, 16)
     passes = _PASSES if interlaced else ((0, 0, 1, 1),)

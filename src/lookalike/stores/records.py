@@ -23,6 +23,9 @@ BUILT_IN = {"folder": "text", "name": "text", "width": "integer", "height": "int
 
 SOURCES: tuple[Source, ...] = get_args(Source)
 
+FILES: tuple[Source, ...] = ("walk", "file")
+"""The sources of pictures that have a file of their own."""
+
 UNIT = 1_000_000
 """Scores are kept in millionths: exact, and small."""
 

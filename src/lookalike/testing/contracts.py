@@ -222,6 +222,7 @@ def _check_lists(store: Store, what: str) -> None:
     found = [match.id for match in store.find([Term("purple zebra", frozenset())], 5)]
     _holds(found == [id_], f"{what}metadata that was updated is not found: {found}")
     _check_whose(store, id_, what)
+    _check_decoders(store, what)
     digest = (2).to_bytes(16, "big")
     _holds(store.by_digest([digest, b"?" * 16]) == {digest: [id_]}, f"{what}by_digest is wrong")
     store.touch([State(id_, "picture", "file", 99, 98)])
@@ -254,6 +255,19 @@ def _check_whose(store: Store, id_: str, what: str) -> None:
     store.define({"taken": "text", "price": "text", "depth": "integer"})
     types = [store.fields().get(name) for name in ("price", "depth")]
     _holds(types == ["real", "integer"], f"{what}define made the types {types}")
+
+
+def _check_decoders(store: Store, what: str) -> None:
+    """Which decoder has read a picture, and would read it the same."""
+    records = [record for batch in store.scan() for record in batch.records]
+    older = sorted(record.id for record in records if record.decoder < 1)
+    found = sorted(store.outdated(1))
+    _holds(bool(older) and found == older, f"{what}outdated gives {found}, expected {older}")
+    store.note_decoder({older[0]: "PNG", "no such id": "PNG"}, 3)
+    (record,) = store.get(older[:1])
+    noted = record is not None and (record.decoder, record.format)
+    _holds(noted == (3, "PNG"), f"{what}note_decoder left {noted}")
+    _holds(sorted(store.outdated(1)) == older[1:], f"{what}a picture that was noted is outdated still")
 
 
 def _check_replacement(store: Store, what: str) -> None:

@@ -11,7 +11,7 @@ from lookalike.errors import NotFound, StoreCorrupt
 from lookalike.stores.elasticsearch import documents, paging
 from lookalike.stores.elasticsearch.bulk import Seen
 from lookalike.stores.elasticsearch.searching import PICTURES
-from lookalike.stores.records import is_id
+from lookalike.stores.records import FILES, is_id
 from lookalike.types import Batch, Folder, Skipped
 
 if TYPE_CHECKING:
@@ -71,6 +71,15 @@ def indexed_ns(server: Server, alias: str) -> int:
     """When the last complete indexing ended; 0 if that is not known."""
     time_ns = system(server, alias, documents.INDEXED_KEY)[0].get("time_ns", 0)
     return time_ns if type(time_ns) is int else 0
+
+
+def outdated(index: Index, decoder: int) -> list[dict[str, Any]]:
+    """A query for pictures with a file, which a decoder of a lower version has read."""
+    files: dict[str, Any] = {"terms": {"source": list(FILES)}}
+    if index.header.format == 1:
+        return [PICTURES, files]
+    newer = {"range": {"decoder": {"gte": decoder}}}
+    return [PICTURES, files, {"bool": {"must_not": [newer]}}]
 
 
 def vectors(server: Server, index: Index, ids: Sequence[str]) -> Floats:

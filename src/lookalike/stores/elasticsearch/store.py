@@ -252,6 +252,21 @@ class ElasticsearchStore:
             return 0
         return self._live.write(lambda index: self._changer(index).delete(ids, keep_out=keep_out))
 
+    def outdated(self, decoder: int) -> Iterator[str]:
+        """The ids of pictures with a file, which a decoder of a lower version has read: one snapshot."""
+        for _, hits in self._live.pages(
+            lambda index: reading.outdated(index, decoder), paging.STATES, paging.values()
+        ):
+            yield from (hit["sort"][0] for hit in hits)
+
+    def note_decoder(self, formats: Mapping[str, str], decoder: int) -> None:
+        """Remember of pictures the format of their file and the version that would read it the same."""
+
+        def change(form: str) -> Callable[[Record], Record]:
+            return lambda record: replace(record, decoder=decoder, format=form)
+
+        self._rewrite({id_: change(form) for id_, form in formats.items()})
+
     def removed(self) -> list[str]:
         """The ids that are to stay out, sorted."""
         return [hit["sort"][0] for hits in self._aside("removed", paging.values()) for hit in hits]

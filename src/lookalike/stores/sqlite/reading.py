@@ -7,7 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import StoreCorrupt
-from lookalike.stores.records import SOURCES, is_id
+from lookalike.stores.records import FILES, SOURCES, is_id
 from lookalike.stores.sqlite import columns, filters, migrations, rows
 from lookalike.types import Folder, Skipped, State
 
@@ -169,6 +169,18 @@ def states(connection: sqlite3.Connection) -> Iterator[State]:
     for lines in columns.batches(cursor, "paths"):
         for id_, status, source, size, mtime_ns, _ in lines:
             yield State(id_, statuses[status], sources[source], size, mtime_ns)  # type: ignore[arg-type]
+
+
+def outdated(connection: sqlite3.Connection, decoder: int) -> Iterator[str]:
+    """The ids of pictures with a file, which a decoder of a lower version has read."""
+    older = "" if migrations.version(connection) == 1 else f"AND decoder < {decoder:d}"
+    sources = ",".join(str(SOURCES.index(source)) for source in FILES)
+    cursor = connection.execute(
+        "SELECT paths.id FROM pictures CROSS JOIN paths USING (id) "
+        f"WHERE status = 0 AND source IN ({sources}) {older}"
+    )
+    while lines := cursor.fetchmany(1000):
+        yield from (id_ for (id_,) in lines)
 
 
 def by_digest(connection: sqlite3.Connection, digests: Sequence[bytes]) -> dict[bytes, list[str]]:

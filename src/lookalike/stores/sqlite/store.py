@@ -233,6 +233,17 @@ class SqliteStore:
             change.pictures = -gone
             return gone
 
+    def outdated(self, decoder: int) -> Iterator[str]:
+        """The ids of pictures with a file, which a decoder of a lower version has read: one snapshot."""
+        with self.database.reading() as connection:
+            yield from reading.outdated(connection, decoder)
+
+    def note_decoder(self, formats: Mapping[str, str], decoder: int) -> None:
+        """Remember of pictures the format of their file and the version that would read it the same."""
+        if formats:
+            with self.writing(), self.database.changing() as change:
+                writing.note_decoder(change.connection, formats, decoder)
+
     def removed(self) -> list[str]:
         """The ids that are to stay out, sorted."""
         with self.database.reading() as connection:

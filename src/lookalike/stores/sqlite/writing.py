@@ -142,6 +142,15 @@ def touch(connection: sqlite3.Connection, states: Sequence[State]) -> None:
     )
 
 
+def note_decoder(connection: sqlite3.Connection, formats: Mapping[str, str], decoder: int) -> None:
+    """Set the decoder and the format of pictures."""
+    known = reading.rows_of(connection, list(formats))
+    connection.executemany(
+        "UPDATE pictures SET decoder = ?, format = ? WHERE row = ?",
+        [(decoder, formats[id_], row) for id_, row in known.items()],
+    )
+
+
 def update(connection: sqlite3.Connection, metadata: Mapping[str, Mapping[str, Value]]) -> int:
     """Merge metadata into pictures; how many of them there were."""
     known = reading.rows_of(connection, list(metadata))
