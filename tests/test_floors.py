@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGE = REPOSITORY / "src" / "lookalike"
 
 FLOORS = {
-    0: {"escapes"},
+    0: {"escapes", "forks"},
     0.5: {"errors"},
     1: {"extras", "tracing", "types"},
     1.3: {"redaction", "spelling", "stamps"},

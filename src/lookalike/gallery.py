@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class Gallery(Owned):
     """A set of indexed pictures, searched by picture, by id or by words.
 
-    Get one by `Gallery.open`; it is a context manager. Several threads may search one gallery, and
-    other processes may search it while one adds to it.
+    Get one by `Gallery.open`; it is a context manager. Several threads may search one gallery, also processes
+    that are forked from one that has it open, and other processes may search it while one adds to it.
 
     >>> with Gallery.open("~/Pictures") as gallery:  # doctest: +SKIP
     ...     gallery.add()

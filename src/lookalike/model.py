@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lookalike import extractors
+from lookalike import extractors, forks
 from lookalike.errors import ModelError, ModelMismatch, UsageError
 from lookalike.types import Header
 
@@ -50,7 +49,7 @@ class Model:
         self._normalize = normalize
         self._precision = precision
         self._built: Extractor | None = None
-        self._building = threading.Lock()
+        self._building = forks.lock()
 
     def __reduce__(self) -> tuple[object, ...]:
         """In another process it is built anew, of what was asked for."""

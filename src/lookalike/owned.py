@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookalike import places, stores, trust
+from lookalike import forks, places, stores, trust
 from lookalike.errors import StoreUnavailable, UsageError
 from lookalike.model import header_for
 from lookalike.reach import reach
@@ -37,7 +36,7 @@ class Owned(Reader):
     ) -> None:
         """Use `Gallery.open`."""
         super().__init__(address, store, root, model, named=named)
-        self._creating = threading.Lock()
+        self._creating = forks.lock()
 
     # What it may reach.
 

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lookalike import extras, images
+from lookalike import extras, forks, images
 from lookalike.errors import DownloadError, LookalikeError, MissingExtra, NotFound, Unreadable, UsageError
 from lookalike.images.limits import require_bytes
 from lookalike.images.recognition import HEAD
@@ -224,6 +224,9 @@ def _archive(address: str) -> tuple[Any, AbstractContextManager[object]]:
 def forget_archives() -> None:
     """Let go of archives that are held open: they may have changed."""
     _archive.cache_clear()
+
+
+forks.call_in_child(forget_archives)  # fsspec keeps its connections to the process that made them
 
 
 def _open(address: str) -> Any:

@@ -144,10 +144,12 @@ def _history(store, tmp_path, record, units):
                 reader.execute("SELECT * FROM live").fetchone()
                 store.write([record(number)], units(1))
                 if act == "part":
-                    store.database._writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                    with store.database._writing() as writer:
+                        writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
             number += 1
             if act == "whole":
-                store.database._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                with store.database._writing() as writer:
+                    writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         elif step % 2:
             with store.replacement(replace(store.header, digest=f"{step:064}")) as fresh:
                 fresh.write([record(i) for i in range(0, number, 2)], units(len(range(0, number, 2))))
@@ -190,7 +192,8 @@ def test_a_replacement_that_was_not_merged(tmp_path, open_at, header, record, un
     store = open_at(tmp_path / "gallery")
     with store.database.reading() as reader:
         reader.execute("SELECT * FROM live").fetchone()  # so that the log can't be merged
-        store.database._writing().execute("PRAGMA busy_timeout = 100")
+        with store.database._writing() as writer:
+            writer.execute("PRAGMA busy_timeout = 100")
         with store.replacement(replace(store.header, digest="1" * 64)) as fresh:
             for number in range(7):
                 fresh.write([record(number)], units(1))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from lookalike import registry
@@ -94,7 +95,10 @@ def load(
             f"{model}@LAYER?size=WIDTHxHEIGHT&mean=…&scale=…"
         )
     parsed = Name.parse(model)
-    return _loader(parsed)(parsed, precision, normalize=normalize)
+    extractor = _loader(parsed)(parsed, precision, normalize=normalize)
+    if hasattr(extractor, "reload"):
+        extractor.reload = partial(load, str(parsed), normalize=normalize, precision=precision)
+    return extractor
 
 
 def layers(name: str) -> list[Layer]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from lookalike import forks
 from lookalike.errors import ModelError, UnknownModel, UsageError
 from lookalike.extractors import cards, runtime, trained
 from lookalike.extractors.engine import first_line
 from lookalike.extractors.names import CARD
+from lookalike.forks import Forked
 
 if TYPE_CHECKING:
     import os
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from lookalike.types import Floats
 
 
-class Decoder:
+class Decoder(Forked):
     """The network that draws pictures of an autoencoder's vectors; safe to use from several threads.
 
     folder: of the model.
@@ -54,8 +55,9 @@ class Decoder:
         shape = _shape(network, folder)
         self.dim = shape[0]
         self.size = (shape[2], shape[1])
-        self._request = _compiled(network, folder).create_infer_request()
-        self._lock = threading.Lock()
+        self._request: Any = _compiled(network, folder).create_infer_request()
+        self._lock = forks.lock()
+        forks.watch(self)
 
     def pictures(self, vectors: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
         """Draw a picture of each vector.
@@ -82,9 +84,17 @@ class Decoder:
         width, height = self.size
         drawn = np.empty((len(given), height, width, 3), np.float32)
         with self._lock:
+            if self._request is None:
+                network = _read(self.folder, trained.card_of(self.folder))
+                self._request = _compiled(network, self.folder).create_infer_request()
             for row, vector in enumerate(given):
                 drawn[row] = self._request.infer({0: vector[None]})[0][0]
         return drawn
+
+    def after_fork_in_child(self) -> None:
+        """Leave the parent's network alone, whose threads are not here; it is read again where needed."""
+        forks.abandon(self._request)
+        self._request = None
 
 
 def _read(folder: Path, card: Card) -> Any:
@@ -117,6 +127,6 @@ def _shape(network: Any, folder: Path) -> tuple[int, int, int]:
 
 def _compiled(network: Any, folder: Path) -> Any:
     try:
-        return runtime.core().compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return runtime.compile_model(network, {"INFERENCE_PRECISION_HINT": "f32"})
     except RuntimeError as error:
         raise ModelError(f"OpenVINO can't run the decoder of {folder}: {first_line(error)}") from error

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager, suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lookalike import forks
 from lookalike.errors import ModelError
 from lookalike.extractors import runtime
+from lookalike.forks import Forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,8 +25,12 @@ if TYPE_CHECKING:
 _MOST_STREAMS = 8
 
 
-class Engine:
+class Engine(Forked):
     """A compiled network. One request a stream: a thread takes one for as long as it needs it.
+
+    It computes in threads of its own, so the child of a fork has to compile the network anew.
+
+    is_mine: whether it was made in this process, and can be used.
 
     Args:
         model: as `cut` makes it.
@@ -41,6 +48,8 @@ class Engine:
             raise ModelError(
                 f"OpenVINO can't run {name}: {first_line(error)}; cut it at another layer"
             ) from error
+        self.is_mine = True
+        self._resting: list[Any] = []
         self._requests: SimpleQueue[Any] = SimpleQueue()
         for _ in range(streams()):
             self._requests.put(compiled.create_infer_request())
@@ -49,6 +58,24 @@ class Engine:
         with self._request() as request:
             for tensor in (request.get_input_tensor(), request.get_output_tensor(0)):
                 _ = tensor.data
+        forks.watch(self)
+
+    def before_fork(self, until: float) -> None:
+        """Wait for the requests that are running."""
+        with suppress(Empty):
+            while len(self._resting) < streams():
+                self._resting.append(self._requests.get(timeout=max(0.001, until - time.monotonic())))
+
+    def after_fork_in_parent(self) -> None:
+        """Let threads go on."""
+        while self._resting:
+            self._requests.put(self._resting.pop())
+
+    def after_fork_in_child(self) -> None:
+        """Leave the parent's requests alone."""
+        self.is_mine = False
+        forks.abandon((self._requests, self._resting))
+        self._requests, self._resting = SimpleQueue(), []
 
     def run(self, batch: Sequence[NDArray[np.generic]], shapes: Sequence[tuple[int, ...]]) -> list[Floats]:
         """One pass of the network for each picture.
@@ -187,5 +214,5 @@ def _compiled(model: Any, precision: Precision) -> Any:
     folder = runtime.compiled_folder()
     if folder is not None:
         with suppress(RuntimeError):  # two processes that write one file of the cache: one of them may fail
-            return runtime.core().compile_model(model, "CPU", config | {"CACHE_DIR": str(folder)})
-    return runtime.core().compile_model(model, "CPU", config)
+            return runtime.compile_model(model, config | {"CACHE_DIR": str(folder)})
+    return runtime.compile_model(model, config)

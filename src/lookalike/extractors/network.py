@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from lookalike import forks
 from lookalike import steps as vector_steps
 from lookalike.errors import ModelError, UsageError
 from lookalike.extractors import listing, runtime
@@ -38,6 +38,9 @@ class OpenVinoExtractor:
     The network is compiled when it is first run: what it has of layers, and what would come out, is
     known without. `parallel` threads keep the machine busy; more wait.
 
+    reload: loads the same once more, which a forked process does to use it; where it is None, the network is
+        kept for that.
+
     Args:
         model: an `openvino.Model` with one input of one picture; it is not changed.
         card: what belongs to it.
@@ -55,6 +58,8 @@ class OpenVinoExtractor:
         UsageError: an option that is not known, or can't be meant here.
         ModelError: card and network do not fit, or the processor does not compute in that precision.
     """
+
+    reload: Callable[[], Any] | None = None
 
     def __init__(
         self,
@@ -92,7 +97,7 @@ class OpenVinoExtractor:
         self._cut: Any = None
         self._engine: Engine | None = None
         self._layers: list[Layer] = []
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
 
     def layers(self) -> list[Layer]:
         """Every layer it can be cut at, from the picture on."""
@@ -142,6 +147,8 @@ class OpenVinoExtractor:
 
     def _compiled(self) -> Engine:
         with self._lock:
+            if self._engine is not None and not self._engine.is_mine:
+                self._engine = self._reloaded()
             if self._engine is None:
                 if self._cut is None:
                     self._listed()
@@ -150,9 +157,22 @@ class OpenVinoExtractor:
                     self._cut = cut(self._network, outputs, self.card, prepared=prepared)
                 self._engine = Engine(self._cut, self.precision)
                 # Compiled, it has weights of its own: these need not stay in memory.
-                self._cut = self._network = None
+                self._network = None
+                self._cut = self._cut if self.reload is None else None
                 self._before, self._ports = {}, {}
             return self._engine
+
+    def _reloaded(self) -> Engine | None:
+        """The engine of the same extractor, loaded once more; None where the network is held."""
+        if self.reload is None:
+            return None
+        loaded = self.reload()
+        if not isinstance(loaded, OpenVinoExtractor) or loaded.digest != self.digest:
+            raise ModelError(
+                f"{self.name} is not what it was when this process was forked; load it again, or put the "
+                "file back that it was made from"
+            )
+        return loaded._compiled()  # noqa: SLF001 - of its own kind
 
     def _layers_cut(self, name: Name) -> list[str]:
         """The layer of the vector and, where there are classes, that of their scores."""

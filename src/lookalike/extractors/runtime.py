@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
-from contextlib import suppress
+import time
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lookalike import forks
 from lookalike.errors import UsageError
+from lookalike.forks import Forked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lookalike.types import Precision
 
@@ -27,7 +29,47 @@ _CONVERTER = "openvino.tools.ovc"
 CORES = "LOOKALIKE_CORES"
 """The environment variable that says how many processors to use, where several processes share them."""
 
-_importing = threading.Lock()
+_importing = forks.lock()
+
+
+class _Core(Forked):
+    """The process's one `openvino.Core`; a child has one of its own."""
+
+    def __init__(self) -> None:
+        self._made: Any = None
+        self._compiling = forks.lock()
+        self._still = False
+        forks.watch(self)
+
+    def get(self, library: Any) -> Any:
+        """Return the core, made when it is first asked for."""
+        if self._made is None:
+            self._made = library.Core()
+        return self._made
+
+    @contextmanager
+    def compiling(self) -> Iterator[None]:
+        """Compile in the block, and nowhere else: no fork comes in between."""
+        with self._compiling:
+            yield
+
+    def before_fork(self, until: float) -> None:
+        """Wait for what is being compiled."""
+        self._still = self._compiling.acquire(timeout=max(0.0, until - time.monotonic()))
+
+    def after_fork_in_parent(self) -> None:
+        """Let threads go on."""
+        if self._still:
+            self._compiling.release()
+
+    def after_fork_in_child(self) -> None:
+        """Leave the parent's core alone, whose threads are not here."""
+        if self._made is not None:
+            forks.abandon(self._made)
+            self._made = None
+
+
+_core = _Core()
 
 
 def openvino() -> Any:
@@ -59,12 +101,18 @@ def core() -> Any:
     """The process's one `openvino.Core`."""
     library = openvino()
     with _importing:
-        return _core(library)
+        return _core.get(library)
 
 
-@cache
-def _core(library: Any) -> Any:
-    return library.Core()
+def compile_model(model: Any, config: Mapping[str, Any]) -> Any:
+    """Return an `openvino.CompiledModel` for the processor.
+
+    Raises:
+        RuntimeError: OpenVINO can't compile it.
+    """
+    made = core()
+    with _core.compiling():
+        return made.compile_model(model, "CPU", dict(config))
 
 
 @cache

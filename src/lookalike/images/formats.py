@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import struct
-import threading
 import warnings
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from lookalike import extras
+from lookalike import extras, forks
 from lookalike.errors import ImageError
 from lookalike.images.tiff import open_tiff
 from lookalike.images.transparency import gif_class, open_png
@@ -73,7 +72,7 @@ def _open_heic(stream: BytesIO) -> Image:
     return opened
 
 
-_warnings_lock = threading.Lock()
+_warnings_lock = forks.lock()
 
 
 @contextmanager

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lookalike import forks
 from lookalike.errors import ImageError, UsageError
+from lookalike.forks import Forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,10 +85,15 @@ def require_memory(need: int, limits: ImageLimits) -> None:
         )
 
 
-class _Memory:
+class _Memory(Forked):
     """Bytes in use by all threads together. A large picture waits for room, and is not overtaken."""
 
     def __init__(self) -> None:
+        self.after_fork_in_child()
+        forks.watch(self)
+
+    def after_fork_in_child(self) -> None:
+        """Begin with nothing in use: no thread is in the middle of a picture."""
         self._turn = threading.Lock()
         self._room = threading.Condition()
         self._used = 0

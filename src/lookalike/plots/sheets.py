@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookalike import extras, files
+from lookalike import extras, files, forks
 from lookalike.plots.lettering import FAINT, SMALL, TITLE, UNIT, Style, drawable, wrapped
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ _MOST_PIXELS = 80_000_000  # a plot of very many rows gets a coarser raster rath
 _MOST_HIGH = 60_000  # and matplotlib draws no more than 65,536 in a column
 _WITHOUT_DATE: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 _FORMATS = ("png", "svg", "pdf")
-_LOADING = threading.Lock()
+_LOADING = forks.lock()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ the embedded one by a rule of its own for case, accents or endings.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
+from lookalike import forks
 from lookalike.stores import words
 from lookalike.stores.sqlite import library
 
@@ -29,7 +29,7 @@ class Stemmer:
     """Turns texts into stems; several threads may share one."""
 
     def __init__(self) -> None:
-        self._mutex = threading.Lock()
+        self._mutex = forks.lock()
         self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self._connection.executescript(_TABLES)
 

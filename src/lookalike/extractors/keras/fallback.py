@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lookalike import forks
 from lookalike import steps as vector_steps
 from lookalike.errors import ModelError
 from lookalike.extractors import listing
@@ -23,6 +23,7 @@ from lookalike.extractors.network import (
     wants_all_pixels,
 )
 from lookalike.extractors.settings import overridden
+from lookalike.forks import Forked
 from lookalike.types import Extraction
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from lookalike.types import Floats, Precision
 
 
-class KerasExtractor:
+class KerasExtractor(Forked):
     """A Keras model cut at one layer, as `lookalike.types.Extractor` describes it, in float32.
 
     Args:
@@ -85,7 +86,9 @@ class KerasExtractor:
         wanted = [layer] if self.card.scores in {None, layer} else [layer, self.card.scores]
         tensors = [layers.outputs[layers.names.index(each)] for each in wanted]
         self._cut = backend.keras().Model(model.inputs[0], tensors)
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
+        self._is_mine = True
+        forks.watch(self)
         width, height = self.card.size
         black = np.zeros((1, height, width, 3), np.float32)
         self.dim = vector_steps.dim(self.steps, self._run(black)[0].shape[1:])
@@ -126,7 +129,16 @@ class KerasExtractor:
         scores = outputs[-1].reshape(len(batch), -1) if self.classes else None
         return Extraction(vector_steps.apply(self.steps, outputs[0]), scores)
 
+    def after_fork_in_child(self) -> None:
+        """Have nothing to do with Keras here: its threads are the parent's."""
+        self._is_mine = False
+
     def _run(self, batch: NDArray[np.generic]) -> list[Floats]:
+        if not self._is_mine:
+            raise ModelError(
+                f"{self.name} runs through Keras, which can't be used in a process that was forked after it "
+                "was loaded; start processes by spawn"
+            )
         with self._lock:
             made = self._cut(batch, training=False)
         return [_floats(output) for output in (made if isinstance(made, list | tuple) else [made])]

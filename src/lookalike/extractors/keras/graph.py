@@ -197,7 +197,7 @@ def _check(converted: Any, sources: Sequence[Any], run: Any, size: tuple[int, in
     checked = sorted({len(sources) - 1, *range(0, len(sources), max(1, len(sources) // _CHECKED))})
     copy = openvino.Model([sources[index] for index in checked], converted.get_parameters(), "check").clone()
     config = {"INFERENCE_PRECISION_HINT": "f32"}
-    found = runtime.core().compile_model(copy, "CPU", config)(noise)
+    found = runtime.compile_model(copy, config)(noise)
     for place, index in enumerate(checked):
         wanted = np.asarray(expected[_key(index)])
         error = float(np.linalg.norm((found[place] - wanted).ravel()))

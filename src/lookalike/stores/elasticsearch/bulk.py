@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from lookalike import forks
+from lookalike.forks import Forked
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -79,7 +82,7 @@ class _Part(NamedTuple):
     lines: list[list[bytes]]
 
 
-class Bulk:
+class Bulk(Forked):
     """Writes to the indices of one cluster.
 
     Args:
@@ -88,6 +91,11 @@ class Bulk:
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self.after_fork_in_child()
+        forks.watch(self)
+
+    def after_fork_in_child(self) -> None:
+        """Have threads of its own."""
         self._threads = ThreadPoolExecutor(_THREADS, "lookalike-bulk")
 
     def close(self) -> None:

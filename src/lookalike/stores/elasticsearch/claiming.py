@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import elasticsearch
 
+from lookalike import forks
 from lookalike.errors import LookalikeError
+from lookalike.forks import Forked
 from lookalike.stores.elasticsearch import documents, reading
 from lookalike.stores.elasticsearch.bulk import Seen
 from lookalike.stores.elasticsearch.server import IndexGone
@@ -44,7 +46,7 @@ class _State(NamedTuple):
     seen: Seen | None
 
 
-class Claim:
+class Claim(Forked):
     """The right to build one index, held until it is let go.
 
     Args:
@@ -73,6 +75,13 @@ class Claim:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lookalike-claim", daemon=True)
         self._thread.start()
+        forks.watch(self)
+
+    def after_fork_in_child(self) -> None:
+        """Leave the right to the parent, which goes on to have it."""
+        self._lost = True
+        self._ended = threading.Event()
+        self._ended.set()
 
     def __enter__(self) -> Self:
         return self

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lookalike import forks
 from lookalike.errors import NotFound, StoreBusy, StoreCorrupt, StoreUnavailable
 from lookalike.stores.elasticsearch import indices, paging
 from lookalike.stores.elasticsearch.recent import Recent
@@ -38,7 +38,7 @@ class Live:
         self.beside = beside
         self.recent = Recent()
         self._server = server
-        self._mutex = threading.Lock()
+        self._mutex = forks.lock()
         self._closed = False
 
     def read(self, work: Callable[[Index], _T]) -> _T:

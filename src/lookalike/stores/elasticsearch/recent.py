@@ -7,9 +7,10 @@ of those just written they are remembered here instead.
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING
+
+from lookalike import forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,7 +25,7 @@ class Recent:
     """What was written since the last refresh; several threads may share it."""
 
     def __init__(self) -> None:
-        self._mutex = threading.Lock()
+        self._mutex = forks.lock()
         self._stale = False
         self._ids: dict[bytes, set[str]] = defaultdict(set)
         self._count = 0

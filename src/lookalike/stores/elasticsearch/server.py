@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from lookalike import extras
+from lookalike import extras, forks
 from lookalike.errors import (
     LookalikeError,
     NotFound,
@@ -17,6 +17,7 @@ from lookalike.errors import (
     StoreCorrupt,
     StoreUnavailable,
 )
+from lookalike.forks import Forked
 from lookalike.stores.elasticsearch.address import credentials
 
 try:
@@ -87,7 +88,7 @@ class Clock:
         return True
 
 
-class Server:
+class Server(Forked):
     """A cluster, as an address names it.
 
     Raises:
@@ -99,7 +100,9 @@ class Server:
         self.address = address
         self._secure = address.nodes[0].startswith("https:")
         trust = _trusted(address.ca_cert) if self._secure and address.ca_cert is not None else {}
-        self._client = Elasticsearch(list(address.nodes), **_OPTIONS, **trust, **credentials())
+        self._options = {**_OPTIONS, **trust, **credentials()}
+        self._client = self._connected()
+        forks.watch(self)
 
     def __enter__(self) -> Self:
         return self
@@ -110,6 +113,14 @@ class Server:
     def close(self) -> None:
         """Close every connection."""
         self._client.close()
+
+    def after_fork_in_child(self) -> None:
+        """Leave the parent's connections to it: two processes would read each other's answers."""
+        forks.abandon(self._client)
+        self._client = self._connected()
+
+    def _connected(self) -> Elasticsearch:
+        return Elasticsearch(list(self.address.nodes), **self._options)
 
     def clock(self, *, opening: bool = False) -> Clock:
         """The time that a call has; at the first one a wrong address is more likely than a pause."""

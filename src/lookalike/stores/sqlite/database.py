@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +13,7 @@ from urllib.parse import quote
 from lookalike.errors import StoreBusy, StoreCorrupt, StoreUnavailable
 from lookalike.stores.sqlite import columns, filters, migrations, schema
 from lookalike.stores.sqlite.bounds import Connection
+from lookalike.stores.sqlite.connections import Connections
 from lookalike.stores.sqlite.file import File
 
 if TYPE_CHECKING:
@@ -78,49 +78,30 @@ class Database:
     def __init__(self, directory: Directory, name: str) -> None:
         self._file = File(directory, name)
         self.path = self._file.path
-        self._mutex = threading.Lock()
-        self._idle: list[sqlite3.Connection] = []
-        self._open: set[sqlite3.Connection] = set()
-        self._writer: sqlite3.Connection | None = None
-        self._closed = False
-        with self.translated():
-            connection = self._connect()
-            try:
-                schema.verify(connection, str(self.path))
-            except BaseException:
-                self._drop(connection)
-                raise
-            self._give_back(connection)
+        self._connections = Connections(self.path, self._connect)
+        self._migrated = False
+        with self.translated(), self._connections.taken() as connection:
+            schema.verify(connection, str(self.path))
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection in a snapshot of its own, undisturbed by what is written meanwhile."""
-        with self.translated():
-            connection = self._take()
-            try:
-                connection.execute("BEGIN")
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                self._drop(connection)
-                raise
-            self._give_back(connection)
+        with self.translated(), self._connections.taken() as connection:
+            connection.execute("BEGIN")
+            yield connection
+            self._connections.require_own(connection)
+            connection.execute("COMMIT")
 
     @contextmanager
     def changing(self, pictures: int = 0) -> Iterator[Change]:
         """A transaction that is durable when the block ends well, and undone when it does not."""
-        with self.translated():
-            writer = self._writing()
+        with self._writing() as writer:
             writer.execute("BEGIN IMMEDIATE")
-            try:
-                change = Change(writer, pictures)
-                yield change
-                writer.execute("UPDATE live SET commits = commits + 1, count = count + ?", (change.pictures,))
-                writer.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    writer.execute("ROLLBACK")
-                raise
+            change = Change(writer, pictures)
+            yield change
+            self._connections.require_own(writer)
+            writer.execute("UPDATE live SET commits = commits + 1, count = count + ?", (change.pictures,))
+            writer.execute("COMMIT")
 
     @property
     def writable(self) -> bool:
@@ -129,8 +110,7 @@ class Database:
 
     def replace_by(self, other: Database) -> None:
         """Take over another one's content in one transaction; readers see all of it or nothing."""
-        with self.translated():
-            writer = self._writing()
+        with self._writing() as writer:
             with other.changing() as change:
                 # The next commit of this file, whichever content it brings; see `log`.
                 commits = live(writer).commits
@@ -143,12 +123,7 @@ class Database:
 
     def close(self) -> None:
         """Close every connection; a second time does nothing."""
-        with self._mutex:
-            self._closed = True
-            connections, self._open, self._idle = self._open, set(), []
-            self._writer = None
-        for connection in connections:
-            connection.close()
+        self._connections.close()
         self._file.close()
 
     def bytes(self) -> int:
@@ -165,33 +140,17 @@ class Database:
         except sqlite3.Error as error:
             raise _translation(error, self.path) from error
 
-    def _writing(self) -> sqlite3.Connection:
-        """Return the connection that writes; when it is made, older tables are brought up to date."""
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A connection that writes; older tables are brought up to date before."""
         if not self.writable:
             raise StoreUnavailable(self._file.refusal)
-        if self._writer is None:
-            writer = self._connect()
-            migrations.migrate(writer)
-            self._writer = writer
-        return self._writer
-
-    def _take(self) -> sqlite3.Connection:
-        with self._mutex:
-            if self._closed:
-                raise StoreUnavailable(f"the gallery in {self.path.parent} was closed; open it again")
-            if self._idle:
-                return self._idle.pop()
-        return self._connect()
-
-    def _give_back(self, connection: sqlite3.Connection) -> None:
-        with self._mutex:
-            if not self._closed:
-                self._idle.append(connection)
-
-    def _drop(self, connection: sqlite3.Connection) -> None:
-        with self._mutex:
-            self._open.discard(connection)
-        connection.close()
+        # What goes wrong in the block ends the connection, and so undoes its transaction.
+        with self.translated(), self._connections.taken() as writer:
+            if not self._migrated:
+                migrations.migrate(writer)
+                self._migrated = True
+            yield writer
 
     def _connect(self) -> sqlite3.Connection:
         self._file.require_safe()

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import threading
 import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lookalike import forks
 from lookalike.errors import NotFound, StoreCorrupt, StoreUnavailable
 from lookalike.files import Directory, shared
 from lookalike.stores.sqlite import log
@@ -157,7 +157,7 @@ class _Held:
         return os.pread(self.descriptors[0], _HEAD, 0)
 
 
-_mutex = threading.Lock()
+_mutex = forks.lock()
 _files: dict[tuple[int, int], _Held] = {}
 
 

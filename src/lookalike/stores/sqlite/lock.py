@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from lookalike import forks
 from lookalike.errors import StoreBusy, StoreUnavailable
+from lookalike.forks import Forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,17 +17,19 @@ if TYPE_CHECKING:
     from lookalike.files import Directory
 
 
-class WriterLock:
+class WriterLock(Forked):
     """A lock on a file of a folder, which ends with the process however that ends.
 
-    The store that holds it may take it again; its own threads wait for each other.
+    The store that holds it may take it again; its own threads wait for each other. The child of a fork
+    does not hold it.
     """
 
     def __init__(self, directory: Directory, name: str) -> None:
         self._directory, self._name = directory, name
-        self._threads = threading.RLock()
+        self._threads = forks.reentrant_lock()
         self._depth = 0
         self._descriptor = -1
+        forks.watch(self)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -43,9 +46,16 @@ class WriterLock:
             try:
                 yield
             finally:
-                self._depth -= 1
-                if self._depth == 0:
-                    os.close(self._descriptor)
+                if self._depth:  # none in a child that was forked within the block
+                    self._depth -= 1
+                    if self._depth == 0:
+                        os.close(self._descriptor)
+
+    def after_fork_in_child(self) -> None:
+        """Let go of the file without unlocking it, which would unlock it for the parent."""
+        if self._depth:
+            self._depth = 0
+            os.close(self._descriptor)
 
     def _lock(self) -> int:
         while True:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lookalike import forks
 from lookalike.errors import StoreCorrupt
 from lookalike.stores.sqlite import columns
 
@@ -29,7 +29,7 @@ class Resident:
 
     def __init__(self, vectors: Vectors) -> None:
         self._vectors = vectors
-        self._mutex = threading.Lock()
+        self._mutex = forks.lock()
         self._origin: tuple[str, int] | None = None
         self._as_of: tuple[Live, int] | None = None
         self._held: tuple[NDArray[np.int64], Floats] | None = None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lookalike import distances, tracing
+from lookalike import distances, forks, tracing
 from lookalike.errors import StoreCorrupt, UsageError
 from lookalike.indexes import approximate, exact
 from lookalike.indexes import codes as coding
@@ -69,7 +68,7 @@ class Searcher:
         self._cache = cache
         self._narrow = int(_NARROW * coded)
         self._resident = Resident(vectors)
-        self._mutex = threading.Lock()
+        self._mutex = forks.lock()
         self._stamp: tuple[object, str] | None = None
         self._coded: _Coded | None = None
         self._searched = False

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lookalike import forks
 from lookalike.errors import NotFound, StoreBusy, StoreUnavailable
 from lookalike.indexes.cache import Cache
 from lookalike.stores import records as record_rules
@@ -81,7 +81,7 @@ class SqliteStore:
             self._create(create)
         self.database = Database(self.directory, file)
         self.cache = Cache(self.directory.child("cache" if file == FILE else f"{file}.cache"))
-        self._mutex = threading.Lock()
+        self._mutex = forks.lock()
         self._known: _Known | None = None
         self._codes = upkeep.Upkeep(self.database, self.cache, self._header, coded)
         try:
