@@ -66,6 +66,11 @@ class Connections(Forked):
             raise
         self._leave(turn, connection, keep=True)
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._open)
+
     def require_own(self, connection: sqlite3.Connection) -> None:
         """Raise `StoreUnavailable` unless a connection is this process's, and was not closed."""
         if connection not in self._open:

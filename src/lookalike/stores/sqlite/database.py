@@ -164,14 +164,12 @@ class Database:
                 "it can only be read; make room on its disk, and open it again"
             )
             connection = self._prepared()
-        with self._mutex:
-            self._open.add(connection)
         return connection
 
     def _stands_alone(self, error: sqlite3.Error) -> bool:
         """Whether a file that can't be opened as others may is read as it is: nobody else has it open."""
         beside = error.sqlite_errorcode & 0xFF in _BESIDE_ERRORS
-        return beside and self.writable and not self._open and not self._file.is_shared()
+        return beside and self.writable and not self._connections.count and not self._file.is_shared()
 
     def _prepared(self) -> sqlite3.Connection:
         connection = self._connected("rw" if self.writable else "ro")
