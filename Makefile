@@ -3,6 +3,7 @@
 # make demo-elasticsearch                   the same pictures on a server that it starts and stops; needs Java and Maven
 # make test                                 every check and every test
 # make test-galleries                       a thousand random galleries against brute force
+# make test-kills                           kill commands at 500 of the calls that change files
 # make test-faults                          kill nodes of a cluster at random moments, five times each fault
 #
 # Every target sets up .venv by itself; it needs python3 (3.11 or later) with venv, and nothing else.
@@ -14,7 +15,7 @@ WHOLE := .venv/.whole
 SOURCES := src tests scripts benches examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-elasticsearch test test-faults test-galleries lint docs bench clean
+.PHONY: help demo demo-elasticsearch test test-faults test-kills test-galleries lint docs bench clean
 
 help:
 	@sed -n 's/^# //p' $(MAKEFILE_LIST)
@@ -48,6 +49,9 @@ test-faults: $(WHOLE)
 
 test-galleries: $(WHOLE)
 	LOOKALIKE_TEST_GALLERIES=1000 $(BIN)/python -m pytest -q tests/stores/test_random_galleries.py
+
+test-kills: $(WHOLE)
+	LOOKALIKE_FAULT_KILLS=500 $(BIN)/python -m pytest -v tests/faults
 
 lint: $(READY)
 	$(BIN)/ruff format --check $(SOURCES)
