@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 _OTHERS = ("not a picture", "a symbolic link to a folder", "a named pipe", "a socket", "a device")
 """How the reasons begin that say what a file is; any other says what is wrong with a picture."""
 
+_UNREAD = "which is not supported"
+
 _KINDS = (("video", "video", "videos"), ("raw", "raw", "raw"))
 
 
 def is_other(skip: Skip) -> bool:
-    """Whether a file is no picture at all: a text or a video among pictures is no news."""
-    return skip.reason.startswith(_OTHERS)
+    """Whether a file is no picture at all: a text or a video is no news, a picture of a kind not read is."""
+    return skip.reason.startswith(_OTHERS) and not skip.reason.endswith(_UNREAD)
 
 
 def others_in_words(skips: Collection[Skip]) -> str:

@@ -77,6 +77,7 @@ def test_what_is_wrong_with_a_picture_is_no_other_file():
     """A reason that names what a file is makes it another one; a truncated picture is told."""
     assert is_other(Skip("a", "a symbolic link to a folder (not followed)"))
     assert not is_other(Skip("a", "truncated PNG"))
+    assert not is_other(Skip("a.jxl", "not a picture: JPEG XL, which is not supported"))
     assert not is_other(Skip("a", "can't be read: Permission denied"))
 
 
