@@ -35,7 +35,7 @@ _GAP = 4  # a picture is reduced to no less than this many times the size asked 
 # Bytes a pixel while decoding: Pillow keeps 1 for these modes, 2 for 16-bit grey, 4 for all others …
 _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 # … and these decoders keep planes and frames of their own beside it.
-_DECODER_BYTES = {"WebP": 11, "AVIF": 8, "HEIC": 8, "TIFF": 4}
+_DECODER_BYTES = {"WebP": 11, "AVIF": 8, "HEIC": 8}
 
 
 @dataclass(frozen=True, slots=True)

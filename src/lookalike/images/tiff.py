@@ -7,9 +7,9 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ImageError
-from lookalike.images.bigtiff import plain
+from lookalike.images.tiff_directory import sound
 from lookalike.images.tiff_layout import NONE, YCBCR, Layout, read_layout
-from lookalike.images.tiff_samples import mode_of, read_samples, working_bytes
+from lookalike.images.tiff_samples import mode_of, read_samples, segment_bytes, working_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ def open_tiff(source: bytes, stream: BytesIO) -> Image:
     Raises:
         ImageError: of a kind that is not supported; the message says which.
     """
-    converted = plain(source)
+    converted = sound(source)
     return _tiff_class()(stream if converted is source else BytesIO(converted))
 
 
@@ -42,7 +42,7 @@ def _tiff_class() -> Callable[[BytesIO], Image]:
         @property
         def working_bytes(self) -> int:
             """Bytes that reading takes beside the file and the picture."""
-            return working_bytes(self.layout) if self._own else 0
+            return working_bytes(self.layout) if self._own else segment_bytes(self.layout)
 
         def load(self) -> Any:
             if self._own:

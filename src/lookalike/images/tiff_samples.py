@@ -21,6 +21,7 @@ from lookalike.images.tiff_layout import (
     NONE,
     PALETTE,
     SIGNED,
+    YCBCR,
     Layout,
 )
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _BAND = 1 << 20  # samples taken apart at a time
 _BAND_BYTES = 48  # that each of them takes meanwhile
+_SHARED = 4  # times the length of the file; blank tiles may be kept once
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -51,13 +53,32 @@ def mode_of(layout: Layout) -> str:
     return ("L" if grey else "RGB") + ("a" if layout.multiplied else "A")
 
 
+def segment_bytes(layout: Layout) -> int:
+    """Return what libtiff takes for a strip or tile that Pillow has it read."""
+    if layout.compression == NONE and layout.colours != YCBCR:
+        return 0
+    converted = 4 * layout.columns if layout.colours == YCBCR else 0
+    return layout.rows * (_row_bytes(layout) + converted)
+
+
 def working_bytes(layout: Layout) -> int:
     """Return what reading takes beside the file and the picture."""
-    rows = _group(layout) * layout.rows if layout.compression != NONE else 0
     across = -(-layout.width // layout.columns)
-    packed = rows * across * _row_bytes(layout) * (layout.samples if layout.planar else 1)
+    packed = _group(layout) * layout.rows * across * _row_bytes(layout) * len(_planes(layout))
     row = layout.width * layout.samples
-    return 3 * packed + _BAND_BYTES * max(_BAND, row)
+    return (0 if _in_place(layout) else 3 * packed) + _BAND_BYTES * max(_BAND, row)
+
+
+def _in_place(layout: Layout) -> bool:
+    """Whether a large strip is looked at where it is in the file."""
+    return layout.compression == NONE and not layout.tiled and not layout.reversed_bits
+
+
+def _planes(layout: Layout) -> list[int]:
+    """Return the planes that have to be read."""
+    if not layout.planar:
+        return [0]
+    return list(range(layout.channels)) + ([] if layout.alpha is None else [layout.alpha])
 
 
 def read_samples(layout: Layout, source: bytes) -> Image:
@@ -69,6 +90,7 @@ def read_samples(layout: Layout, source: bytes) -> Image:
     """
     from PIL import Image as Images
 
+    _require_apart(layout, source)
     white = _white(layout, source)
     out = Images.new(mode_of(layout), (layout.width, layout.height))
     for top, samples in _bands(layout, source):
@@ -80,8 +102,14 @@ def read_samples(layout: Layout, source: bytes) -> Image:
     return out
 
 
+def _require_apart(layout: Layout, source: bytes) -> None:
+    """Refuse a file that names the same compressed bytes again and again: those would fill memory."""
+    if layout.compression != NONE and sum(layout.counts) > _SHARED * len(source):
+        raise ImageError("damaged TIFF: its strips or tiles claim more bytes than the file has")
+
+
 def _bands(layout: Layout, source: bytes) -> Iterator[tuple[int, Samples]]:
-    """Yield the first row of each band, and its samples (rows, w, n)."""
+    """Yield the first row of each band, and its colours (rows, w, n), with alpha behind them if there is."""
     rows = max(1, _BAND // (layout.width * layout.samples))
     for top, planes in _parts(layout, source):
         height = min(len(planes[0]), layout.height - top)
@@ -94,6 +122,9 @@ def _joined(planes: list[Samples], layout: Layout) -> Samples:
     import numpy as np
 
     joined = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=-1)
+    if not layout.planar and layout.extra:
+        looked_at = [*range(layout.channels), *([] if layout.alpha is None else [layout.alpha])]
+        joined = joined[..., looked_at]
     return joined[:, : layout.width]
 
 
@@ -110,8 +141,7 @@ def _row_bytes(layout: Layout) -> int:
 def _parts(layout: Layout, source: bytes) -> Iterator[tuple[int, list[Bytes]]]:
     """Yield the first row of some strips or tiles, and each plane's bytes (rows, across, row_bytes)."""
     across, down = -(-layout.width // layout.columns), -(-layout.height // layout.rows)
-    planes = layout.samples if layout.planar else 1
-    if len(layout.offsets) < across * down * planes:
+    if len(layout.offsets) < across * down * (layout.samples if layout.planar else 1):
         raise ImageError("truncated TIFF")
     group = _group(layout)
     for first in range(0, down, group):
@@ -119,7 +149,8 @@ def _parts(layout: Layout, source: bytes) -> Iterator[tuple[int, list[Bytes]]]:
         top, bottom = first * layout.rows, last * layout.rows
         height = (bottom if layout.tiled else min(bottom, layout.height)) - top
         numbers = [
-            range((plane * down + first) * across, (plane * down + last) * across) for plane in range(planes)
+            range((plane * down + first) * across, (plane * down + last) * across)
+            for plane in _planes(layout)
         ]
         yield top, [_unpacked(layout, source, segments, height, across) for segments in numbers]
 
@@ -133,6 +164,8 @@ def _unpacked(layout: Layout, source: bytes, segments: range, height: int, acros
         pieces = [_compressed(layout, source, segment) for segment in segments]
         return _by_libtiff(layout, pieces, (width * across, height)).reshape(height, across, width)
     rows = [min(layout.rows, height - at // across * layout.rows) for at in range(len(segments))]
+    if len(rows) == 1 and _in_place(layout):
+        return _looked_at(source, layout.offsets[segments[0]], rows[0] * width).reshape(height, 1, width)
     content = b"".join(
         _piece(source, layout.offsets[segment], count * width)
         for segment, count in zip(segments, rows, strict=True)
@@ -157,6 +190,14 @@ def _piece(source: bytes, offset: int, size: int) -> bytes:
     if len(piece) < size or not size:
         raise ImageError("truncated TIFF")
     return piece
+
+
+def _looked_at(source: bytes, offset: int, size: int) -> Bytes:
+    import numpy as np
+
+    if offset + size > len(source):
+        raise ImageError("truncated TIFF")
+    return np.frombuffer(source, np.uint8, size, offset)
 
 
 def _by_libtiff(layout: Layout, pieces: list[bytes], size: tuple[int, int]) -> Bytes:
@@ -272,7 +313,7 @@ def _shown(layout: Layout, samples: Samples, white: float) -> Bytes:
     colours = _colours(layout, samples[..., : layout.channels], white)
     if layout.alpha is None:
         return colours
-    alpha = _levels(layout, samples[..., layout.alpha : layout.alpha + 1], white)
+    alpha = _levels(layout, samples[..., layout.channels :], white)
     if mode_of(layout) in {"CMYK", "LAB"}:
         return _on_paper(layout, colours, alpha)
     return np.concatenate([colours, alpha], axis=-1)
