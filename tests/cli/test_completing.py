@@ -59,6 +59,16 @@ def test_what_is_offered(shop, words, offered):
     assert _completed(words, shop / "sub") == offered
 
 
+def test_a_name_that_acts_is_not_offered(shop):
+    """Neither a field nor a gallery whose name drives a terminal, or ends the line, reaches the shell."""
+    with Gallery.open(shop) as gallery:
+        gallery.update({"a": {"pr\x1b]0;owned\x07": 1, "pr\u202eix": 2, "pr\nowned": 3}})
+    assert _completed(["lookalike", "search", "x", "--show", "pr"], shop) == ["price", "print"]
+    with Gallery.open(shop, name="s\x1b[31m") as gallery:
+        gallery.add_vectors((["a"], [[1.0, 2.0]]))
+    assert _completed(["lookalike", "info", "--name", "s"], shop) == ["second"]
+
+
 def test_a_damaged_gallery_offers_nothing(shop):
     """Completion says nothing of what is wrong."""
     (shop / ".lookalike" / "default" / "gallery.sqlite").write_bytes(b"no gallery at all")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lookalike.cli.help import command
+from lookalike.escapes import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,7 +28,10 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def _quiet(complete: Complete) -> Completed:
-    """A completion that offers what begins as the word does, and nothing where something is wrong."""
+    """A completion that offers what begins as the word does, and nothing where something is wrong.
+
+    A name that would act on the terminal is not offered: written out it would be another name.
+    """
 
     @wraps(complete)
     def safe(
@@ -37,7 +41,7 @@ def _quiet(complete: Complete) -> Completed:
             return [
                 one
                 for one in complete(context, parameter, incomplete)
-                if not isinstance(one, str) or one.startswith(incomplete)
+                if not isinstance(one, str) or (one.startswith(incomplete) and visible(one) == one)
             ]
         return []
 
