@@ -4,6 +4,7 @@
 # make test                                 every check and every test
 # make test-galleries                       a thousand random galleries against brute force
 # make test-kills                           kill commands at 500 of the calls that change files
+# make test-mutations                       open, search, check and repair 2,000 galleries that chance made wrong
 # make test-faults                          kill nodes of a cluster at random moments, five times each fault
 #
 # Every target sets up .venv by itself; it needs python3 (3.11 or later) with venv, and nothing else.
@@ -15,7 +16,7 @@ WHOLE := .venv/.whole
 SOURCES := src tests scripts benches examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-elasticsearch test test-faults test-kills test-galleries lint docs bench clean
+.PHONY: help demo demo-elasticsearch test test-faults test-kills test-galleries test-mutations lint docs bench clean
 
 help:
 	@sed -n 's/^# //p' $(MAKEFILE_LIST)
@@ -43,6 +44,9 @@ demo-elasticsearch: $(READY)
 
 test: $(WHOLE) lint
 	$(BIN)/python -m pytest -n 2
+
+test-mutations: $(READY)
+	LOOKALIKE_MUTATIONS=2000 $(BIN)/python -m pytest -v tests/stores/test_mutated.py
 
 test-faults: $(WHOLE)
 	LOOKALIKE_FAULT_ROUNDS=5 $(BIN)/python -m pytest -v tests/elasticsearch/test_faults.py

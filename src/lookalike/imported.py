@@ -17,6 +17,7 @@ from lookalike.errors import LookalikeError, UsageError
 from lookalike.escapes import unguarded
 from lookalike.model import IMPORTED
 from lookalike.results import Skip
+from lookalike.tables import LARGEST_DIM, read_head
 from lookalike.types import Header, Record
 from lookalike.walk import path_of
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 _BLOCK_BYTES = 16 << 20
 _BLOCK_ROWS = 4096
+_MOST_IDS = 1 << 31
+_MOST_COLUMNS = 1 << 33
+"""Bytes of ids, and of vectors that lie column by column, which have to be held at once."""
 
 
 class Block(NamedTuple):
@@ -178,25 +182,30 @@ def _id(given: object) -> str:
 def _read_npz(file: Path) -> Iterator[Block]:
     with zipfile.ZipFile(file) as archive:
         with archive.open("ids.npy") as member:
-            ids = np.lib.format.read_array(member, allow_pickle=False)
-        if ids.ndim != 1:
-            raise ValueError(f"ids has the shape {ids.shape}, expected one id a vector")
-        names = [_id(id_) for id_ in ids.tolist()]
-        del ids
+            names = _read_ids(member)
         with archive.open("vectors.npy") as member:
             yield from _read_rows(member, names)
 
 
+def _read_ids(member: IO[bytes]) -> list[str]:
+    head = read_head(member)
+    if len(head.shape) != 1 or head.dtype.kind not in "USiuf" or head.bytes > _MOST_IDS:
+        raise ValueError(f"ids has the shape {head.shape} of {head.dtype}, expected one id a vector")
+    content = member.read(head.bytes)
+    return [_id(id_) for id_ in np.frombuffer(content, head.dtype, head.shape[0]).tolist()]
+
+
 def _read_rows(member: IO[bytes], ids: list[str]) -> Iterator[Block]:
     """The blocks of an array in the format of numpy, which may be larger than memory."""
-    version = np.lib.format.read_magic(member)
-    old = np.lib.format.read_array_header_1_0
-    shape, fortran, dtype = (old if version == (1, 0) else np.lib.format.read_array_header_2_0)(member)
-    if len(shape) != 2 or shape[0] != len(ids) or shape[1] < 1 or dtype.kind not in "fiu":
+    head = read_head(member)
+    shape, _, dtype = head
+    if len(shape) != 2 or shape[0] != len(ids) or not 0 < shape[1] <= LARGEST_DIM or dtype.kind not in "fiu":
         raise ValueError(f"ids has {len(ids)} entries, vectors the shape {shape} of {dtype}")
-    if fortran:
+    if head.fortran:
         # Column by column: nothing is whole before the end.
-        content = member.read(shape[0] * shape[1] * dtype.itemsize)
+        if head.bytes > _MOST_COLUMNS:
+            raise ValueError(f"its vectors lie column by column, {head.bytes:,} bytes; write them in C order")
+        content = member.read(head.bytes)
         yield from _blocks(ids, np.frombuffer(content, dtype).reshape(shape, order="F"))
         return
     step = _step(dtype.itemsize * shape[1])

@@ -100,7 +100,8 @@ class Model:
             access: what the gallery may reach, where its header names the model; None if it was checked.
 
         Raises:
-            ModelMismatch: the model of that name has other weights or settings than the gallery's.
+            ModelMismatch: the model of that name has other weights or settings than the gallery's, or makes
+                vectors of another size.
             NotTrusted: the header names a model that may not be loaded.
         """
         with self._building:
@@ -112,6 +113,11 @@ class Model:
                 raise ModelMismatch(
                     f"the gallery was made with other weights or settings of {header.extractor} than this "
                     "machine has: use --name for another gallery beside it, or `lookalike reindex`"
+                )
+            if header is not None and self._built.dim != header.dim:
+                raise ModelMismatch(
+                    f"the gallery says that its vectors have {header.dim:,} numbers, those of its model "
+                    f"{header.extractor} have {self._built.dim:,}: restore a copy, or `lookalike reindex`"
                 )
             return self._built
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lookalike import images, own_ids, remote
 from lookalike.errors import ImageError, NotFound, UsageError
 from lookalike.images import encoded, is_picture
 from lookalike.redaction import redact, redact_text
 from lookalike.stamps import stamp
+from lookalike.tables import read_vector
 from lookalike.walk import id_of, is_address, is_text
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _from_file(path: str, store: Store | None, access: Access) -> Resolved:
             return Resolved(path, id=id_, named=places[0])
         known[id_] = record
     if file.suffix == _ARRAY:
-        return Resolved(path, vector=_read_array(path))
+        return Resolved(path, vector=read_vector(path))
     try:
         content = access.read_named(path)
     except ImageError as error:
@@ -137,18 +138,6 @@ def _from_file(path: str, store: Store | None, access: Access) -> Resolved:
         (id_ for id_, record in known.items() if record is not None and record.digest == digest), None
     )
     return Resolved(path, content=content) if same is None else Resolved(path, id=same, named=places[0])
-
-
-def _read_array(path: str) -> NDArray[np.floating[Any]]:
-    import numpy as np
-
-    try:
-        vector = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UsageError(f"{path}: can't be read as an array: {error}") from error
-    if not _is_vector(vector):
-        raise UsageError(f"{path}: expected one vector of shape (dim,), found {vector.shape} {vector.dtype}")
-    return cast("NDArray[np.floating[Any]]", vector)
 
 
 def _record(id_: str, store: Store | None) -> Record | None:

@@ -37,6 +37,9 @@ _MAX_HEAD_BYTES = 4096
 _MEASURED = ("spread", "nearest", "farthest")
 _MOST_MEASURED = 1e6
 _MOST_SQUARE = 1.1
+_FARTHEST = 2.1
+"""How far a vector of unit length can be from such a mean, at most."""
+
 _CHECKED = 1 << 18
 """Keys and factors that are held to what they can be at once."""
 
@@ -276,7 +279,8 @@ def _parsed(content: Any) -> Head | None:
     if not all(isinstance(text, str) for text in texts.values()) or not _TOKEN.fullmatch(texts["token"]):
         return None
     head = Head(**texts, **content, **measured)
-    return head if max(head.rows, head.calibrated) <= head.last else None
+    fits = max(head.rows, head.calibrated) <= head.last and head.nearest <= head.farthest <= _FARTHEST
+    return head if fits else None
 
 
 def _is_sound(codes: Codes, head: Head) -> bool:
@@ -290,7 +294,7 @@ def _is_sound(codes: Codes, head: Head) -> bool:
         if keys[0] <= before or not (keys[1:] > keys[:-1]).all() or not np.isfinite(factors).all():
             return False
         before = int(keys[-1])
-    return before == (head.last if head.rows else 0)
+    return before == head.last if head.rows else not head.useful
 
 
 def _widths(dim: int) -> tuple[int, int]:

@@ -1,17 +1,21 @@
 """Tables in and out: metadata and URL tables of the user, vectors for others."""
 
+from lookalike.tables.arrays import LARGEST_DIM, read_head, read_vector
 from lookalike.tables.metadata import PATH_COLUMNS, read_metadata
 from lookalike.tables.parquet import parquet_batches
 from lookalike.tables.rows import Table, is_table, open_csv, open_table
 from lookalike.tables.vectors import write_vectors
 
 __all__ = [
+    "LARGEST_DIM",
     "PATH_COLUMNS",
     "Table",
     "is_table",
     "open_csv",
     "open_table",
     "parquet_batches",
+    "read_head",
     "read_metadata",
+    "read_vector",
     "write_vectors",
 ]

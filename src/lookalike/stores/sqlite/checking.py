@@ -61,8 +61,8 @@ VALUES = {
 def faults(connection: sqlite3.Connection, header: Header, cache: Cache) -> list[str]:
     """Every fault found, in words."""
     prepare(connection)
-    found = _told("the file", lambda: _file(connection))
-    if found and not all(any(word in line for word in _DERIVED) for line in found):
+    found = _told("the file", lambda: damage(connection))
+    if is_deep(found):
         return found
     parts: dict[str, Callable[[], Iterable[str]]] = {
         "the metric": lambda: _metric(header),
@@ -113,11 +113,16 @@ def _told(what: str, look: Callable[[], Iterable[str]]) -> list[str]:
     return found
 
 
-def _file(connection: sqlite3.Connection) -> Iterator[str]:
+def damage(connection: sqlite3.Connection) -> list[str]:
     """What SQLite itself finds."""
-    for (line,) in connection.execute("PRAGMA integrity_check(20)"):
-        if line != "ok":
-            yield f"the file is damaged: {line}"
+    with readable(connection):
+        lines = [line for (line,) in connection.execute("PRAGMA integrity_check(20)")]
+    return [f"the file is damaged: {line}" for line in lines if line != "ok"]
+
+
+def is_deep(found: list[str]) -> bool:
+    """Whether pages are damaged, of which nothing can be read or made again."""
+    return not all(any(word in line for word in _DERIVED) for line in found)
 
 
 def _metric(header: Header) -> Iterator[str]:
@@ -265,6 +270,8 @@ def _words_agree(connection: sqlite3.Connection) -> bool:
         while lines := cursor.fetchmany(BATCH):
             count += len(lines)
             numbers = [line[0] for line in lines]
+            if not all(type(line[1]) is str for line in lines):
+                return False
             facts = reading.facts_of(connection, numbers, kinds)
             own = reading.own_fields_of(connection, numbers)
             texts = [
@@ -326,7 +333,11 @@ def codes(connection: sqlite3.Connection, header: Header, cache: Cache) -> Itera
         places = np.minimum(np.searchsorted(kept.keys, keys[due]), len(kept.keys) - 1)
         there = kept.keys[places] == keys[due]
         missing += int((~there).sum())
-        bits, factors = coder.encode(vectors[due][there])
+        coded = vectors[due][there]
+        bits, factors = coder.encode(coded)
+        away = coder.away(distances.normalized(coded[coded.any(axis=1)]))
+        beyond = (away < head.nearest - _FACTOR_TOLERANCE) | (away > head.farthest + _FACTOR_TOLERANCE)
+        wrong += int(beyond.sum())
         at = places[there]
         differing = kept.differing(at, bits)
         # Another processor may round a number that is nearly 0 to the other side.

@@ -67,9 +67,11 @@ def repair(connection: sqlite3.Connection, header: Header) -> list[str]:
 
 
 def _indices(connection: sqlite3.Connection) -> Iterator[str]:
-    """The indices of tables, which SQLite makes again."""
-    damage = connection.execute("PRAGMA integrity_check(20)").fetchall()
-    if any("index" in line for (line,) in damage):
+    """The indices of tables, which SQLite makes again; of pages that are damaged it can make nothing."""
+    damage = checking.damage(connection)
+    if checking.is_deep(damage):
+        raise StoreCorrupt(f"{damage[0]}; restore a copy, or delete the gallery and index again")
+    if any("index" in line for line in damage):
         connection.execute("REINDEX")
         yield "the indices of the tables were made again"
 
