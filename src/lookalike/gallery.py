@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from lookalike import places, removal, stores, tracing
+from lookalike import places, stores, tracing
 from lookalike.errors import ModelMismatch, NotFound, StoreUnavailable, UsageError
 from lookalike.model import IMPORTED, Model, header_for
 from lookalike.owned import Owned
@@ -225,6 +225,8 @@ class Gallery(Owned):
 
     def update(self, metadata: Mapping[str, Mapping[str, Value]]) -> int:
         """Merge fields into the metadata of pictures, by their id or path; how many there were."""
+        from lookalike import removal
+
         with self.store.writing():
             return self.store.update(
                 {removal.id_meant(key, self.root, self): fields for key, fields in metadata.items()}
@@ -246,6 +248,8 @@ class Gallery(Owned):
         """
         if not ids and where is None:
             raise UsageError("tell which pictures to remove, by ids or by a filter")
+        from lookalike import removal
+
         known = removal.named([ids] if isinstance(ids, str) else ids, where, self)
         with self.store.writing():
             return self.store.delete(known, keep_out=True)
@@ -256,6 +260,8 @@ class Gallery(Owned):
         Raises:
             NotFound: one of them names none that was removed; then none is restored.
         """
+        from lookalike import removal
+
         known = removal.taken_out([ids] if isinstance(ids, str) else ids, self)
         with self.store.writing():
             self.store.forget(known)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from lookalike import filtering, freshness, images, outdated
+from lookalike import filtering, images, outdated
 from lookalike.access import Access
 from lookalike.answers import Answering, Wish, best_tags, tags_of, without_classes
 from lookalike.errors import LookalikeError, ModelError, NotFound, UsageError
@@ -126,6 +126,7 @@ class Reader:
         indexing has to look at, `bytes` what it takes with its codes, and `cache_bytes` what the user's
         cache of converted models does.
         """
+        from lookalike import freshness
         from lookalike.extractors import runtime
 
         store = self.store

@@ -231,17 +231,19 @@ def _with_options(model: str | None, changes: dict[str, str]) -> str | None:
 
 def _checked_plot(context: click.Context, option: click.Parameter, file: Path | None) -> Path | None:  # noqa: ARG001  # click's
     """What can be wrong with the file is said before the work, not after it."""
-    from lookalike import plots
-
     if file is not None and not context.resilient_parsing:
+        from lookalike import plots
+
         plots.check_file(file)
     return file
 
 
 def _checked_html(context: click.Context, option: click.Parameter, file: Path | None) -> Path | None:  # noqa: ARG001  # click's
+    if file is None or context.resilient_parsing:
+        return file
     from lookalike import files
 
-    if file is not None and not context.resilient_parsing and not files.is_stream(file):
+    if not files.is_stream(file):
         files.check_file(file, (".html", ".htm"), "a page")
     return file
 
