@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ImageError
-from lookalike.images import chunks, raws, truncation
+from lookalike.images import chunks, durations, raws, truncation
 from lookalike.images.colours import BAND, on_white, to_rgb, upright
 from lookalike.images.embedded import profiles_of_file
 from lookalike.images.exif import Exif, read_exif
@@ -30,6 +30,7 @@ DECODER = 1
 """The version of what is done here: a picture may look different to another one."""
 
 THUMBNAIL_SIDE = 256  # pixels
+_SCAN = b"\xff\xda"
 _GAP = 4  # a picture is reduced to no less than this many times the size asked for
 
 # Bytes a pixel while decoding: Pillow keeps 1 for these modes, 2 for 16-bit grey, 4 for all others …
@@ -127,6 +128,7 @@ def _decode_raw(source: bytes, size: Size | None, limits: ImageLimits) -> Decode
 def _decode(
     source: bytes, kind: str, size: Size | None, limits: ImageLimits, exif: Exif | None = None
 ) -> Decoded:
+    durations.require_few_parts(kind, source)
     stream = BytesIO(source)
     image: Any = open_header(kind, source, stream)
     width, height = image.size
@@ -137,9 +139,13 @@ def _decode(
     wanted = size[::-1] if size and turned else size
     reduces = kind == "JPEG" and wanted is not None
     require_pixels(width, height, limits.max_jpeg_pixels if reduces else limits.max_pixels)
-    need = len(source)
+    need, scans = len(source), 0
     if kind == "JPEG":
-        need += _coefficient_bytes(image, source, stream.tell())
+        coefficients = _coefficient_bytes(image, source, stream.tell())
+        need += coefficients
+        scans = source.count(_SCAN) if coefficients else 0
+    durations.require_time(image, kind, source, limits, scans=scans)
+    if kind == "JPEG":
         image.draft(None, wanted)
     factors = _factors(image.size, wanted)
     need += _pixel_bytes(image, kind, factors)

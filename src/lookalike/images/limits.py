@@ -26,16 +26,19 @@ class ImageLimits:
     max_bytes: of a file.
     max_memory: bytes that the pictures being decoded take at any moment, all threads together
         (a large one waits for the others), by an estimate from the header. It includes the files.
+    max_seconds: that a picture may take to decode, by an estimate from the header for a slow machine; only
+        kinds that take long for their size reach it.
     """
 
     max_pixels: int = 80_000_000
     max_jpeg_pixels: int = 1_000_000_000
     max_bytes: int = 150_000_000
     max_memory: int = 400_000_000
+    max_seconds: int = 20
 
     @classmethod
     def from_environment(cls) -> ImageLimits:
-        """The defaults, or what LOOKALIKE_MAX_PIXELS, _MAX_BYTES and _MAX_MEMORY say.
+        """The defaults, or what LOOKALIKE_MAX_PIXELS, _MAX_BYTES, _MAX_MEMORY and _MAX_SECONDS say.
 
         Raises:
             UsageError: a variable is not a positive whole number.
@@ -46,6 +49,7 @@ class ImageLimits:
             max_jpeg_pixels=max(pixels, cls().max_jpeg_pixels),
             max_bytes=_variable("LOOKALIKE_MAX_BYTES", cls().max_bytes),
             max_memory=_variable("LOOKALIKE_MAX_MEMORY", cls().max_memory),
+            max_seconds=_variable("LOOKALIKE_MAX_SECONDS", cls().max_seconds),
         )
 
 
