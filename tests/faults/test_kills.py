@@ -122,7 +122,7 @@ def _kept(folder, name, before):
     gone = set(before) - set(now)
     assert gone <= ({"000.bmp", "001.bmp"} if name == "remove" else set())
     if name == "page":
-        assert (folder / "page.html").read_text().startswith(("older", "<!doctype html>"))
+        assert (folder / "page.html").read_text().startswith(("older", "<!DOCTYPE html>"))
     if name == "export" and (folder / "out.npz").read_bytes() != b"older":
         assert len(np.load(folder / "out.npz")["ids"]) == THERE
     for gallery in MADE.values():

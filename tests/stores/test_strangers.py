@@ -287,6 +287,16 @@ def test_a_gallery_that_is_replaced_while_it_is_open(inner, tmp_path):
     store.close()
 
 
+def test_a_gallery_that_is_deleted_while_it_is_open(inner):
+    """What would be written to a gallery that another process deleted is refused, and not lost silently."""
+    store = open_store(inner)
+    (inner / "notes.txt").write_text("so that the folder stays")
+    delete_store(inner)
+    with pytest.raises(StoreUnavailable, match="was deleted"):
+        store.delete(["0.bmp"])
+    store.close()
+
+
 def test_one_of_several_that_is_closed(inner):
     """To close a gallery leaves the locks of another store of this process on the same file as they are."""
     first, second = open_store(inner), open_store(inner)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lookalike.errors import StoreCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _PASSING = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
@@ -83,11 +83,16 @@ class Directory:
         Raises:
             NoPlainFile: it is a link, or no plain file.
         """
+        return self.statuses([name])[0]
+
+    def statuses(self, names: Iterable[str]) -> list[os.stat_result | None]:
+        """Return the same for several files, in less time."""
+        names = list(names)
         try:
             with self.opened() as folder:
-                return self._plain(folder, name)
+                return [self._plain(folder, name) for name in names]
         except FileNotFoundError:
-            return None
+            return [None] * len(names)
 
     def open(self, name: str, flags: int, mode: int = 0o666) -> int:
         """Open a file and return its descriptor.

@@ -153,10 +153,9 @@ class Cache:
             head = _parsed(content)
             if head is None or (head.generation, head.dim) != (generation, dim):
                 return None
-            statuses = {name: self._directory.status(_file(head, name)) for name in _sizes(head)}
             complete = all(
-                (status := statuses[name]) is not None and status.st_size >= size
-                for name, size in _sizes(head).items()
+                status is not None and status.st_size >= size
+                for status, size in zip(self._statuses(head), _sizes(head).values(), strict=True)
             )
         except (OSError, ValueError, RecursionError):
             return None
@@ -164,8 +163,7 @@ class Cache:
 
     def shared(self, head: Head) -> bool:
         """Whether the arrays have names elsewhere (hard links), whose files would change with them."""
-        statuses = (self._directory.status(_file(head, name)) for name in _sizes(head))
-        return any(status is not None and status.st_nlink > 1 for status in statuses)
+        return any(status is not None and status.st_nlink > 1 for status in self._statuses(head))
 
     def codes(self, head: Head) -> tuple[Codes, Floats] | None:
         """The codes, mapped, and the coder's mean (dim,); None if they went since the head was read."""
@@ -255,12 +253,15 @@ class Cache:
 
     def bytes(self) -> int:
         """What it takes on disk."""
-        statuses = (self._directory.status(name) for name in self._files())
+        statuses = self._directory.statuses(self._files())
         return sum(status.st_size for status in statuses if status is not None)
 
     def _files(self) -> list[str]:
         """Those of the folder's files that are the cache's own."""
         return [name for name in self._directory.names() if _OWN.fullmatch(name)]
+
+    def _statuses(self, head: Head) -> list[os.stat_result | None]:
+        return self._directory.statuses(_file(head, name) for name in _sizes(head))
 
     def _opened(self, head: Head, name: str, flags: int = os.O_RDONLY) -> BinaryIO:
         return os.fdopen(self._directory.open(_file(head, name), flags), "r+b" if flags else "rb")

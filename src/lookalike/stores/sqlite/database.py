@@ -96,6 +96,8 @@ class Database:
     def changing(self, pictures: int = 0) -> Iterator[Change]:
         """A transaction that is durable when the block ends well, and undone when it does not."""
         with self._writing() as writer:
+            # What is written to a file that was deleted or replaced is lost.
+            self._file.require_current()
             writer.execute("BEGIN IMMEDIATE")
             change = Change(writer, pictures)
             yield change

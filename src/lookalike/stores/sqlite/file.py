@@ -21,7 +21,7 @@ from lookalike.stores.sqlite import log
 from lookalike.walk import GALLERIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 APPLICATION_ID = 0x6C6F6F6B  # "look"
@@ -88,25 +88,40 @@ class File:
             StoreCorrupt: there is something else, or the file is no gallery of ours.
             StoreUnavailable: the file is not the one any more that was opened.
         """
-        status = self.directory.status(self.name)
-        if status is None or (status.st_dev, status.st_ino) != self._held.key:
-            raise StoreUnavailable(f"{self.path} was replaced by another file meanwhile; open it again")
-        for suffix in _BESIDE:
-            beside = self.directory.status(self.name + suffix)
-            if beside is not None and suffix == "-journal":
-                raise StoreCorrupt(
-                    f"there is a journal beside the gallery, {self.path}-journal: lookalike leaves none, and "
-                    "it could make SQLite change or delete other files of yours; nothing was opened. Delete "
-                    "it, and open the gallery again"
-                )
-            if beside is not None and beside.st_nlink > 1 and not self.refusal:
-                raise StoreCorrupt(shared(self.path.with_name(self.name + suffix), beside))
+        status, *beside = self.directory.statuses(self.name + suffix for suffix in ("", *_BESIDE))
+        self._require_same(status)
+        self._require_unshared(dict(zip(_BESIDE, beside, strict=True)))
         self.require_ours()
         if self._held.head()[_VERSIONS] != _WAL_MODE:
             raise StoreCorrupt(
                 f"{self.path} is not in the mode in which lookalike writes galleries, and was not opened; if "
                 "you copied it with SQLite's own tools, run `PRAGMA journal_mode = WAL` on it with them"
             )
+
+    def require_current(self) -> None:
+        """Make sure that the file is still the one that was opened.
+
+        Raises:
+            StoreUnavailable: it was deleted, or another one has its place.
+        """
+        self._require_same(self.directory.status(self.name))
+
+    def _require_same(self, status: os.stat_result | None) -> None:
+        if status is None:
+            raise StoreUnavailable(f"{self.path} was deleted meanwhile; nothing can be written to it")
+        if (status.st_dev, status.st_ino) != self._held.key:
+            raise StoreUnavailable(f"{self.path} was replaced by another file meanwhile; open it again")
+
+    def _require_unshared(self, beside: Mapping[str, os.stat_result | None]) -> None:
+        for suffix, status in beside.items():
+            if status is not None and suffix == "-journal":
+                raise StoreCorrupt(
+                    f"there is a journal beside the gallery, {self.path}-journal: lookalike leaves none, and "
+                    "it could make SQLite change or delete other files of yours; nothing was opened. Delete "
+                    "it, and open the gallery again"
+                )
+            if status is not None and status.st_nlink > 1 and not self.refusal:
+                raise StoreCorrupt(shared(self.path.with_name(self.name + suffix), status))
 
     def require_ours(self, consequence: str = "nothing in it was used") -> None:
         """Make sure by its header that lookalike made the file, whatever became of it.

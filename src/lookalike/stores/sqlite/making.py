@@ -57,7 +57,8 @@ def _fill(directory: Directory, name: str, header: Header, page_size: int) -> No
     connection = connected(directory.path / name, "rw")
     try:
         connection.execute(f"PRAGMA page_size = {page_size}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
+            raise sqlite3.OperationalError("its log could not be begun")
         schema.create(connection)
         connection.execute("BEGIN")
         connection.execute("INSERT INTO header VALUES (?)", (rows.header_text(header),))
