@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookalike import forks, places, stores, trust
+from lookalike import files, forks, places, stores, trust
 from lookalike.errors import StoreUnavailable, UsageError
 from lookalike.model import header_for
 from lookalike.reach import reach
@@ -79,6 +79,7 @@ class Owned(Reader):
         with self._creating:
             if self._store is not None:
                 return None
+            self._check_place()  # first: to make the model ready may last long
             wanted = header()
             self._store = store = stores.open_store(self.address, create=wanted)
             token = store.token
@@ -89,6 +90,15 @@ class Owned(Reader):
             self._access = replace(self._access, granted=granted)
             fault = trust.grant(self.address, token, made=True, private=private)
             return [f"{_UNRECORDED} ({fault}): {_LATER}"] if fault else []
+
+    def _check_place(self) -> None:
+        """Raise `StoreUnavailable` where the gallery would be kept in a folder that can't be written."""
+        if not self.address.startswith("/"):
+            return  # the store of another kind says so itself
+        try:
+            files.check_folder(self.address)
+        except UsageError as error:
+            raise StoreUnavailable(f"{error}; keep the gallery elsewhere with --gallery FOLDER") from None
 
     @contextmanager
     def _passing_trust_to(self, address: str) -> Iterator[None]:

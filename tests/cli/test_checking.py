@@ -120,3 +120,11 @@ def test_a_vector_of_as_many_as_asked(pictures):
         vector = np.zeros(gallery.store.header.dim, np.float32)
         with pytest.raises(UsageError, match="k is too large"):
             gallery.search(vector, k=10**30)
+
+
+def test_a_place_for_a_gallery_is_looked_at_before_the_model(pictures, capsys):
+    """Where a gallery can't be made that is said before the model is looked for, which is missing here."""
+    words = ("index", str(pictures), "--gallery", str(pictures / "red.png" / "x"), "--model", "missing.onnx")
+    assert run(words) == 1
+    said = capsys.readouterr().err
+    assert "red.png is no folder; keep the gallery elsewhere with --gallery FOLDER" in said
