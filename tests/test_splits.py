@@ -74,7 +74,9 @@ def test_saved_and_read(tmp_path):
     assert made.ids("train") == ["line\nend.jpg"]
 
 
-@pytest.mark.parametrize("content", [None, "", "id,part\na.jpg,exam\n", "id;part\n", 'id,part\n"a'])
+@pytest.mark.parametrize(
+    "content", [None, "", "id,part\na.jpg,exam\n", "id;part\n", 'id,part\n"a', "id,part\na,test\na,train\n"]
+)
 def test_a_file_that_is_no_split(tmp_path, content):
     """Anything else is refused by its name."""
     path = tmp_path / "split.csv"

@@ -78,7 +78,10 @@ class Split:
             raise UsageError(
                 f"{path} is no split; expected lines of an id and one of {', '.join(PARTS)} below id,part"
             )
-        return cls({unguarded(id_): cast("Part", part) for id_, part in rows[1:]})
+        part_of = {unguarded(id_): cast("Part", part) for id_, part in rows[1:]}
+        if len(part_of) < len(rows) - 1:
+            raise UsageError(f"{path} names a picture twice; expected one line of the split for each")
+        return cls(part_of)
 
 
 def split(

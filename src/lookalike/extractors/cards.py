@@ -42,11 +42,12 @@ LARGEST_CARD = 1 << 26
 
 _LARGEST_ARRAYS = 1 << 30  # bytes of all arrays, unpacked
 _ARRAYS = ".npz"
-# What Python's readers of JSON, of zip files and of arrays raise for what was not written by them.
-_DAMAGES = (
+DAMAGES = (
     *(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, EOFError, MemoryError),
-    *(NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error),
+    *(ArithmeticError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error),
 )
+"""What Python's readers of JSON, of zip files and of arrays raise for what was not written by them."""
+
 DECODER = (".decoder.xml", ".decoder.bin")
 """How the files of a decoder end: the network that makes pictures of an autoencoder's vectors."""
 
@@ -192,7 +193,7 @@ def read(path: Path, *, unchanged: Collection[str] = ()) -> Card:
         return _read(path, unchanged)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
-    except _DAMAGES as error:
+    except DAMAGES as error:
         raise ModelError(f"{path} is no card of a model: {error}; expected what lookalike writes") from error
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import random
 import time
-import zipfile
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from lookalike.errors import ModelError
+from lookalike.extractors.cards import DAMAGES
 from lookalike.extractors.keras import backend
 from lookalike.files import writing
 from lookalike.training.result import Epoch
@@ -143,10 +143,10 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no t
 
     def resumed(self) -> tuple[int, int]:
         """Take up what a checkpoint knows: the stage, and how many of its epochs are done."""
-        state = _state(self._run.checkpoint)
-        self._run.epochs[:] = [Epoch(**epoch) for epoch in state["epochs"]]
-        self._lowest, self._waited = state["lowest"], state["waited"]
-        return state["stage"], state["done"]
+        state = _state(self._run.checkpoint, [stage.epochs for stage in self._stages])
+        self._run.epochs[:] = state.epochs
+        self._lowest, self._waited = state.lowest, state.waited
+        return state.stage, state.done
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002  # Keras' signature
         """Give the pictures the order of this epoch."""
@@ -209,19 +209,42 @@ def _save(path: Path, model: Any, state: Mapping[str, Any]) -> None:
         np.savez(file, allow_pickle=False, state=np.array(json.dumps(state)), **arrays)
 
 
-def _state(path: Path) -> dict[str, Any]:
+class _State(NamedTuple):
+    """What a checkpoint knows beside the numbers of the model."""
+
+    epochs: list[Epoch]
+    lowest: float
+    waited: int
+    stage: int
+    done: int
+
+
+def _state(path: Path, stages: Sequence[int]) -> _State:
+    """Read what a checkpoint knows of a training whose stages have so many epochs.
+
+    Raises:
+        ModelError: it can't be read, or knows what can't be.
+    """
     try:
         with np.load(path, allow_pickle=False) as content:
-            state: dict[str, Any] = json.loads(str(content["state"]))
-            return state
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+            said: dict[str, Any] = json.loads(str(content["state"]))
+        epochs = [Epoch(**epoch) for epoch in said["epochs"]]
+        state = _State(epochs, float(said["lowest"]), *(said[name] for name in ("waited", "stage", "done")))
+        whole = all(type(number) is int and number >= 0 for number in state[2:])
+        if not whole or state.stage >= len(stages) or state.done > stages[state.stage]:
+            raise ValueError(f"it is at epoch {state.done} of stage {state.stage}")
+    except DAMAGES as error:
         raise ModelError(f"{path} is damaged: {error}; begin anew with --overwrite") from error
+    return state
 
 
 def _restore(path: Path, model: Any, *, optimizer: bool) -> None:
     variables = _variables(model, optimizer=optimizer)
-    with np.load(path, allow_pickle=False) as content:
-        arrays = [content[f"{i:05}"] for i in range(len(variables)) if f"{i:05}" in content]
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            arrays = [content[f"{i:05}"] for i in range(len(variables)) if f"{i:05}" in content]
+    except DAMAGES as error:
+        raise ModelError(f"{path} is damaged: {error}; begin anew with --overwrite") from error
     shapes = [tuple(variable.shape) for variable in variables]
     if shapes != [array.shape for array in arrays]:
         raise ModelError(f"{path} is of another model; begin anew with --overwrite")

@@ -152,7 +152,7 @@ class Run:
             try:
                 before = json.loads(file.read_text(encoding="utf-8"))
                 changed = _differences(before, now)
-            except (OSError, ValueError, AttributeError) as error:
+            except (OSError, ValueError, AttributeError, RecursionError) as error:
                 raise ModelError(f"{file} is damaged: {error}; begin anew with --overwrite") from error
             if changed:
                 raise UsageError(
