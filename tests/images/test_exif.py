@@ -111,7 +111,7 @@ def test_orientation_of_every_type(order, kind, wrap):
         lying().save(out, "WebP", lossless=True, exif=exif)
         source = out.getvalue()
     else:
-        source = tiff(order, SHORT if kind == BYTE else kind)
+        source = tiff(order, kind)
     assert is_upright(decode(source))
 
 
@@ -142,13 +142,15 @@ XMP = (
 )
 
 
-@pytest.mark.parametrize("wrap", ["JPEG", "PNG"])
+@pytest.mark.parametrize("wrap", ["JPEG", "PNG", "TIFF"])
 def test_xmp_turns_nothing(wrap):
     """An orientation that XMP alone has is left alone, as web browsers leave it."""
     segment = b"http://ns.adobe.com/xap/1.0/\0" + XMP
     text = b"XML:com.adobe.xmp\0\0\0\0\0" + XMP
-    decoded = decode(jpeg(segment) if wrap == "JPEG" else png((b"iTXt", text)))
-    assert decoded.image.size == (24, 16)
+    out = BytesIO()
+    lying().save(out, "TIFF", tiffinfo={700: XMP})
+    source = {"JPEG": jpeg(segment), "PNG": png((b"iTXt", text)), "TIFF": out.getvalue()}[wrap]
+    assert decode(source).image.size == (24, 16)
 
 
 def test_exif_among_several_segments():

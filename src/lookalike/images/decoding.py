@@ -133,8 +133,7 @@ def _decode(
     image: Any = open_header(kind, source, stream)
     width, height = image.size
     exif = exif or _exif(image, kind, source)
-    # libheif, and Pillow's TIFF reader, turn the picture themselves.
-    orientation = 1 if kind in {"HEIC", "TIFF"} else exif.orientation
+    orientation = 1 if _turns_itself(image, kind) else exif.orientation
     turned = orientation >= 5
     wanted = size[::-1] if size and turned else size
     reduces = kind == "JPEG" and wanted is not None
@@ -154,6 +153,14 @@ def _decode(
         image, note = truncation.load(image, kind, source, wanted)
         picture = upright(to_rgb(image, factors, profiles_of_file(kind, source, image.info)), orientation)
     return Decoded(picture, *((height, width) if turned else (width, height)), exif.facts(), kind, note)
+
+
+def _turns_itself(image: Any, kind: str) -> bool:
+    """Whether the decoder turns a picture: libheif does, Pillow's TIFF reader by a tag that is a number."""
+    if kind == "TIFF":
+        image.info.pop("xmp", None)  # by which Pillow would turn it, too
+        return isinstance(image.tag_v2.get(0x0112), int)
+    return kind == "HEIC"
 
 
 def _exif(image: Any, kind: str, source: bytes) -> Exif:
