@@ -47,3 +47,16 @@ def test_a_gif_that_is_not_covered(known):
     assert not looked_otherwise(bytes(source))
     source[6] = 20
     assert looked_otherwise(bytes(source))
+
+
+@pytest.mark.parametrize(
+    ("bits", "compression", "alpha"), [(32, 0, 255 << 24), (32, 3, 255 << 24), (16, 3, 1 << 15)]
+)
+def test_alpha_of_bitmaps(bits, compression, alpha):
+    """Bitmaps with alpha looked otherwise."""
+    masks = (0xFF0000, 0xFF00, 0xFF) if bits == 32 else (0x7C00, 0x3E0, 0x1F)
+    for see_through, changed in ((0, False), (alpha, True)):
+        head = struct.pack("<IiiHHIIiiII", 124, 2, 2, 1, bits, compression, 16, 0, 0, 0, 0)
+        head = (head + struct.pack("<4I", *masks, see_through)).ljust(124, b"\0")
+        source = b"BM" + struct.pack("<IHHI", 154, 0, 0, 138) + head + bytes(16)
+        assert looked_otherwise(source) is changed

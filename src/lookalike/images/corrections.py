@@ -2,7 +2,8 @@
 
 Before version 1 of the decoder colour profiles did not count (nor PNG's gamma, primaries and code points,
 nor those of AVIF and HEIC), a PNG's transparent colour of 2, 4 or 16 bits stayed opaque, around the first
-frame of a GIF was a colour, and many kinds of TIFF were scrambled, negative, black or refused as damaged.
+frame of a GIF was a colour, alpha of many bitmaps did not count, and many kinds of TIFF were scrambled,
+negative, black or refused as damaged.
 An orientation that was no short number was lost in big-endian EXIF, and one behind a PNG's pixels; of raw
 files a small picture was looked at, and a PNG that ends early was black from there on.
 """
@@ -47,7 +48,8 @@ def looked_otherwise(source: bytes) -> bool:
         return _png_otherwise(image, source)
     if kind == "TIFF":
         return not image.layout.by_pillow or image.layout.colours == YCBCR
-    return kind == "GIF" and image.working_bytes > 0
+    partial = kind == "GIF" and image.working_bytes > 0
+    return partial or (kind == "BMP" and image.masks is not None)
 
 
 def _png_otherwise(image: Any, source: bytes) -> bool:

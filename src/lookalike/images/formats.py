@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lookalike import extras, forks
 from lookalike.errors import ImageError
+from lookalike.images.bmp import open_bmp
 from lookalike.images.tiff import open_tiff
 from lookalike.images.transparency import gif_class, open_png
 
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
+_OWN = {"PNG": open_png, "TIFF": open_tiff, "BMP": open_bmp}
 _PLUGINS = {
     "WebP": ("WebPImagePlugin", "WebPImageFile"),
-    "BMP": ("BmpImagePlugin", "BmpImageFile"),
     "AVIF": ("AvifImagePlugin", "AvifImageFile"),
 }
 
@@ -34,16 +35,14 @@ def open_header(kind: str, source: bytes, stream: BytesIO) -> Image:
 
 
 def _open(kind: str, source: bytes, stream: BytesIO) -> Image:
+    if kind in _OWN:
+        return _OWN[kind](source, stream)
     if kind == "JPEG":
         return _jpeg()(stream)
     if kind == "HEIC":
         return _open_heic(stream)
-    if kind == "PNG":
-        return open_png(source, stream)
     if kind == "GIF":
         return gif_class()(stream)
-    if kind == "TIFF":
-        return open_tiff(source, stream)
     module, name = _PLUGINS[kind]
     opened: Image = getattr(import_module(f"PIL.{module}"), name)(stream)
     return opened

@@ -96,8 +96,10 @@ def _jpeg(image: Image, source: bytes, wanted: Size | None) -> Loaded:
 
 def _bmp(image: Any, source: bytes) -> Loaded:
     codec, extents, offset, args = image.tile[0]
-    if codec != "raw" or _loads(image):
+    if codec != "raw":
         image.load()
+        return image, "" if image.rows_there is None else _note("BMP", image.rows_there / image.height)
+    if _loads(image):
         return image, ""
     stride, height = args[1], extents[3]
     note = _note("BMP", max(0, len(source) - offset) // stride / height)
