@@ -34,6 +34,7 @@ _STEPS = range(0, 256, 51)
 _NO_CACHE = 0x0040  # a transform that remembers no colour may be used by several threads
 
 _MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # Pillow's name for the colours of a profile
+_GREYS = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
 _CLASSES = {"scnr", "mntr", "prtr", "spac"}  # profiles that describe a picture's colours
 
 
@@ -63,14 +64,12 @@ class _Colours:
 
 @dataclass(frozen=True, slots=True)
 class _Greys:
-    """For greys, by a table; a picture in colours, whose format has no grey, is taken channel by channel."""
+    """For greys, by a table."""
 
     mode: str
     table: list[int]
 
     def apply(self, image: Image) -> Image:
-        if image.mode not in {"1", "L"}:
-            return image.convert("RGB").point(self.table * 3)
         return image.convert("L").point(self.table).convert("RGB")
 
 
@@ -97,7 +96,7 @@ def conversion(profiles: Iterable[bytes], mode: str) -> Conversion | None:
 def _fits(wanted: str, mode: str) -> bool:
     if mode in {"CMYK", "LAB"}:
         return wanted == mode
-    return wanted in {"RGB", "L"}
+    return wanted == "RGB" or (wanted == "L" and mode in _GREYS)
 
 
 @dataclass(frozen=True, slots=True)
