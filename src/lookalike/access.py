@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from lookalike import images, remote, trust
 from lookalike.errors import NotTrusted, Unreadable
 from lookalike.redaction import redact_text, was_redacted
-from lookalike.remote_walk import RemoteWalk
 from lookalike.stamps import stamp
 from lookalike.walk import GALLERIES, is_address, path_of, to_path, under
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from lookalike.given import Sorted
     from lookalike.images import ImageLimits
+    from lookalike.remote_walk import RemoteWalk
     from lookalike.trust import Grant
 
 _WEB = ("http://", "https://")
@@ -189,6 +189,8 @@ class Access:
         """
         if reason := self.folder_refusal(folder):
             raise NotTrusted(f"{folder} {reason}")
+        from lookalike.remote_walk import RemoteWalk
+
         return RemoteWalk(folder, hidden=hidden, exclude=exclude)
 
     # The model.

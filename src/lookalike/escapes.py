@@ -8,7 +8,6 @@ what one would compute gets an apostrophe before it, by `guarded`; `unguarded` g
 
 from __future__ import annotations
 
-import csv
 import re
 from typing import IO, TYPE_CHECKING
 from unicodedata import category
@@ -55,6 +54,8 @@ def unguarded(cell: str) -> str:
 
 def write_csv(file: IO[str], rows: Iterable[Iterable[object]]) -> None:
     """Write rows of texts, which are guarded, and of numbers as CSV."""
+    import csv
+
     plain = csv.writer(file, lineterminator="\n")
     quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
     for row in rows:

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 
 from lookalike import images
 from lookalike.errors import Unreadable
-from lookalike.images.corrections import looked_otherwise
 from lookalike.model import IMPORTED
-from lookalike.plan import Work
 from lookalike.walk import is_address, under
 
 if TYPE_CHECKING:
@@ -90,6 +88,8 @@ class Corrections:
         except (OSError, ValueError, Unreadable):
             return None
         if form is None:
+            from lookalike.plan import Work
+
             work = Work(record.id, record.size, record.mtime_ns, record.source, known=True, anew=True)
             planned.push(work)
             planned.unchanged -= 1
@@ -98,6 +98,8 @@ class Corrections:
 
     def _format_if_sound(self, id_: str) -> str | None:
         """The format of a picture that looked the same before; None for others, and what can't be told."""
+        from lookalike.images.corrections import looked_otherwise
+
         for source in (self.access.head(id_), b""):
             try:
                 whole = source or self.access.read(id_)

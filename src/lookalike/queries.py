@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from lookalike import images, own_ids, remote
+from lookalike import images, own_ids, remote, tables
 from lookalike.errors import ImageError, NotFound, UsageError
-from lookalike.images import encoded, is_picture
 from lookalike.redaction import redact, redact_text
 from lookalike.stamps import stamp
-from lookalike.tables import read_vector
 from lookalike.walk import id_of, is_address, is_text
 
 if TYPE_CHECKING:
@@ -74,8 +72,8 @@ def resolve(query: Query, store: Store | None, access: Access) -> Resolved:
         return _from_file(os.fspath(query), store, access)
     if _is_vector(query):
         return Resolved("a vector", vector=query)  # type: ignore[arg-type]
-    if is_picture(query):
-        return Resolved("a picture", content=encoded(query))  # type: ignore[arg-type]
+    if images.is_picture(query):
+        return Resolved("a picture", content=images.encoded(query))  # type: ignore[arg-type]
     raise UsageError(
         f"{type(query).__name__} is no query; expected a path, an address, an id, bytes, a file object, "
         "a PIL image, an array of shape (h, w, 3) or a vector"
@@ -127,7 +125,7 @@ def _from_file(path: str, store: Store | None, access: Access) -> Resolved:
             return Resolved(path, id=id_, named=places[0])
         known[id_] = record
     if file.suffix == _ARRAY:
-        return Resolved(path, vector=read_vector(path))
+        return Resolved(path, vector=tables.read_vector(path))
     try:
         content = access.read_named(path)
     except ImageError as error:

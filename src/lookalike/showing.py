@@ -8,12 +8,12 @@ from urllib.parse import quote
 
 from lookalike.errors import ImageError, UsageError
 from lookalike.images import ImageLimits
-from lookalike.pages import Card
 from lookalike.stores.records import BUILT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from lookalike.pages import Card
     from lookalike.results import Hit, Hits
     from lookalike.types import Store, Tag, Value
 
@@ -75,6 +75,8 @@ def cards(hits: Hits) -> list[Card]:
 
 def card(hit: Hit, thumbnail: bytes | None, shown: Sequence[str] = (), seen: Sequence[Tag] = ()) -> Card:
     """Return a hit as pages show it, with these fields and tags."""
+    from lookalike.pages import Card
+
     return Card(
         title=hit.id,
         thumbnail=thumbnail,

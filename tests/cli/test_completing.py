@@ -94,7 +94,7 @@ def test_the_model_for_tests_is_not_offered():
 def test_options_for_stores_stand_last():
     """The help of every command has the options for clusters in a section of their own, after the others."""
     context = click.Context(commands, info_name="lookalike", **commands.context_settings)
-    for name, command in commands.commands.items():
+    for name, command in ((n, commands.get_command(None, n)) for n in commands.list_commands(None)):
         if any(isinstance(option, StoreOption) for option in command.params):
             text = command.get_help(click.Context(command, info_name=name, parent=context))
             _, stores = text.split("Options for stores in a cluster:")

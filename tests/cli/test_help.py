@@ -26,14 +26,14 @@ EVERY = (*((name,) for name in COMMANDS), *(("train", name) for name in TRAINING
 def test_the_commands_are_these():
     """The commands are listed in the order in which one needs them."""
     assert tuple(commands.list_commands(click.Context(commands))) == COMMANDS
-    assert tuple(commands.commands["train"].commands) == TRAININGS
+    assert tuple(commands.get_command(None, "train").commands) == TRAININGS
 
 
 def context_of(words):
     """The context of a command, and of those it is in."""
     context = click.Context(commands, info_name="lookalike", **commands.context_settings)
     for word in words:
-        command = context.command.commands[word]
+        command = context.command.get_command(context, word)
         context = click.Context(command, info_name=word, parent=context, terminal_width=80)
     return context
 

@@ -70,7 +70,7 @@ def _odd(option):
 def _lines(name):
     """Command lines of a command, each with one odd value."""
     usual = USUAL[name]
-    for option in commands.commands[name].params:
+    for option in commands.get_command(None, name).params:
         if isinstance(option, click.Argument):
             places = [i for i, word in enumerate(usual) if not word.startswith("-")][:1]
             for value in _odd(option):

@@ -15,20 +15,8 @@ from typing import TYPE_CHECKING
 import click
 
 from lookalike import __version__
-from lookalike.cli import (
-    ask,
-    completing,
-    fetching,
-    fill,
-    look,
-    measure,
-    neighbors,
-    removing,
-    streams,
-    training,
-    trusting,
-)
-from lookalike.cli.options import InOrder
+from lookalike.cli import streams
+from lookalike.cli.group import InOrder
 from lookalike.cli.output import one_line
 from lookalike.errors import LookalikeError, UsageError
 from lookalike.escapes import visible
@@ -70,31 +58,30 @@ def commands(context: click.Context) -> None:
         context.exit(USAGE)
 
 
-for _command in (
-    fill.index,
-    fetching.fetch,
-    ask.search,
-    ask.find,
-    ask.describe,
-    neighbors.neighbors,
-    measure.evaluate,
-    measure.compare,
-    training.train,
-    training.reconstruct,
-    look.info,
-    removing.remove,
-    fill.reindex,
-    fill.convert,
-    look.export,
-    fill.import_,
-    look.copy,
-    look.delete,
-    trusting.trust,
-    look.models,
-    look.check,
-    completing.completion,
-):
-    commands.add_command(_command)
+commands.later = {
+    "index": "fill.index",
+    "fetch": "fetching.fetch",
+    "search": "ask.search",
+    "find": "ask.find",
+    "describe": "ask.describe",
+    "neighbors": "neighbors.neighbors",
+    "evaluate": "measure.evaluate",
+    "compare": "measure.compare",
+    "train": "training.train",
+    "reconstruct": "training.reconstruct",
+    "info": "look.info",
+    "remove": "removing.remove",
+    "reindex": "fill.reindex",
+    "convert": "fill.convert",
+    "export": "look.export",
+    "import": "fill.import_",
+    "copy": "look.copy",
+    "delete": "look.delete",
+    "trust": "trusting.trust",
+    "models": "look.models",
+    "check": "look.check",
+    "completion": "completing.completion",
+}
 
 
 def main() -> None:

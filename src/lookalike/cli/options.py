@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from lookalike.cli import completing
-from lookalike.cli.help import Command, StoreOption
+from lookalike.cli.help import StoreOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,16 +24,6 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 
 DEFAULT_NAME = "default"
 _CA_CERT = "LOOKALIKE_CA_CERT"
-
-
-class InOrder(click.Group):
-    """A group that lists its commands in the order in which one needs them."""
-
-    command_class = Command
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
-        """The commands as they were added."""
-        return list(self.commands)
 
 
 class Number(click.types.FloatParamType):

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from lookalike.cli.group import InOrder
 from lookalike.cli.help import command
-from lookalike.cli.options import InOrder, json_option, plot_option, quiet_option
+from lookalike.cli.options import json_option, plot_option, quiet_option
 from lookalike.cli.output import Bar, note, notes, print_json, print_skips, print_table
 from lookalike.escapes import visible
 

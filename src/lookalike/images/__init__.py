@@ -8,11 +8,17 @@ we run in, so it is neither changed nor relied upon: the format is recognised he
 own class reads the header, and `ImageLimits` are checked before a pixel is decoded.
 """
 
-from lookalike.images.decoding import DECODER, THUMBNAIL_SIDE, Decoded, decode, from_array, thumbnail
-from lookalike.images.files import digest, read_file, read_head
-from lookalike.images.given import encoded, is_picture
-from lookalike.images.limits import ImageLimits
-from lookalike.images.recognition import recognise
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lookalike.images.decoding import DECODER, THUMBNAIL_SIDE, Decoded, decode, from_array, thumbnail
+    from lookalike.images.files import digest, read_file, read_head
+    from lookalike.images.given import encoded, is_picture
+    from lookalike.images.limits import ImageLimits
+    from lookalike.images.recognition import recognise
 
 __all__ = [
     "DECODER",
@@ -29,3 +35,26 @@ __all__ = [
     "recognise",
     "thumbnail",
 ]
+
+# A search by an id reads no picture, and one by a picture reads one format.
+_LATER = {
+    "DECODER": "decoding",
+    "Decoded": "decoding",
+    "ImageLimits": "limits",
+    "THUMBNAIL_SIDE": "decoding",
+    "decode": "decoding",
+    "digest": "files",
+    "encoded": "given",
+    "from_array": "decoding",
+    "is_picture": "given",
+    "read_file": "files",
+    "read_head": "files",
+    "recognise": "recognition",
+    "thumbnail": "decoding",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LATER:
+        return getattr(import_module(f"lookalike.images.{_LATER[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

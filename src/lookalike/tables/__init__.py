@@ -1,10 +1,16 @@
 """Tables in and out: metadata and URL tables of the user, vectors for others."""
 
-from lookalike.tables.arrays import LARGEST_DIM, read_head, read_vector
-from lookalike.tables.metadata import PATH_COLUMNS, read_metadata
-from lookalike.tables.parquet import parquet_batches
-from lookalike.tables.rows import Table, is_table, open_csv, open_table
-from lookalike.tables.vectors import write_vectors
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lookalike.tables.arrays import LARGEST_DIM, read_head, read_vector
+    from lookalike.tables.metadata import PATH_COLUMNS, read_metadata
+    from lookalike.tables.parquet import parquet_batches
+    from lookalike.tables.rows import Table, is_table, open_csv, open_table
+    from lookalike.tables.vectors import write_vectors
 
 __all__ = [
     "LARGEST_DIM",
@@ -19,3 +25,24 @@ __all__ = [
     "read_vector",
     "write_vectors",
 ]
+
+# A search reads no table.
+_LATER = {
+    "LARGEST_DIM": "arrays",
+    "PATH_COLUMNS": "metadata",
+    "Table": "rows",
+    "is_table": "rows",
+    "open_csv": "rows",
+    "open_table": "rows",
+    "parquet_batches": "parquet",
+    "read_head": "arrays",
+    "read_metadata": "metadata",
+    "read_vector": "arrays",
+    "write_vectors": "vectors",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LATER:
+        return getattr(import_module(f"lookalike.tables.{_LATER[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
