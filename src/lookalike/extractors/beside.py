@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ModelError
 from lookalike.extractors import cards, runtime
+from lookalike.extractors.trials import files_of, has_numbers_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 ENDINGS = (".onnx", ".xml", ".keras", ".h5")
 """How the file of a network ends."""
 
-# How an ONNX file says that numbers lie in another one: the key of an entry, as protobuf writes it.
-_ELSEWHERE = b"\x0a\x08location"
-
 
 def described(
-    path: Path, guess: Callable[[], tuple[Card, tuple[str, ...]]], model: Any = None
+    path: Path,
+    guess: Callable[[], tuple[Card, tuple[str, ...]]],
+    model: Any = None,
+    *,
+    keep: bool = True,
 ) -> tuple[Card, tuple[str, ...]]:
     """The card of a file, written first if there is none; its weights are the file's digest.
 
@@ -33,6 +34,7 @@ def described(
         path: of the model.
         guess: makes a card, and notes on what was assumed, where there is none.
         model: the `openvino.Model`, for the numbers that an ONNX file keeps elsewhere.
+        keep: whether a card is written where there is none.
 
     Returns:
         The card, and notes for the user; none where there was a card.
@@ -47,7 +49,7 @@ def described(
             return replace(card, weights=weights), ()
     card, notes = guess()
     card = replace(card, weights=weights)
-    return card, (*_written(card, path, kept), *notes)
+    return card, (*_written(card, path, kept), *notes) if keep else notes
 
 
 def _card(place: Path, path: Path) -> Card | None:
@@ -76,7 +78,7 @@ def _written(card: Card, path: Path, kept: Path) -> tuple[str, ...]:
     try:
         if beside.exists():
             raise FileExistsError(beside)
-        cards.write(card, beside, endings=[file.suffix for file in _files(path)])
+        cards.write(card, beside, endings=[file.suffix for file in files_of(path)])
     except OSError:
         try:
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -89,24 +91,14 @@ def _written(card: Card, path: Path, kept: Path) -> tuple[str, ...]:
     return (f"{path.name} had no card; {beside} was written, correct it if needed:",)
 
 
-def _files(path: Path) -> list[Path]:
-    """The files of a network; what an ONNX file keeps elsewhere may have any name, and is not among them."""
-    return [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
-
-
 def _digest(path: Path, model: Any) -> str:
     """Hexadecimal SHA-256 of a model's files, and of the numbers that an ONNX file keeps elsewhere."""
     state = hashlib.sha256()
-    for file in _files(path):
+    for file in files_of(path):
         with file.open("rb") as opened:
             state.update(hashlib.file_digest(opened, "sha256").digest())
-    if model is not None and path.suffix.lower() == ".onnx" and _has_numbers_elsewhere(path):
+    if model is not None and path.suffix.lower() == ".onnx" and has_numbers_elsewhere(path):
         for op in model.get_ordered_ops():
             if op.get_type_name() == "Constant":
                 state.update(op.get_friendly_name().encode() + op.data.tobytes())
     return state.hexdigest()
-
-
-def _has_numbers_elsewhere(path: Path) -> bool:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(_ELSEWHERE) >= 0

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 _MOST_STREAMS = 8
 
 
+class NotRun(ModelError):
+    """A network that OpenVINO can read but not run, for want of memory or of an operation."""
+
+
 class Engine(Forked):
     """A compiled network. One request a stream: a thread takes one for as long as it needs it.
 
@@ -41,11 +45,11 @@ class Engine(Forked):
     """
 
     def __init__(self, model: Any, precision: Precision) -> None:
+        self._name = name = model.get_friendly_name()
         try:
             compiled = _compiled(model, precision)
         except RuntimeError as error:
-            name = model.get_friendly_name()
-            raise ModelError(
+            raise NotRun(
                 f"OpenVINO can't run {name}: {first_line(error)}; cut it at another layer"
             ) from error
         self.is_mine = True
@@ -97,10 +101,16 @@ class Engine(Forked):
                 if getattr(picture, "shape", None) != source.shape[1:]:
                     raise ModelError(_unfit(picture, source.shape[1:]))
                 source[0] = picture
-                request.infer(share_outputs=True)
+                self._infer(request)
                 for index, output in enumerate(outputs):
                     output[row] = request.get_output_tensor(index).data.reshape(output.shape[1:])
         return outputs
+
+    def _infer(self, request: Any) -> None:
+        try:
+            request.infer(share_outputs=True)
+        except RuntimeError as error:
+            raise NotRun(f"OpenVINO can't run {self._name}: {first_line(error)}") from error
 
     @contextmanager
     def _request(self) -> Iterator[Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ModelError, UnknownModel
-from lookalike.extractors import guessing, runtime, trained
+from lookalike.extractors import guessing, runtime, trained, trials
 from lookalike.extractors.beside import ENDINGS, described
 from lookalike.extractors.engine import first_line
 from lookalike.extractors.names import CARD
@@ -49,8 +49,31 @@ def load(name: Name, precision: Precision | None = None, *, normalize: bool | No
         from lookalike.extractors.keras import open_file
 
         return open_file(path, name, precision, normalize=normalize)
+    trials.require(path, name, precision)
+    return opened(path, name, precision, normalize=normalize)
+
+
+def opened(
+    path: Path,
+    name: Name,
+    precision: Precision | None = None,
+    *,
+    normalize: bool | None = None,
+    keep: bool = True,
+) -> OpenVinoExtractor:
+    """A model of one's own that is not of Keras, in this process, however long that takes.
+
+    Args:
+        path: of an `.onnx` or `.xml` file, or of the folder of a trained model.
+        name: what the user typed.
+        precision: of the arithmetic; the best one here by default.
+        normalize: whether vectors get unit length; None for the usual of the layer.
+        keep: whether a card is written where there is none.
+    """
+    if path.is_dir():
+        return trained.opened(path, name, precision, normalize=normalize)
     model = read(path)
-    card, notes = described(path, lambda: guessing.guess(model, path.name), model)
+    card, notes = described(path, lambda: guessing.guess(model, path.name), model, keep=keep)
     return OpenVinoExtractor(model, card, name, precision, normalize=normalize, notes=notes)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ModelError, UsageError
-from lookalike.extractors import cards, conversion, runtime
+from lookalike.extractors import cards, conversion, runtime, trials
 from lookalike.extractors.names import CARD, Name
 from lookalike.extractors.network import OpenVinoExtractor
 
@@ -41,6 +41,14 @@ def load(
     Raises:
         ModelError: a file of it is missing or damaged.
     """
+    trials.require(folder / _NETWORK, name, precision)
+    return opened(folder, name, precision, normalize=normalize)
+
+
+def opened(
+    folder: Path, name: Name, precision: Precision | None = None, *, normalize: bool | None = None
+) -> OpenVinoExtractor:
+    """The same in this process, however long that takes: another one than made the model may not know it."""
     model, card = conversion.open_model(folder / _NETWORK)
     return OpenVinoExtractor(model, card, name, precision, normalize=normalize)
 
@@ -86,6 +94,7 @@ def write(
             if decoder is not None:
                 runtime.openvino().serialize(decoder, path.with_suffix(cards.DECODER[0]))
             written = cards.write(card, path.with_suffix(".json"), endings=endings)
+            trials.approve(path)
             check(Path(scratch))
             for old in folder.glob("model.*"):
                 if not Path(scratch, old.name).exists():

@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -20,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike import errors
 from lookalike.errors import LookalikeError, ModelError
-from lookalike.extractors import conversion, runtime
+from lookalike.extractors import conversion, limits, runtime
 from lookalike.extractors.keras import safety
 from lookalike.extractors.keras.recipes import Recipe
+from lookalike.extractors.trials import run_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,6 +35,7 @@ _SURROUNDINGS = {
     "CUDA_VISIBLE_DEVICES": "-1",
 }
 _MODULE = "lookalike.extractors.keras.child"
+_SLOWER = 5  # times the limit of other networks: TensorFlow is slow to start and to export
 _PATIENCE = 60.0  # seconds a server may be silent during a download
 
 
@@ -83,22 +84,29 @@ def run(recipes: Sequence[Recipe], folder: Path) -> None:
         ModelError: it came to no end.
     """
     shown = sys.stderr.fileno() if _on_terminal() else subprocess.DEVNULL
-    with tempfile.TemporaryFile() as said:
-        done = subprocess.run(  # noqa: S603 - our own module, and not one of the folder we are in: -P
-            [sys.executable, "-P", "-m", _MODULE, str(folder)],
-            input=json.dumps([asdict(recipe) for recipe in recipes]).encode(),
-            stdout=shown,
-            stderr=said,
-            env=os.environ | _SURROUNDINGS,
-            check=False,
+    patience = _SLOWER * limits.seconds() if _are_foreign(recipes) else None
+    code, _, last = run_bounded(
+        [_MODULE, str(folder)],
+        json.dumps([asdict(recipe) for recipe in recipes]).encode(),
+        patience,
+        stdout=shown,
+        env=os.environ | _SURROUNDINGS,
+    )
+    if code is None:
+        raise ModelError(
+            f"{recipes[0].network} was not built within {patience} seconds, {_SLOWER} times the limit, and "
+            f"was stopped; {limits.in_words()}"
         )
-        if done.returncode:
-            said.seek(0)
-            last = said.read().decode(errors="replace").strip().splitlines()[-1:]
-            raise ModelError(
-                f"the process that builds {recipes[0].network} ended with {done.returncode}: "
-                f"{last[0] if last else 'killed, perhaps for want of memory'}"
-            )
+    if code:
+        raise ModelError(
+            f"the process that builds {recipes[0].network} ended with {code}: "
+            f"{last or 'killed, perhaps for want of memory'}"
+        )
+
+
+def _are_foreign(recipes: Sequence[Recipe]) -> bool:
+    """Whether networks come from files, and not from Keras."""
+    return any(recipe.kind == "file" for recipe in recipes)
 
 
 def _on_terminal() -> bool:
@@ -128,6 +136,8 @@ def main() -> None:
 
     socket.setdefaulttimeout(_PATIENCE)
     recipes = [Recipe.from_json(values) for values in json.load(sys.stdin)]
+    if _are_foreign(recipes):
+        limits.impose()
     for recipe in recipes:
         folder = Path(sys.argv[1]) / recipe.key
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,62 @@
+"""What a foreign network may cost until it has run once: time, and memory where that can be limited."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+from lookalike.errors import UsageError
+
+SECONDS, MEMORY = "LOOKALIKE_MODEL_SECONDS", "LOOKALIKE_MODEL_MEMORY"
+"""The environment variables that change the limits."""
+
+_SECONDS, _MEMORY = 60, 8_000_000_000
+
+
+def seconds() -> int:
+    """Return how long a network may be read, compiled and run for the first time.
+
+    Raises:
+        UsageError: `LOOKALIKE_MODEL_SECONDS` is no whole number above 0.
+    """
+    return _variable(SECONDS, _SECONDS)
+
+
+def memory() -> int:
+    """Return how many bytes it may take for that.
+
+    Raises:
+        UsageError: `LOOKALIKE_MODEL_MEMORY` is no whole number above 0.
+    """
+    return _variable(MEMORY, _MEMORY)
+
+
+def impose() -> None:
+    """Limit the memory of this process; on macOS, which does not limit it, time is the only limit."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    most = memory()
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+
+
+def in_words() -> str:
+    """Say what the limits are, and how to raise them."""
+    return (
+        f"the limits are {seconds()} seconds and {memory() / 1e9:,.1f} GB; if it may take more, "
+        f"raise {SECONDS} or {MEMORY} (bytes)"
+    )
+
+
+def _variable(name: str, default: int) -> int:
+    text = os.environ.get(name)
+    if not text:
+        return default
+    if not re.fullmatch(r"[0-9]+(_[0-9]+)*", text) or not (number := int(text)):
+        raise UsageError(f"{name} is {text!r}: expected a positive whole number, such as {default}")
+    return number

@@ -1,0 +1,221 @@
+"""Foreign networks are tried in a process of their own before they are used: loaded, compiled, run once.
+
+A file of a few kilobytes may hold a loop without end, or ask for more memory than there is; nothing in it
+shows that before it is run. What came to an end within the limits may be used from then on. The verdict is
+kept in the user's cache, by the digest of the file; so that the file need not be read for it, also whose
+digest it was, by its size and times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lookalike import errors
+from lookalike.errors import ModelError
+from lookalike.extractors import limits, runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from lookalike.extractors.names import Name
+    from lookalike.types import Precision
+
+_MODULE = "lookalike.extractors.trial"
+_OURS = "ours"
+
+# How an ONNX file says that numbers lie in another one: the key of an entry, as protobuf writes it.
+_ELSEWHERE = b"\x0a\x08location"
+
+
+def require(path: Path, name: Name, precision: Precision | None) -> None:
+    """Make sure that a network comes to an end within the limits, by trying it if that is not known.
+
+    Args:
+        path: of an `.onnx` or `.xml` file.
+        name: the model's name, with the layer to cut at.
+        precision: of the arithmetic; None for the best one here.
+
+    Raises:
+        ModelError: it does not, or not within the limits.
+        LookalikeError: whatever loading it raises.
+    """
+    digest = digest_of(path)
+    if _place(digest, _OURS).exists():
+        return
+    # What was run as a whole can be cut anywhere, for that is a part of it.
+    whole = _place(digest, _key(name.options))
+    cut = _place(digest, _key((name.layer, name.pool, name.options)))
+    known = next((found for found in (_kept(whole), _kept(cut)) if found and _holds(found)), None)
+    if known is None:
+        known = {"openvino": runtime.openvino().__version__, "limits": _limits()}
+        known["refusal"], was_whole = _tried(name, precision)
+        _keep(whole if was_whole else cut, known)
+    if known["refusal"]:
+        raise ModelError(f"{path} {known['refusal']}; {limits.in_words()}")
+
+
+def approve(path: Path) -> None:
+    """Remember that a network was made here, and need not be tried."""
+    with suppress(OSError):
+        _keep(_place(digest_of(path), _OURS), {})
+
+
+def digest_of(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of all that decides what a network does.
+
+    Raises:
+        ModelError: a file of it can't be read.
+    """
+    try:
+        kept = _place(hashlib.sha256(os.fsencode(path.resolve())).hexdigest(), "stamps")
+        known = _kept(kept)
+        if known is not None and known.get("stamps") == _stamps(map(Path, known.get("stamps", ()))):
+            return str(known["digest"])
+        files = files_of(path)
+        others = _others(path)
+        stamps = _stamps([*files, *others])
+        state = hashlib.sha256()
+        for file in files:
+            if str(file) in stamps:  # that one is missing is said when it is read
+                with file.open("rb") as opened:
+                    state.update(hashlib.file_digest(opened, "sha256").digest())
+        if others:
+            state.update(json.dumps(_stamps(others), sort_keys=True).encode())
+        digest = state.hexdigest()
+        if all(str(file) in stamps for file in files):
+            _keep(kept, {"stamps": stamps, "digest": digest})
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror or error}") from error
+    return digest
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files of a network but for those that an ONNX file names."""
+    return [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
+
+
+def has_numbers_elsewhere(path: Path) -> bool:
+    """Tell whether an ONNX file keeps numbers in other files."""
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(_ELSEWHERE) >= 0
+
+
+def _others(path: Path) -> list[Path]:
+    """Where an ONNX file may keep its numbers: whatever lies beside it."""
+    if path.suffix.lower() != ".onnx" or not has_numbers_elsewhere(path):
+        return []
+    return sorted(file for file in path.parent.iterdir() if file != path and file.is_file())
+
+
+def _stamps(files: Iterable[Path]) -> dict[str, list[int]]:
+    """What changes whenever a file does; of one that is gone, nothing."""
+    found = {}
+    for file in files:
+        with suppress(OSError):
+            status = file.stat()
+            found[str(file)] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    return found
+
+
+def _holds(verdict: dict[str, Any]) -> bool:
+    """Whether a verdict is one today: that of another OpenVINO, or of lower limits, is not."""
+    if verdict.get("openvino") != runtime.openvino().__version__ or "refusal" not in verdict:
+        return False
+    then = verdict.get("limits")
+    if not isinstance(then, list) or len(then) != len(_limits()):
+        return False
+    return not verdict["refusal"] or all(now <= before for now, before in zip(_limits(), then, strict=True))
+
+
+def _limits() -> list[int]:
+    return [limits.seconds(), limits.memory()]
+
+
+def _key(what: object) -> str:
+    return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
+
+
+def _tried(name: Name, precision: Precision | None) -> tuple[str, bool]:
+    """Try a network; why it may not be used, or nothing, and whether all of it was run.
+
+    Raises:
+        LookalikeError: what loading or running it raised.
+    """
+    asked = json.dumps([str(name), precision]).encode()
+    code, answer, last = run_bounded([_MODULE], asked, limits.seconds())
+    if code is None:
+        return (
+            f"was not read, compiled and run once within {limits.seconds()} seconds, and was stopped",
+            False,
+        )
+    if code:
+        said = last or "killed, perhaps for want of memory"
+        return f"ended the process that tried it ({code}): {said}", False
+    kind, message, was_whole = json.loads(answer)
+    if kind not in {None, "refusal"}:
+        raise getattr(errors, kind, ModelError)(message)
+    return message, was_whole
+
+
+def run_bounded(
+    module: Sequence[str], given: bytes, patience: float | None, **options: Any
+) -> tuple[int | None, bytes, str]:
+    """Run a module of ours in a process of its own.
+
+    Args:
+        module: its name and arguments.
+        given: its standard input.
+        patience: seconds after which it is stopped; None for no limit.
+        options: of `subprocess.run`.
+
+    Returns:
+        How it ended, None where it was stopped; what it wrote; the last line of its standard error.
+    """
+    options = {"stdout": subprocess.PIPE} | options
+    with tempfile.TemporaryFile() as said:
+        try:
+            done = subprocess.run(  # noqa: S603 - not one of the folder we are in: -P
+                [sys.executable, "-P", "-m", *module],
+                input=given,
+                stderr=said,
+                timeout=patience,
+                check=False,
+                **options,
+            )
+        except subprocess.TimeoutExpired:
+            return None, b"", ""
+        said.seek(0)
+        last = said.read().decode(errors="replace").strip().splitlines()[-1:]
+        return done.returncode, done.stdout or b"", last[0] if last else ""
+
+
+def _place(digest: str, key: str) -> Path:
+    return runtime.cache_folder() / "trials" / f"{digest[:40]}-{key}.json"
+
+
+def _kept(place: Path) -> dict[str, Any] | None:
+    with suppress(OSError, ValueError, RecursionError):
+        content = json.loads(place.read_text(encoding="utf-8"))
+        return content if isinstance(content, dict) else None
+    return None
+
+
+def _keep(place: Path, content: dict[str, Any]) -> None:
+    """Remember something, where anything can be written."""
+    with suppress(OSError):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        scratch = place.with_suffix(f".{os.getpid()}.writing")
+        scratch.write_text(json.dumps(content), encoding="utf-8")
+        scratch.replace(place)
