@@ -125,6 +125,8 @@ def bring(
             progress(Progress(copy.done, total, copy.refused, time.monotonic() - began))
     if target.folders() != source.folders():
         target.set_folders(source.folders())
+    if target.indexed_ns != source.indexed_ns:
+        target.note_indexed(source.indexed_ns)
     target.refresh()
     report.total = target.count()
     report.skipped = [Skip(skip.id, skip.reason) for skip in target.skipped()]

@@ -64,7 +64,7 @@ def _same(both):
     np.testing.assert_allclose(mine.vectors(), theirs.vectors(), atol=1e-6)
     assert (mine.skipped(), mine.removed()) == (theirs.skipped(), theirs.removed())
     assert mine.store.folders() == theirs.store.folders()
-    changing = ("gallery", "bytes")
+    changing = ("gallery", "bytes", "indexed")
     infos = [{k: v for k, v in gallery.info().items() if k not in changing} for gallery in both]
     assert infos[0] == infos[1]
     assert mine.check() == theirs.check() == []

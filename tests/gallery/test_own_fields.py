@@ -159,6 +159,7 @@ def test_copies_moves_and_rebuilding(folder, tmp_path_factory):
         elsewhere = tmp_path_factory.mktemp("copied")
         gallery.copy(str(elsewhere))
         with lookalike.Gallery.open(gallery=elsewhere) as copied:
+            assert copied.store.indexed_ns == gallery.store.indexed_ns > 0
             assert {r.id: (dict(r.metadata), r.from_picture) for r in copied.records()} == said
         gallery.reindex("toy", precision="f32")
         again = {record.id: (dict(record.metadata), record.from_picture) for record in gallery.records()}
