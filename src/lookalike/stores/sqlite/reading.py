@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from math import isfinite
+from operator import lt
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import StoreCorrupt
@@ -41,6 +42,7 @@ _LINES = {
 _MEANT = f"(status NOT IN ({rows.SKIPPED}, {rows.REMOVED}) OR row IS NOT NULL)"
 """Which paths are meant to be pictures; of a sound gallery those of status 0."""
 
+_ORIGINS = dict(enumerate(SOURCES))
 _MOST_METADATA = 1 << 29
 """Bytes of the metadata of the pictures that are read at once."""
 
@@ -163,12 +165,22 @@ def scan(
 
 def states(connection: sqlite3.Connection) -> Iterator[State]:
     """Every path that is remembered, in the order of code points."""
-    sound = columns.sound(columns.ID, columns.STATUS, columns.SOURCE, columns.SIZE, columns.MTIME)
-    cursor = connection.execute(f"SELECT id, status, source, size, mtime_ns, {sound} FROM paths ORDER BY id")
-    statuses, sources = rows.STATUSES, SOURCES
-    for lines in columns.batches(cursor, "paths"):
-        for id_, status, source, size, mtime_ns, _ in lines:
-            yield State(id_, statuses[status], sources[source], size, mtime_ns)  # type: ignore[arg-type]
+    cursor = connection.execute("SELECT id, status, source, size, mtime_ns FROM paths ORDER BY id")
+    last = ""
+    # Whole columns at a time: this is done to every line of a gallery that is indexed again.
+    while lines := cursor.fetchmany(1000):
+        ids, statuses, sources, sizes, times = zip(*lines, strict=True)
+        try:
+            numbers = {*map(type, sizes), *map(type, times)}
+            whole = last < ids[0] and all(map(lt, ids, ids[1:])) and "\0" not in "".join(ids)
+            kinds = [rows.STATUSES[status] for status in statuses]
+            origins = [_ORIGINS[source] for source in sources]
+        except (KeyError, TypeError):
+            whole = False
+        if not whole or numbers != {int}:
+            raise StoreCorrupt(f"the gallery's list of paths is not what one is; {columns.ADVICE}")
+        last = ids[-1]
+        yield from map(State, ids, kinds, origins, sizes, times)  # type: ignore[arg-type]
 
 
 def outdated(connection: sqlite3.Connection, decoder: int) -> Iterator[str]:
@@ -176,11 +188,12 @@ def outdated(connection: sqlite3.Connection, decoder: int) -> Iterator[str]:
     older = "" if migrations.version(connection) == 1 else f"AND decoder < {decoder:d}"
     sources = ",".join(str(SOURCES.index(source)) for source in FILES)
     cursor = connection.execute(
-        "SELECT paths.id FROM pictures CROSS JOIN paths USING (id) "
+        "SELECT paths.id, typeof(paths.id) = 'text' FROM pictures CROSS JOIN paths USING (id) "
         f"WHERE status = 0 AND source IN ({sources}) {older}"
     )
     while lines := cursor.fetchmany(1000):
-        yield from (id_ for (id_,) in lines)
+        columns.require(lines, "paths")
+        yield from (id_ for id_, _ in lines)
 
 
 def by_digest(connection: sqlite3.Connection, digests: Sequence[bytes]) -> dict[bytes, list[str]]:

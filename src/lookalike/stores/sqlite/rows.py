@@ -18,18 +18,13 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
 
-STATUSES = ("picture", "skipped", "removed")
 PICTURE, SKIPPED, REMOVED = range(3)
+STATUSES = {PICTURE: "picture", SKIPPED: "skipped", REMOVED: "removed"}
 
 MAX_DIM = 1 << 24
 _SCORE = struct.Struct("<HI")
 _PART_BITS = 11
 _BITS = {name: 1 << place for place, name in enumerate(PICTURE_FIELDS)}
-_RECORD = {
-    (*(int, str, int, int, int, bytes, int, int, bytes), thumbnail, *(int, str, int, str, str))
-    for thumbnail in (bytes, type(None))
-}
-"""The types of a record's line."""
 
 
 def header_text(header: Header) -> str:
@@ -88,12 +83,10 @@ def _classes(connection: sqlite3.Connection, vocabulary: Any) -> Classes | None:
     if vocabulary not in ("imagenet", "names"):
         raise ValueError(vocabulary)
     lines = connection.execute(
-        f"SELECT class, id, name, {columns.sound(*columns.TABLES['classes'])} FROM classes "
-        f"ORDER BY class LIMIT {columns.MOST_CLASSES + 1}"
+        f"SELECT class, id, name FROM classes ORDER BY class LIMIT {columns.MOST_CLASSES + 1}"
     ).fetchall()
-    columns.require(lines, "classes")
-    numbers, ids, names, _ = zip(*lines, strict=True)
-    if numbers != tuple(range(len(ids))) or len(set(ids)) < len(ids):
+    numbers, ids, names = zip(*lines, strict=True)
+    if numbers != tuple(range(len(ids))) or len(set(ids)) < len(ids) or {*map(type, ids + names)} != {str}:
         raise ValueError(vocabulary)
     return Classes(ids, names, vocabulary)
 
@@ -178,13 +171,16 @@ def record(line: Sequence[Any], metadata: dict[str, str | int | float], classes:
     """
     _, id_, source, size, mtime_ns, digest, width, height, scores, thumbnail, *later = line
     decoder, format_, bits, own, name = later
-    if (
-        tuple(map(type, line)) not in _RECORD
-        or min(source, width, height, decoder, bits) < 0
-        or source >= len(SOURCES)
-        or (own, name) != (id_, record_rules.name(id_))
-        or "\0" in id_
-    ):
+    try:
+        # `|` takes whole numbers alone, and is below 0 where one of them is.
+        size | mtime_ns
+        whole = (source | width | height | decoder | bits) >= 0 and type(digest) is bytes
+        whole = whole and type(format_) is str and (thumbnail is None or type(thumbnail) is bytes)
+        whole = whole and own == id_ and name == record_rules.name(id_) and "\0" not in id_
+        origin = SOURCES[source]
+    except (TypeError, AttributeError, IndexError):
+        whole = False
+    if not whole:
         raise StoreCorrupt(f"the gallery's row of {id_!r:.60} is not what one is; {columns.ADVICE}")
     pairs = unpack_scores(scores)
     ids = classes.ids if classes is not None else ()
@@ -194,7 +190,7 @@ def record(line: Sequence[Any], metadata: dict[str, str | int | float], classes:
         named = None
     if named is None or (named and max([score for _, score in pairs]) > columns.MOST_SCORE):
         raise StoreCorrupt(f"the class scores of {id_!r} are none of the gallery's model; {columns.ADVICE}")
-    known = id_, SOURCES[source], size, mtime_ns, digest, width, height, metadata, named, thumbnail
+    known = id_, origin, size, mtime_ns, digest, width, height, metadata, named, thumbnail
     return Record(*known, decoder, format_, fields_of(bits) & metadata.keys())
 
 
