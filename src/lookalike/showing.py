@@ -9,6 +9,7 @@ from urllib.parse import quote
 from lookalike.errors import ImageError, UsageError
 from lookalike.images import ImageLimits
 from lookalike.stores.records import BUILT_IN
+from lookalike.types import PICTURE_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ LEAST_TAG = 0.3
 """Below, what the model names is as often wrong as right, and misleads who reads it."""
 
 MOST_TAGS = 3
-_OURS = frozenset({"taken", "camera", "lens", "latitude", "longitude"})
+_OURS = frozenset(PICTURE_FIELDS)
 _TELLS_NOTHING = frozenset({"id", "url", "path"})
 _TITLES = ("title", "name", "caption", "label")
 
