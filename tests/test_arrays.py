@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from lookalike import Gallery
+from lookalike import Gallery, imported
 from lookalike.errors import UsageError
 from lookalike.tables import read_vector
 
@@ -126,3 +126,16 @@ def test_an_import_that_claims_what_is_not(tmp_path, gallery, kind):
     with pytest.raises(UsageError, match=r"vectors\.npz"):
         gallery.add_vectors(tmp_path / "vectors.npz")
     assert len(gallery) == 2
+
+
+def test_a_table_of_numbers_that_repeat_themselves(tmp_path):
+    """Of some kilobytes of Parquet, whose vectors unpack to a hundred megabytes, a few are held at once."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    dim, count = 1 << 20, 24
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(dim * count, np.float32)), dim)
+    table = pa.table({"id": [str(i) for i in range(count)], "vector": vectors})
+    pq.write_table(table, tmp_path / "vectors.parquet", compression="zstd")
+    assert (tmp_path / "vectors.parquet").stat().st_size < 10_000
+    blocks = [len(block.ids) for block in imported.source(tmp_path / "vectors.parquet")()]
+    assert sum(blocks) == count
+    assert max(blocks) * dim * 4 <= 16 << 20

@@ -40,8 +40,14 @@ def parquet_batches(file: Path, columns: Sequence[str], size: int) -> Iterator[A
         if missing:
             raise ValueError(f"it has no column {', '.join(missing)}; it has {table.schema_arrow.names}")
         groups = [table.metadata.row_group(i) for i in range(table.num_row_groups)]
-        row = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
+        row = max((_row_bytes(group) for group in groups), default=0)
         rows = max(1, min(_ROWS, size // max(row, 1)))
         for batch in table.iter_batches(rows, columns=list(columns)):
             if batch.num_rows:
                 yield batch
+
+
+def _row_bytes(group: Any) -> int:
+    """What a row takes in memory: of numbers that repeat themselves a file has next to nothing."""
+    values = sum(group.column(i).num_values for i in range(group.num_columns))
+    return int(max(group.total_byte_size, 4 * values) // max(group.num_rows, 1))
