@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lookalike.errors import ImageError
-from lookalike.images import ImageLimits, decode
+from lookalike.images import ImageLimits, decode, recognise
 
 
 def peak(source):
@@ -129,3 +129,15 @@ def test_compressed_strips_that_lie_over_one_another(tiff_files):
     found, most = peak(bytes(grown))
     assert found == "damaged TIFF: its strips or tiles claim more bytes than the file has"
     assert most < 4_000_000
+
+
+def test_a_directory_is_read_where_it_is(tiff_files):
+    """To tell what a file is takes no copy of it, wherever its directory stands."""
+    source = tiff_files.write(np.zeros((8, 8, 1)), tiff_files.Kind(1, 8), tiff_files.Storage()) + bytes(
+        20_000_000
+    )
+    tracemalloc.start()
+    assert recognise(source) == "TIFF"
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 100_000

@@ -31,7 +31,8 @@ class Directory:
             (struct.unpack_from(order + "HHI", source, entry), entry + 8) for entry in range(at + 2, end, 12)
         )
         self._tags = {tag: (kind, length, place) for (tag, kind, length), place in found}
-        after = source[at + 2 + 12 * count :][:4] if count <= _MOST_ENTRIES else b""
+        last = at + 2 + 12 * count
+        after = source[last : last + 4] if count <= _MOST_ENTRIES else b""
         self.following = struct.unpack(order + "I", after)[0] if len(after) == 4 else 0
 
     def __contains__(self, tag: int) -> bool:

@@ -50,6 +50,10 @@ _COMPRESSIONS = {
     52546: "JPEG XL",
 }
 _JPEG_KINDS = {(GREY, 1), (COLOURS, 3), (YCBCR, 3), (INKS, 4)}
+_READ = (
+    *(256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284),
+    *(317, 320, 322, 323, 324, 325, 332, 338, 339),
+)  # tags
 _MOST_SAMPLES = 256  # a pixel
 _ALPHA = {1, 2, 999}  # kinds of extra samples; the last is what Corel Draw writes
 
@@ -129,6 +133,7 @@ def read_layout(tags: Mapping[int, Any], *, big_endian: bool) -> Layout:
     Raises:
         ImageError: they contradict each other, or belong to a kind that is not supported.
     """
+    tags = {tag: tags[tag] for tag in _READ if tag in tags}  # once: Pillow takes a while for one not there
     width, height = _number(tags, 256, 0), _number(tags, 257, 0)
     samples = _number(tags, 277, 1)
     if not (width > 0 and height > 0 and 0 < samples <= _MOST_SAMPLES):
