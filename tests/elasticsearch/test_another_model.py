@@ -10,7 +10,6 @@ from PIL import Image
 
 from lookalike import Gallery
 from lookalike.answers import Answering, Wish
-from lookalike.images import ImageLimits
 
 PLAIN = "toy?metric=euclidean&normalize=0"
 SHARES = "toy@classes?metric=euclidean"
@@ -74,7 +73,7 @@ def test_made_anew_in_the_very_moment(two):
             theirs.reindex(model)
         return built
 
-    answering = Answering(mine.store, mine.root, extractor, ImageLimits())
+    answering = Answering(mine.store, mine.access, extractor)
     (hits,) = answering.search(_queries()[:1], Wish(4))
     assert next(models, None) is None
     assert (hits.model, hits.metric) == ("toy?grid=2", "cosine")

@@ -19,7 +19,7 @@ from lookalike.stores import exists
 
 PROGRAM = Path(sys.executable).with_name("lookalike")
 HUES = {"red": (220, 40, 40), "green": (40, 220, 40), "blue": (40, 40, 220)}
-PLACES = {"gallery", "deleted", "path", "seconds", "bytes", "root"}
+PLACES = {"gallery", "deleted", "path", "seconds", "bytes", "root", "indexed"}
 """What is said of places and times, and differs."""
 
 

@@ -98,7 +98,6 @@ HARMS = [
     "UPDATE paths SET reason = x'00' WHERE status = 1",
     "UPDATE pictures SET width = 'wide' WHERE row = 4",
     "UPDATE pictures SET height = 1e400 WHERE row = 4",
-    "UPDATE pictures SET width = -5 WHERE row = 4",
     "UPDATE pictures SET height = x'01' WHERE row = 4",
     "UPDATE pictures SET digest = 'text' WHERE row = 4",
     "UPDATE pictures SET id = 'p/000001.jpg' WHERE row = 4",

@@ -24,6 +24,35 @@ def test_refused_rows(store, record, units):
     assert store.count() == 2
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"width": -1, "height": -(2**63)}, {"width": 2**63 - 1, "size": -1, "mtime_ns": -(2**63)},
+        {"digest": b""}, {"digest": b"x" * 64}, {"digest": b"x" * 65},
+        {"format": "F" * 64}, {"format": "F" * 65},
+        {"thumbnail": b""}, {"thumbnail": b"x" * (1 << 19)}, {"thumbnail": b"x" * ((1 << 19) + 1)},
+        {"decoder": 2**62}, {"metadata": {"": "", " ": -0.0}}, {"metadata": {"x" * 9000: "y" * 99_999}},
+        {"scores": (("c0", 1.0009),)}, {"scores": (("c0", 1.1),)},
+    ],
+    ids="-".join,
+)  # fmt: skip
+def test_what_is_taken_comes_back(store, record, units, odd):
+    """A record is refused when it is written, or it can be read ever after; `check` finds no fault in it."""
+    one = record("odd.jpg", **odd)
+    refused = store.write([one], units(1))
+    if refused:
+        assert store.count() == 0
+        return
+    (back,) = store.get(["odd.jpg"])
+    assert (back.width, back.height, back.digest, back.format) == (
+        one.width,
+        one.height,
+        one.digest,
+        one.format,
+    )
+    assert store.check() == []
+
+
 def test_the_last_of_one_id_counts(store, record, units):
     """Of two records with one id in a batch the last stays."""
     store.write([record("a", width=1), record("a", width=2)], units(2))

@@ -35,6 +35,9 @@ LEAST = UNIT // 20
 UNIT_TOLERANCE = 0.01
 """How far the length of a unit vector may be from 1; float16 alone makes it .0005."""
 
+LONGEST_DIGEST, LONGEST_THUMBNAIL, LONGEST_FORMAT = 64, 1 << 19, 64
+"""Bytes, bytes and characters: more than any has, and what is read of a stranger's gallery at most."""
+
 _LONGEST_ID = 1 << 16  # bytes
 _MOST = 1.001  # softmax in few bits does not add up to 1
 _INTEGERS = range(-(2**63), 2**63)
@@ -85,6 +88,13 @@ def fault(record: Record, numbers: Mapping[str, int], longest: int = _LONGEST_ID
         return "its id is empty, too long, or no text"
     if not all(number in _INTEGERS for number in (record.size, record.mtime_ns, record.width, record.height)):
         return "its size, time, width or height is a number of more than 64 bits"
+    lengths = (record.digest, LONGEST_DIGEST), (record.thumbnail or b"", LONGEST_THUMBNAIL)
+    if any(len(content) > most for content, most in (*lengths, (record.format, LONGEST_FORMAT))):
+        return "its digest, thumbnail or format is longer than any can be"
+    return _fault_of_scores(record, numbers)
+
+
+def _fault_of_scores(record: Record, numbers: Mapping[str, int]) -> str | None:
     for class_, score in record.scores:
         if class_ not in numbers:
             return f"it has a score of the class {class_!r}, which the gallery's model does not have"

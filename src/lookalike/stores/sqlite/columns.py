@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import StoreCorrupt
-from lookalike.stores.records import SOURCES
+from lookalike.stores.records import LONGEST_DIGEST, LONGEST_FORMAT, LONGEST_THUMBNAIL, SOURCES
 
 if TYPE_CHECKING:
     import sqlite3
@@ -87,11 +87,11 @@ ROW = Column("row", "integer", 1, LAST_ROW)
 OWN_ROW = Column("row", "integer", 1, LAST_ROW, nullable=True)
 REASON = Column("reason", "text", nullable=True)
 NAME = Column("name", "text")
-DIGEST = Column("digest", "blob", 0, 64)
-WIDTH = Column("width", "integer")
-HEIGHT = Column("height", "integer")
+DIGEST = Column("digest", "blob", 0, LONGEST_DIGEST)
+WIDTH = Column("width", "integer", _LEAST)
+HEIGHT = Column("height", "integer", _LEAST)
 SCORES = Column("scores", "blob", 0, 6 * MOST_CLASSES)
-THUMBNAIL = Column("thumbnail", "blob", 0, 1 << 19, nullable=True)
+THUMBNAIL = Column("thumbnail", "blob", 0, LONGEST_THUMBNAIL, nullable=True)
 FIELD = Column("field", "text")
 TYPE = Column("type", "text", 4, 7)
 CLASS = Column("class", "integer", 0, MOST_CLASSES - 1)
@@ -103,7 +103,7 @@ COUNT = Column("count", "integer", 0, LAST_ROW)
 TOKEN = Column("token", "text", 1, 64)
 INDEXED = Column("indexed_ns", "integer")
 DECODER = Column("decoder", "integer")
-FORMAT = Column("format", "text", 0, 64)
+FORMAT = Column("format", "text", 0, LONGEST_FORMAT)
 FROM_PICTURE = Column("from_picture", "integer")
 SCORE = Column("score", "integer", 1, MOST_SCORE)
 PART = Column("part", "integer", 0, LAST_ROW)

@@ -173,8 +173,8 @@ def record(line: Sequence[Any], metadata: dict[str, str | int | float], classes:
     decoder, format_, bits, own, name = later
     try:
         # `|` takes whole numbers alone, and is below 0 where one of them is.
-        size | mtime_ns
-        whole = (source | width | height | decoder | bits) >= 0 and type(digest) is bytes
+        size | mtime_ns | width | height
+        whole = (source | decoder | bits) >= 0 and type(digest) is bytes
         whole = whole and type(format_) is str and (thumbnail is None or type(thumbnail) is bytes)
         whole = whole and own == id_ and name == record_rules.name(id_) and "\0" not in id_
         origin = SOURCES[source]
