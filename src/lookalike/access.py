@@ -21,7 +21,7 @@ from lookalike import images, remote, trust
 from lookalike.errors import NotTrusted, Unreadable
 from lookalike.redaction import redact_text, was_redacted
 from lookalike.stamps import stamp
-from lookalike.walk import GALLERIES, is_address, path_of, to_path, under
+from lookalike.walk import GALLERIES, is_address, path_of, to_id, to_path, under
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -122,9 +122,10 @@ class Access:
             raise Unreadable(reason)
         if id_.lower().startswith(_WEB):
             return self.download(id_, private=id_ in self.named)
-        if is_address(id_):
-            return remote.read(id_, self.limits, size=size)
-        return images.read_file(path_of(id_, self.root), self.limits)
+        path = _path(id_, self.root)
+        return (
+            remote.read(id_, self.limits, size=size) if path is None else images.read_file(path, self.limits)
+        )
 
     def head(self, id_: str) -> bytes:
         """Return the first bytes of a picture on a disk, which mostly hold its header.
@@ -169,9 +170,9 @@ class Access:
 
     # Folders.
 
-    def folder_refusal(self, folder: str) -> str:
-        """Return why a folder, by its path or address, is not looked into; "" if it may be."""
-        return self.refusal(folder)
+    def refusal_at(self, place: str) -> str:
+        """Return why a file or folder, by its whole path or its address, is not opened; "" if it may be."""
+        return self.refusal(place if is_address(place) else to_id(place))
 
     def is_folder(self, address: str) -> bool:
         """Whether an address that the caller named leads to a folder.
@@ -187,7 +188,7 @@ class Access:
         Raises:
             NotTrusted: it may not be looked into.
         """
-        if reason := self.folder_refusal(folder):
+        if reason := self.refusal_at(folder):
             raise NotTrusted(f"{folder} {reason}")
         from lookalike.remote_walk import RemoteWalk
 
@@ -214,13 +215,14 @@ class Access:
         from lookalike.extractors.needs import needs
 
         need = needs(name)
-        files = [file for file in need.files if self.leads_out(file) and self._refusal_outside(file)]
-        return f"the file {files[0]}" if files else need.other
+        files = (f for f in need.files if self.leads_out(to_id(f)) and self._refusal_outside(to_id(f)))
+        file = next(files, None)
+        return need.other if file is None else f"the file {file}"
 
     def notes_of_run(self, given: Sorted) -> list[str]:
         """What to say of folders that were passed over, and of those that a later run will pass over."""
         alone = self.unnamed()
-        later = [] if given.unread else [folder for folder in given.folders if alone.refusal(folder)]
+        later = [] if given.unread else [folder for folder in given.folders if alone.refusal_at(folder)]
         told = [self.note(given.unread)] if given.unread else []
         return told + [
             f"{redact_text(folder)} is read because it was named; a run without it will pass it over, for "
@@ -255,6 +257,10 @@ class Access:
         )
 
     # Where things lie.
+
+    def place_leads_out(self, place: str) -> bool:
+        """Whether a file or folder, by its whole path or its address, lies outside."""
+        return self.leads_out(place if is_address(place) else to_id(place))
 
     @cached_property
     def _places(self) -> tuple[str, ...]:
@@ -303,26 +309,33 @@ class Access:
         path = _local(id_, self.root)
         if path is not None:
             # Of places that are paths: one that is relative would lead below a root which is the gallery's.
-            known = (place for place in self._places if place.startswith(("/", *_HERE)))
+            known = (to_id(p) if p[0] == "/" else p for p in self._places if p.startswith(("/", *_HERE)))
             return any(_inside(path, _local(place, "/")) for place in known)
         if "/.." in id_:
             return id_ in self._places
-        return any(
-            id_ == place or (is_address(place) and under(id_, remote.prefix_of(place)))
-            for place in self._places
-        )
+        return any(id_ == place or _is_below(id_, place) for place in self._places)
+
+
+def _is_below(id_: str, address: str) -> bool:
+    """Whether an address lies in a folder, and where that is in an archive, in the very same one."""
+    in_archive = remote.divided(id_)[2] == remote.divided(address)[2]
+    return is_address(address) and in_archive and under(id_, remote.prefix_of(address))
+
+
+def _path(id_: str, root: str) -> str | None:
+    """The path of what lies on this machine; None for other addresses."""
+    if id_.lower().startswith(_HERE):
+        path = id_.partition("://")[2]  # as it is: an address has none of the escapes of an id
+        # None of the current folder, of a home, or of several parts.
+        return path if path.startswith("/") and "::" not in path else None
+    return None if is_address(id_) else path_of(id_, root)
 
 
 def _local(id_: str, root: str) -> str | None:
     """The real path of what lies on this machine; None for other addresses, and for what can't be a path."""
-    if id_.lower().startswith(_HERE):
-        id_ = id_.partition("://")[2]
-        if not id_.startswith("/") or "::" in id_:  # of the current folder, of a home, or of several parts
-            return None
-    elif is_address(id_):
-        return None
     try:
-        return os.path.realpath(path_of(id_, root))
+        path = _path(id_, root)
+        return None if path is None else os.path.realpath(path)
     except (ValueError, OSError):  # a null character, or one that no name has
         return None
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import filecmp
+import os
 import shutil
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
+from lookalike.errors import UsageError
 from lookalike.files import unwritable
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Iterator
 
     from lookalike.results import Hit
@@ -64,7 +65,7 @@ def _names(folder: Path, source: Path) -> Iterator[Path]:
 
 def _copy(source: Path, place: Path) -> None:
     """Copy a file with its times; a copy that fails leaves nothing behind, and none replaces a file."""
-    with source.open("rb") as content, place.open("xb") as copy:
+    with _opened(source) as content, place.open("xb") as copy:
         try:
             shutil.copyfileobj(content, copy)
             copy.close()
@@ -72,6 +73,15 @@ def _copy(source: Path, place: Path) -> None:
         except BaseException:
             place.unlink(missing_ok=True)
             raise
+
+
+def _opened(source: Path) -> BinaryIO:
+    """Open a plain file; a pipe would be waited for, and a device may never end."""
+    if not source.is_file():
+        kind = "no plain file" if source.exists() else "not there any more"
+        raise UsageError(f"{source} can't be copied: it is {kind}")
+    # What is put in its place meanwhile is not waited for either.
+    return os.fdopen(os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
 
 
 def _is_there(source: Path, place: Path, *, link: bool) -> bool:

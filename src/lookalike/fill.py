@@ -84,7 +84,7 @@ class Fill:
         known = frozenset(folder.prefix for folder in self.store.folders())
         walks = [self._walk(folder, exclude, known, hidden=hidden) for folder in given.folders]
         self._check_fields(metadata)
-        outdated = Corrections(self.store, self.reading)
+        outdated = Corrections(self.store, self.access)
         wishes = outdated.wishes(wishes)
         with timed("folders looked through"):
             planned = plan(self.store, walks, wishes)
@@ -149,7 +149,7 @@ class Fill:
     def _walk(self, folder: str, exclude: tuple[str, ...], known: frozenset[str], *, hidden: bool) -> AnyWalk:
         if is_address(folder):
             return self.reading.walk(folder, hidden=hidden, exclude=exclude)
-        if reason := self.reading.refusal(os.path.join(folder, ignoring.IGNORE_FILE)):  # noqa: PTH118
+        if reason := self.reading.refusal_at(os.path.join(folder, ignoring.IGNORE_FILE)):  # noqa: PTH118
             raise NotTrusted(f"{ignoring.IGNORE_FILE} of {folder} is not read: {reason}")
         prefix, ignored = prefix_of(folder, self.root), ignoring.of_folder(Path(folder), exclude)
         if self.packs.holds(folder):

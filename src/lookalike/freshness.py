@@ -92,7 +92,7 @@ def _new_files(root: str, since: int) -> Iterator[str | None]:
 
 def _unknown(gallery: Reader, paths: list[str]) -> list[str]:
     """Those of the paths that are not left out and that the gallery knows nothing of."""
-    if gallery.access.refusal(os.path.join(gallery.root, ignoring.IGNORE_FILE)):  # noqa: PTH118
+    if gallery.access.refusal_at(os.path.join(gallery.root, ignoring.IGNORE_FILE)):  # noqa: PTH118
         return []  # a link that leads out: the next indexing says so
     patterns = ignoring.of_folder(Path(gallery.root), ())
     top = gallery.root.rstrip("/") + "/"

@@ -89,7 +89,8 @@ class Gallery(Owned):
             tracing.tell(
                 f"gallery {address}: {store.count():,} pictures by {header.extractor}, {header.metric}"
             )
-        root = store.header.root or str(Path(address).parent.parent)
+        # One that is not whole, which none of ours is, would be another in every folder.
+        root = places.absolute(store.header.root or str(Path(address).parent.parent))
         named = (*([] if top is None else [top]), *([] if model is None else [store.header.extractor]))
         return cls(address, store, root, lazy, named=named)
 

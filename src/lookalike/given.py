@@ -56,7 +56,7 @@ def sort(
     root = access.root
     if pictures is None:
         here, there = _known_folders(root, store)
-        unread = [folder for folder in (*here, *there) if access.refusal(folder)]
+        unread = [folder for folder in (*here, *there) if access.refusal_at(folder)]
         here, there = ([f for f in folders if f not in unread] for folders in (here, there))
         if unread and not (here or there):
             raise NotTrusted(access.note(unread))

@@ -82,7 +82,7 @@ def _walked(top: str, root: str, access: Access) -> bool:
     """Whether a walk of one folder comes to another below it."""
     parts = os.path.relpath(root, top).split("/")
     try:
-        refused = access.refusal(os.path.join(top, ignoring.IGNORE_FILE))  # noqa: PTH118
+        refused = access.refusal_at(os.path.join(top, ignoring.IGNORE_FILE))  # noqa: PTH118
         patterns = None if refused else ignoring.of_folder(Path(top), ())
     except UsageError:
         patterns = None

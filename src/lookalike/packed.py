@@ -116,7 +116,7 @@ class Packs:
     def holds(self, folder: str) -> bool:
         """Whether a folder is packed, and all that would be read of it may be."""
         files = (os.path.join(folder, name) for name in cifar.FILES)  # noqa: PTH118
-        return not any(map(self._access.refusal, files)) and is_packed(folder)
+        return not any(map(self._access.refusal_at, files)) and is_packed(folder)
 
     def walk(self, top: str, prefix: str, ignored: Patterns | None) -> Packed:
         """The walk of a packed folder."""

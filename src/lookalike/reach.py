@@ -28,14 +28,14 @@ def reach(store: Store, access: Access) -> dict[str, Any]:
     header = store.header
     prefixes = [folder.prefix for folder in store.folders()]
     paths = (remote.folder_of(p) if is_address(p) else path_of(p, access.root) for p in prefixes)
-    folders = sorted({redact_text(path.rstrip("/") or "/") for path in paths if alone.leads_out(path)})
+    folders = sorted({redact_text(path.rstrip("/") or "/") for path in paths if alone.place_leads_out(path)})
     ids = (state.id for state in store.states() if state.status == "picture")
     return {
         "trusted": access.trusted,
         "private": access.grant is not None and access.grant.private,
         "home": access.home,
         "root": access.root,
-        "root_outside": alone.leads_out(access.root),
+        "root_outside": alone.place_leads_out(access.root),
         "folders": folders,
         "pictures": dict(_places((id_ for id_ in ids if alone.lies_outside(id_)), access.root)),
         "model": header.extractor if _model_needs(header.extractor, alone) else None,

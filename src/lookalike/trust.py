@@ -152,6 +152,6 @@ def _read(path: Path) -> Grant | None:
         entry = Grant(**content)
         texts = all(isinstance(text, str) for text in (entry.gallery, entry.token))
         sound = texts and isinstance(entry.made, bool) and isinstance(entry.private, bool)
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
     return entry if sound else None

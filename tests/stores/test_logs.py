@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import shutil
+import struct
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -234,3 +236,19 @@ def test_a_delete_that_was_stopped(folder):
     (folder / "gallery.sqlite-wal").unlink()
     delete_store(folder)
     assert not folder.exists()
+
+
+def test_a_log_of_nothing_but_holes(folder):
+    """A log that is said to have terabytes of frames, and has none, is not read to its end."""
+    file = folder / "gallery.sqlite"
+    page_size = int.from_bytes(file.read_bytes()[16:18], "big")
+    head = struct.pack(">8I", 0x377F0682, 3007000, 65536 if page_size == 1 else page_size, 0, 0, 0, 0, 0)
+    with Path(f"{file}-wal").open("wb") as log:
+        log.write(head)
+        log.truncate(1 << 42)
+    assert _contents(folder)
+
+
+def test_a_path_that_begins_with_two_slashes(folder):
+    """It is a path as any other."""
+    assert _contents(f"/{folder}") == _contents(folder)

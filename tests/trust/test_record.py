@@ -15,6 +15,7 @@ from lookalike import Gallery, trust
 from lookalike.access import Access
 from lookalike.cli import run
 from lookalike.errors import NotTrusted, StoreError, StoreUnavailable
+from lookalike.evaluation import compare
 from lookalike.images import ImageLimits
 
 
@@ -114,7 +115,9 @@ def test_a_record_that_cannot_be_written_is_told(picture, tmp_path, monkeypatch)
         assert gallery.thumbnail("a.png") is not None
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"gallery": 1}', "null", "\xff", '"' * 70_000])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"gallery": 1}', "null", "\xff", '"' * 70_000, "[" * 60_000]
+)
 def test_a_record_that_is_none(state, received, content):
     """A damaged entry is no trust, and ends nothing."""
     with Gallery.open(received) as gallery:
@@ -295,3 +298,10 @@ def test_not_trusted_is_an_error_of_the_store():
     with pytest.raises(NotTrusted, match=r"needs the file /elsewhere/net\.onnx"):
         Access("/", ImageLimits(), "/g", "t").require_model("/elsewhere/net.onnx")
     assert issubclass(NotTrusted, StoreError)
+
+
+def test_a_comparison_leaves_no_record(state, received):
+    """Galleries that are made for it, and are gone afterwards, are not on record as made here either."""
+    compared = compare(received, ["toy"], galleries=["default"], queries=["id:red.png"])
+    assert not compared.failed
+    assert trust.grants() == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import statistics
-import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from lookalike.errors import LookalikeError, UsageError
 from lookalike.evaluation import held_out
 from lookalike.evaluation.comparison import Answer, Comparison, MethodResult
-from lookalike.evaluation.folder import Folder
+from lookalike.evaluation.folder import Folder, workshop
 from lookalike.evaluation.labels import ids_of
 from lookalike.evaluation.quality import check, evaluate
 from lookalike.gallery import Gallery
@@ -24,6 +23,7 @@ from lookalike.redaction import redact
 from lookalike.remote import is_remote
 from lookalike.results import Progress
 from lookalike.selection import checked_k
+from lookalike.tables import is_table
 from lookalike.walk import path_of
 
 if TYPE_CHECKING:
@@ -184,18 +184,18 @@ def _gallery(
     method: Method, place: Folder, precision: Precision | None, progress: OnProgress | None
 ) -> Iterator[_Made]:
     """The method's gallery, open: one that the folder has, or one that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="lookalike-compare-") as workshop:
+    with workshop("compare") as folder:
         if method.gallery is not None:
             with place.open(method.gallery) as gallery:
-                yield _Made(gallery, *_sampled(gallery, None, workshop), method.gallery)
+                yield _Made(gallery, *_sampled(gallery, None, folder), method.gallery)
             return
-        fresh = _fresh(place, workshop, method, precision)
+        fresh = _fresh(place, folder, method, precision)
         extractor = fresh.extractor()
         name = place.finished(extractor, method.metric or extractor.metric, precision)
         if name is not None:
             fresh.close()
             with place.open(name) as gallery:
-                yield _Made(gallery, *_sampled(gallery, extractor, workshop), name)
+                yield _Made(gallery, *_sampled(gallery, extractor, folder), name)
             return
         with fresh:
             rate = _fill(fresh, str(method), len(place.found), progress)
@@ -204,10 +204,10 @@ def _gallery(
             yield _Made(gallery, *rate, None)
 
 
-def _fresh(place: Folder, workshop: str, method: Method, precision: Precision | None) -> Gallery:
+def _fresh(place: Folder, folder: str, method: Method, precision: Precision | None) -> Gallery:
     return Gallery.open(
         place.path,
-        gallery=Path(workshop, "gallery"),
+        gallery=Path(folder, "gallery"),
         model=method.model,
         metric=method.metric,
         normalize=method.normalize,
@@ -223,7 +223,7 @@ def _fill(gallery: Gallery, name: str, files: int, progress: OnProgress | None) 
     return _rate(gallery.add(progress=told))
 
 
-def _sampled(gallery: Gallery, extractor: Extractor | None, workshop: str) -> tuple[float | None, int]:
+def _sampled(gallery: Gallery, extractor: Extractor | None, folder: str) -> tuple[float | None, int]:
     """Pictures a second of a gallery's model on some of its pictures, and how many these were."""
     there = list(_some(gallery))
     try:
@@ -233,7 +233,7 @@ def _sampled(gallery: Gallery, extractor: Extractor | None, workshop: str) -> tu
         return None, 0
     if not there:
         return None, 0
-    with Gallery.open(gallery.root, gallery=Path(workshop, "sample"), model=model) as sample:
+    with Gallery.open(gallery.root, gallery=Path(folder, "sample"), model=model) as sample:
         return _rate(sample.add(there))
 
 
@@ -244,6 +244,8 @@ def _some(gallery: Gallery) -> Iterator[Given]:
         if gallery.access.refusal(id_):
             continue
         path = path_of(id_, gallery.root)
+        if is_table(Path(path), meant=True):
+            continue  # it would name other pictures, anywhere
         if is_remote(id_) or os.path.isfile(path):  # noqa: PTH113
             yield path
         elif (memory := packs.picture(id_)) is not None:

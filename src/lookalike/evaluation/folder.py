@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import tempfile
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from lookalike import folder_notes, ignoring, places
-from lookalike.errors import NotFound, NotTrusted, StoreError, UsageError
+from lookalike import folder_notes, ignoring, places, trust
+from lookalike.errors import NotFound, NotTrusted, StoreError, StoreUnavailable, UsageError
 from lookalike.evaluation.labels import Labels, Pictures, ids_of, read
 from lookalike.evaluation.methods import Method
 from lookalike.gallery import Gallery
@@ -18,7 +19,7 @@ from lookalike.redaction import redact_text
 from lookalike.walk import Found, Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from lookalike.evaluation.labels import LabelsLike
     from lookalike.types import Extractor, Precision
@@ -32,6 +33,18 @@ DEFAULT_MODELS = (
     "efficientnet-lite0@block4c+avg",
 )
 """What is compared in a folder without galleries, where no model is named."""
+
+
+@contextmanager
+def workshop(purpose: str) -> Iterator[str]:
+    """Make a folder for galleries, of which nothing is left afterwards, nor of that this user made them."""
+    with tempfile.TemporaryDirectory(prefix=f"lookalike-{purpose}-") as folder:
+        try:
+            yield folder
+        finally:
+            for entry in os.scandir(folder):
+                with suppress(StoreUnavailable):
+                    trust.revoke(entry.path)
 
 
 @dataclass(frozen=True, slots=True)

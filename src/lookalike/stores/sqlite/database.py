@@ -252,7 +252,7 @@ def identity(connection: sqlite3.Connection) -> Identity:
 def connected(path: Path, mode: str) -> Connection:
     """Connect to a file that is known to be safe to open; `mode` is SQLite's own."""
     connection = sqlite3.connect(
-        f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
+        f"file://{quote(os.fsencode(path.absolute()))}?mode={mode}",
         uri=True,
         isolation_level=None,
         check_same_thread=False,

@@ -66,7 +66,10 @@ def _marks(log: int, page_size: int, salt: bytes) -> Iterator[Mark | None]:
     """Read the marks of a log in the order of its commits; None for one that can't be read."""
     place = _HEAD
     while len(frame := os.pread(log, _FRAME, place)) == _FRAME and frame[8:16] == salt:
-        if struct.unpack_from(">I", frame)[0] == LIVE_PAGE:
+        (page,) = struct.unpack_from(">I", frame)
+        if page == 0:
+            return  # there is none: SQLite reads no further, and a file of nothing but holes may be endless
+        if page == LIVE_PAGE:
             yield _mark(os.pread(log, page_size, place + _FRAME))
         place += _FRAME + page_size
 

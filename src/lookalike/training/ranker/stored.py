@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -13,11 +12,13 @@ import numpy as np
 
 from lookalike.errors import UsageError
 from lookalike.evaluation import held_out
+from lookalike.evaluation.folder import workshop
 from lookalike.evaluation.labels import ids_of
 from lookalike.gallery import Gallery
 from lookalike.results import Skip
 from lookalike.steps import Centre, Normalise
 from lookalike.steps import apply as applied
+from lookalike.tables import is_table
 from lookalike.training.near import linked
 
 if TYPE_CHECKING:
@@ -87,18 +88,22 @@ def vectors_of(
         with place.open(name) as gallery:
             return _read(gallery, ids, name)
     with (
-        tempfile.TemporaryDirectory(prefix="lookalike-train-") as workshop,
-        Gallery.open(place.path, gallery=Path(workshop, "gallery"), model=extractor) as gallery,
+        workshop("train") as folder,
+        Gallery.open(place.path, gallery=Path(folder, "gallery"), model=extractor) as gallery,
     ):
         gallery.add(_given(place, ids), progress=progress)
         return _read(gallery, ids, None)
 
 
 def _given(place: Folder, ids: Sequence[str]) -> list[str] | None:
-    """The files of some pictures; None for the whole folder where they are most, or lie many in a file."""
+    """The files of some pictures; None for the whole folder where they are most, or lie many in a file.
+
+    What would be taken for a table that names other pictures is left out.
+    """
     if place.packed is not None or 2 * len(ids) > len(place.found):
         return None
-    return [place.found[id_].path for id_ in ids]
+    paths = (place.found[id_].path for id_ in ids)
+    return [path for path in paths if not is_table(Path(path), meant=True)]
 
 
 def _read(gallery: Gallery, ids: Sequence[str], name: str | None) -> Stored:
