@@ -324,3 +324,20 @@ def test_closed(store, units):
     store.close()
     with pytest.raises(StoreUnavailable, match="was closed; open it again"):
         store.search(units(1), 1)
+
+
+def test_forgotten_while_another_is_opened(store, record, units, subprocess_python):
+    """Galleries that the garbage collector lets go of while others are opened hold nobody up."""
+    store.write([record(0)], units(1))
+    store.close()
+    code = (
+        "import faulthandler, gc, sys; from pathlib import Path; from lookalike.stores import open_store\n"
+        "faulthandler.dump_traceback_later(60, exit=True); gc.disable()\n"
+        "def collect(event, of): event == 'open' and of[0] == 'gallery.sqlite' and gc.collect()\n"
+        "sys.addaudithook(collect)\n"
+        "for place in sys.argv[1:]: opened = open_store(place); opened.itself = opened\n"
+        "del opened; gc.collect()\n"
+        "print([f for f in Path('/proc/self/fd').iterdir() if 'gallery.sqlite' in str(f.resolve())])"
+    )
+    copies = [shutil.copytree(store.address, f"{store.address}{i}") for i in range(5)]
+    assert subprocess_python(code, *copies) == "[]\n"

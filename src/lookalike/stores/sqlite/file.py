@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import weakref
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -174,22 +175,30 @@ class _Held:
 
 _mutex = forks.lock()
 _files: dict[tuple[int, int], _Held] = {}
+_released: deque[_Held] = deque()
 
 
 def _hold(directory: Directory, name: str, flags: int) -> _Held:
-    with _mutex:
-        status = directory.status(name)
-        held = None if status is None else _files.get((status.st_dev, status.st_ino))
-        if held is None:
-            descriptor = directory.open(name, flags)
-            opened = os.fstat(descriptor)
-            key = (opened.st_dev, opened.st_ino)
-            held = _files.setdefault(key, _Held(key))
-            held.descriptors.append(descriptor)
-            if flags == os.O_RDWR:
-                _clear_foreign_log(directory, name, descriptor)
-        held.users += 1
-        return held
+    try:
+        with _mutex:
+            return _held_now(directory, name, flags)
+    finally:
+        _sweep()
+
+
+def _held_now(directory: Directory, name: str, flags: int) -> _Held:
+    status = directory.status(name)
+    held = None if status is None else _files.get((status.st_dev, status.st_ino))
+    if held is None:
+        descriptor = directory.open(name, flags)
+        opened = os.fstat(descriptor)
+        key = (opened.st_dev, opened.st_ino)
+        held = _files.setdefault(key, _Held(key))
+        held.descriptors.append(descriptor)
+        if flags == os.O_RDWR:
+            _clear_foreign_log(directory, name, descriptor)
+    held.users += 1
+    return held
 
 
 def _clear_foreign_log(directory: Directory, name: str, descriptor: int) -> None:
@@ -215,9 +224,24 @@ def _clear_foreign_log(directory: Directory, name: str, descriptor: int) -> None
 
 
 def _release(held: _Held) -> None:
-    with _mutex:
-        held.users -= 1
-        if held.users == 0:
-            del _files[held.key]
-            for descriptor in held.descriptors:
-                os.close(descriptor)
+    """Give back one user's share; the garbage collector may call this in the midst of anything."""
+    _released.append(held)
+    _sweep()
+
+
+def _sweep() -> None:
+    """Close what nobody uses any more, unless somebody is at it: whoever that is sweeps afterwards."""
+    while _released and _mutex.acquire(blocking=False):
+        try:
+            while _released:
+                _let_go(_released.popleft())
+        finally:
+            _mutex.release()
+
+
+def _let_go(held: _Held) -> None:
+    held.users -= 1
+    if held.users == 0:
+        del _files[held.key]
+        for descriptor in held.descriptors:
+            os.close(descriptor)
