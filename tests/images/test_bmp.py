@@ -151,7 +151,6 @@ def test_runs_take_the_time_of_their_bytes():
         (bitmap(bytes(99), (4, 4), 24, 4), "pixels compressed by method 4"),
         (bitmap(bytes(99), (4, 4), 2), "2 bits a pixel"),
         (bitmap(bytes(99), (4, 4), 8, header=16), "a header of 16 bytes"),
-        (bitmap(bytes(30_000_000), (4, 4), 8, 1), "more than 30 MB of run lengths"),
     ],
 )
 def test_what_is_not_read(source, words):

@@ -35,7 +35,6 @@ _READ_AS = {16: (0xF800, 0x7E0, 0x1F, 0), 32: _BLUE_FIRST}  # for Pillow to read
 _BY_PILLOW = {*_READ_AS.values(), (0x7C00, 0x3E0, 0x1F, 0)}
 _HEAD = 4096  # bytes: of the header with its palette
 _BAND = 1 << 20  # pixels
-_MOST_RUNS = 30_000_000  # bytes, which take half a minute
 
 
 class _Header(NamedTuple):
@@ -70,8 +69,6 @@ def _header(source: bytes) -> _Header:
         raise _unsupported(f"pixels compressed by method {compression}")
     if bits not in {1, 4, 8, 16, 24, 32}:
         raise _unsupported(f"{bits} bits a pixel")
-    if compression in {_RUNS, _SHORT_RUNS} and len(source) > _MOST_RUNS:
-        raise _unsupported(f"more than {_MOST_RUNS / 1e6:.0f} MB of run lengths")
     return _Header(size, bits, compression)
 
 

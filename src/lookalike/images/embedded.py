@@ -108,7 +108,7 @@ def _numbers(content: bytes, count: int) -> tuple[float, ...] | None:
 
 def _gif(source: bytes) -> Iterator[bytes]:
     """Yield the profile of the application extension that the ICC has defined."""
-    at = 13 + _palette(source[10:11])
+    at = 13 + palette_bytes(source[10:11])
     while at < _FAR and source[at : at + 1] == b"!":
         begin, blocks = at + 2, []
         while size := source[begin : begin + 1] and source[begin]:
@@ -120,7 +120,7 @@ def _gif(source: bytes) -> Iterator[bytes]:
         at = begin + 1
 
 
-def _palette(flags: bytes) -> int:
+def palette_bytes(flags: bytes) -> int:
     """Return how many bytes a GIF's palette has."""
     return 3 << ((flags[0] & 7) + 1) if flags and flags[0] & 0x80 else 0
 
