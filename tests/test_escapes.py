@@ -16,7 +16,7 @@ from PIL import Image
 
 from lookalike import Gallery
 from lookalike.errors import NotFound
-from lookalike.escapes import guarded, unguarded, visible, write_csv
+from lookalike.escapes import guarded, quoted, unguarded, visible, write_csv
 from lookalike.evaluation import compare, evaluate
 from lookalike.neighbors import neighbors
 from lookalike.neighbors.files import write
@@ -243,3 +243,14 @@ def test_json_keeps_the_exact_text(folder):
     with Gallery.open(folder) as gallery:
         expected = {record.id for record in gallery.records()}
     assert {hit["id"] for hit in json.loads(done.stdout)["hits"]} == expected
+
+
+@pytest.mark.parametrize(
+    "word", ["a b", "it's", "-x", "new\nline", "\x1b[31m\\x'$(q)`", "\udcff\x01a", "\u202eü", ""]
+)
+def test_a_word_for_a_shell(word):
+    """What a message shows of a command means the same to Bash, and nothing in it acts on a terminal."""
+    shown = quoted(word)
+    assert shown == visible(shown)
+    done = subprocess.run(["bash", "-c", b"printf %s " + os.fsencode(shown)], capture_output=True, check=True)
+    assert done.stdout == os.fsencode(word)

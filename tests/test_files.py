@@ -139,3 +139,13 @@ def test_an_inner_folder_is_no_link(tmp_path, kind):
     assert [path.name for path in (tmp_path / "real").iterdir()] == ["inner"]
     Directory(tmp_path / "named").create("a", b"x")
     assert (tmp_path / "real" / "a").read_bytes() == b"x"
+
+
+def test_a_file_where_a_folder_is_wanted(tmp_path):
+    """It is said what it is."""
+    (tmp_path / "cache").write_bytes(b"")
+    with (
+        pytest.raises(NoPlainFile, match="is a file, expected a folder"),
+        Directory(tmp_path, "cache").opened(),
+    ):
+        pass

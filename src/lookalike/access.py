@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike import images, remote, trust
 from lookalike.errors import NotTrusted, Unreadable
+from lookalike.escapes import quoted
 from lookalike.redaction import redact_text, was_redacted
 from lookalike.stamps import stamp
 from lookalike.walk import GALLERIES, is_address, path_of, to_id, to_path, under
@@ -235,13 +236,11 @@ class Access:
     @property
     def advice(self) -> str:
         """The command that trusts the gallery."""
-        import shlex
-
         place = Path(self.gallery)
         if place.parent.name != GALLERIES:
-            return f"`lookalike trust --gallery {shlex.quote(self.gallery)}`"
-        named = "" if place.name == "default" else f" --name {shlex.quote(place.name)}"
-        return f"`lookalike trust {shlex.quote(str(place.parent.parent))}{named}`"
+            return f"`lookalike trust --gallery {quoted(self.gallery)}`"
+        named = "" if place.name == "default" else f" --name {quoted(place.name)}"
+        return f"`lookalike trust {quoted(str(place.parent.parent))}{named}`"
 
     def note(self, unread: Sequence[str]) -> str:
         """What to say of pictures, or folders, that were not read; "" where there are none."""

@@ -8,6 +8,7 @@ what one would compute gets an apostrophe before it, by `guarded`; `unguarded` g
 
 from __future__ import annotations
 
+import os
 import re
 from typing import IO, TYPE_CHECKING
 from unicodedata import category
@@ -32,6 +33,17 @@ def visible(text: str) -> str:
     'a\\x1b[31mb\\n'
     """
     return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def quoted(word: str) -> str:
+    r"""Return a word as a shell takes it; one that can't be shown is spelled as Bash and Zsh read it.
+
+    >>> quoted("a b"), quoted("new\nline")
+    ("'a b'", "$'new\\x0aline'")
+    """
+    import shlex
+
+    return shlex.quote(word) if word.isprintable() else "$'" + "".join(map(_spelled, word)) + "'"
 
 
 def guarded(cell: str) -> str:
@@ -63,6 +75,14 @@ def write_csv(file: IO[str], rows: Iterable[Iterable[object]]) -> None:
         # Not every Python quotes a cell for that, and none reads it back unless it is quoted.
         odd = any("\r" in cell for cell in cells if isinstance(cell, str))
         (quoted if odd else plain).writerow(cells)
+
+
+def _spelled(character: str) -> str:
+    if character in {"'", "\\"}:
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
 
 
 def _visible(character: str) -> str:

@@ -60,6 +60,7 @@ def grant(address: str, token: str, *, made: bool, private: bool) -> str:
     entry = Grant(place_of(address), token, made, private)
     if not token:
         return "its store gives it no token"
+    folder = Path()
     try:
         folder = _folder()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -72,7 +73,8 @@ def grant(address: str, token: str, *, made: bool, private: bool) -> str:
             os.unlink(name)  # noqa: PTH108
             raise
     except (OSError, RuntimeError) as error:  # the latter where there is no home
-        return getattr(error, "strerror", None) or str(error)
+        reason = getattr(error, "strerror", None)
+        return f"{folder}: {reason}" if reason else str(error)
     return ""
 
 

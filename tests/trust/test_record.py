@@ -274,6 +274,18 @@ def test_a_refusal_says_the_command_that_allows_it(received):
         assert gallery.access.advice == f"`lookalike trust {received} --name 'my own'`"
 
 
+def test_the_command_is_one_that_works(state, received, tmp_path):
+    """A folder whose name can't be shown is told as the shell takes it, in the note of a search, too."""
+    folder = received.rename(tmp_path / "new\nline \x1b[31m")
+    with Gallery.open(folder) as gallery:
+        advice = gallery.access.advice.strip("`")
+        assert not gallery.access.trusted
+    command = advice.replace("lookalike", f"{sys.executable} -m lookalike", 1)
+    subprocess.run(["bash", "-c", command], check=True, capture_output=True)
+    with Gallery.open(folder) as gallery:
+        assert gallery.access.trusted
+
+
 def test_no_home_is_no_error(picture, tmp_path):
     """A process without a home or a state folder makes and asks galleries as others do."""
     picture(tmp_path / "p" / "a.png")

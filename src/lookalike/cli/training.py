@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from functools import wraps
 from pathlib import Path
@@ -14,7 +13,7 @@ from lookalike.cli.group import InOrder
 from lookalike.cli.help import command
 from lookalike.cli.options import json_option, plot_option, quiet_option
 from lookalike.cli.output import Bar, note, notes, print_json, print_skips, print_table
-from lookalike.escapes import visible
+from lookalike.escapes import quoted, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -327,7 +326,7 @@ def _print(made: Trained, pictures: str) -> None:
     _print_measures(made)
     print_skips(made.skipped, "--json lists every one")
     if sys.stderr.isatty():
-        folder, model, name = map(shlex.quote, (pictures, made.model, Path(made.model).name))
+        folder, model, name = map(quoted, (pictures, made.model, Path(made.model).name))
         note(f"use it: lookalike index {folder} --model {model} --name {name}")
 
 

@@ -122,7 +122,10 @@ def _lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         lines.append(f"  its pictures lie in {visible(after['root'])}")
     lines += [f"  folder {visible(folder)}" for folder in after["folders"][:_SHOWN]]
     pictures = list(after["pictures"].items())
-    lines += [f"  {count:,} pictures at {visible(at)}" for at, count in pictures[:_SHOWN]]
+    lines += [
+        f"  {count:,} {'picture' if count == 1 else 'pictures'} at {visible(at)}"
+        for at, count in pictures[:_SHOWN]
+    ]
     more = max(len(after["folders"]) - _SHOWN, 0) + max(len(pictures) - _SHOWN, 0)
     lines += [f"  and {more:,} more places, told by --json"] if more else []
     lines += [f"  model {visible(after['model'])}"] if after["model"] else []
