@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     Fetch = Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], Floats]]
 
-_SCANNED, _SCANNED_FOR_EACH = 600, 60
-_ESTIMATED, _ESTIMATED_FOR_EACH = 150, 15
+_SCANNED, _SCANNED_FOR_EACH = 300, 30
+_ESTIMATED, _ESTIMATED_FOR_EACH = 80, 8
 """How many rows a first look is to take, at least and for each that is asked for."""
 
 _SPARE = 4

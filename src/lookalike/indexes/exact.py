@@ -56,8 +56,9 @@ def search(
 
 def merge(a: Found, b: Found, k: int) -> Found:
     """The k best of two answers that share no key."""
-    if len(a.keys) == 0:
-        return Found(b.keys[:k], b.scores[:k])
+    for one, other in ((a, b), (b, a)):
+        if len(one.keys) == 0:
+            return Found(other.keys[:k], other.scores[:k])
     keys = np.concatenate([a.keys, b.keys])
     scores = np.concatenate([a.scores, b.scores])
     order = distances.best(scores, keys, k)
