@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from lookalike.files import Directory
-from lookalike.indexes.cache import Cache
+from lookalike.indexes.cache import Cache, Coded
 from lookalike.indexes.codes import Coder
+from lookalike.indexes.twins import digests
 
 
 @pytest.fixture
@@ -19,8 +20,14 @@ def cache(tmp_path):
     coder = Coder(np.zeros(100, np.float32), 0)
     head = cache.start("g", 100, coder.mean)
     rows = np.random.default_rng(0).normal(size=(40, 100)).astype(np.float32)
-    cache.publish(cache.append(head, np.arange(1, 41), *coder.encode(rows), last=40))
+    cache.publish(cache.append(head, _coded(coder, rows, 1), last=40))
     return cache
+
+
+def _coded(coder, rows, first):
+    """Rows under numbers from one on, none of which is equal to another."""
+    keys = np.arange(first, first + len(rows))
+    return Coded(keys, *coder.encode(rows), keys - 1, digests(rows))
 
 
 def test_what_was_published_comes_back(cache):
@@ -35,10 +42,10 @@ def test_what_was_published_comes_back(cache):
 def test_rows_behind_the_head_do_not_count(cache):
     """What was appended and not published is not there, and is written over."""
     head = cache.head("g", 100)
-    more = Coder(np.zeros(100, np.float32), 0).encode(np.ones((3, 100), np.float32))
-    cache.append(head, np.array([77, 78, 79]), *more, last=79)
+    coder, rows = Coder(np.zeros(100, np.float32), 0), np.ones((3, 100), np.float32)
+    cache.append(head, _coded(coder, rows, 77), last=79)
     assert cache.codes(cache.head("g", 100))[0].keys[-1] == 40
-    cache.publish(cache.append(cache.head("g", 100), np.array([41, 42, 43]), *more, last=43))
+    cache.publish(cache.append(cache.head("g", 100), _coded(coder, rows, 41), last=43))
     assert cache.codes(cache.head("g", 100))[0].keys[-3:].tolist() == [41, 42, 43]
 
 
@@ -49,6 +56,14 @@ def test_a_reader_is_not_disturbed(cache):
     cache.publish(cache.start("g", 100, np.zeros(100, np.float32)))
     assert cache.head("g", 100).rows == 0
     assert (codes.fine == before).all()
+
+
+@pytest.mark.parametrize("firsts", [[-1] * 40, [39, *range(1, 40)], [0, 0, 1, *range(3, 40)], [1 << 40] * 40])
+def test_firsts_that_can_not_be(cache, firsts):
+    """A row stands for later ones alone, and for itself: anything else is as good as no cache."""
+    head = cache.head("g", 100)
+    (cache.folder / f"{head.token}.firsts").write_bytes(np.array(firsts, np.int64).tobytes())
+    assert cache.codes(head) is None
 
 
 def test_of_another_gallery(cache):

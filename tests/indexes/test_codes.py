@@ -24,7 +24,8 @@ def _codes(coder, rows):
     bits, factors = coder.encode(rows)
     first, whole = min(width(coder.dim), 64), width(coder.dim)
     parts = (bits[:, :first], bits[:, first:whole], bits[:, whole:])
-    return Codes(np.arange(len(rows)), *map(np.ascontiguousarray, parts), factors)
+    keys = np.arange(len(rows))
+    return Codes(keys, *map(np.ascontiguousarray, parts), factors, keys)
 
 
 @pytest.mark.parametrize("dim", [2, 3, 64, 127, 200, 1280])

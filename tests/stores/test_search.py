@@ -106,6 +106,22 @@ def test_equal_vectors_do_not_crowd_out_nearer_ones(
             assert found.scores.tolist() == exact.scores.tolist()
 
 
+def test_the_first_of_equal_vectors_is_deleted(tmp_path, open_at, header, record, features):
+    """Equal rows are found though the one that stands for them is gone, or does not pass the filter."""
+    store = open_at(tmp_path / "equal", header(dim=256))
+    vectors = features(6000)
+    vectors[1000:3000] = vectors[7]
+    store.write([record(i, metadata={"lot": int(i > 2000)}) for i in range(6000)], vectors)
+    store.refresh()
+    assert store.cache.head(store._known.generation, 256).useful
+    store.delete([record(i).id for i in (7, *range(1000, 1100))])
+    for conditions, first in ((None, 1100), (["lot=1"], 2001)):
+        where = where_language.typed(where_language.parse(conditions), store.fields())
+        found = store.search(vectors[7:8], 40, where=where)[0]
+        assert found.ids == [record(i).id for i in range(first, first + 40)]
+    assert store.check() == []
+
+
 def test_a_burst_in_a_large_gallery(filled, record, features):
     """Of 700 pictures that hardly differ, which no sample met, a search gives the nearest in their order."""
     store, _ = filled

@@ -3,8 +3,8 @@
 Whatever scores as much as the k-th of them has codes that are at most so far from the query's (`bounds`).
 So the second look takes all rows with such codes, estimates their scores, and scores exactly those that may
 be among the k best. It is as wide as the answer is uncertain: a few hundred rows for a query with near
-neighbours, every row where none is near. Rows that are equal have equal codes, and are all within the
-bounds or all outside of them.
+neighbours, every row where none is near. Of rows that are equal one stands for all until it is among the
+best.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lookalike.indexes.bounds import Bounds
     from lookalike.indexes.cache import Codes
     from lookalike.indexes.codes import Query
+    from lookalike.indexes.twins import Twins
     from lookalike.types import Floats
 
     Fetch = Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], Floats]]
@@ -44,7 +45,10 @@ _DEEPER = 4
 _RESCORED, _RESCORED_SHARE = 1_000, 8
 """Rows are scored one by one up to so many, or to this part of all: beyond, reading all is as quick."""
 
-_SAMPLED = 1 << 14
+_SAMPLED = 1 << 11
+
+_NEVER = FIRST_SIGNS + 1
+"""Differing signs of a row for which another one stands: more than there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Index:
 
     codes: of n rows.
     zeros: positions of those that are zero vectors, whose signs say nothing.
+    twins: which of them are equal.
     bounds: what their codes tell.
     metric: `cosine`, or `euclidean` for rows of unit length.
     tolerance: how far the length of a row may be from 1.
@@ -61,6 +66,7 @@ class Index:
 
     codes: Codes
     zeros: NDArray[np.intp]
+    twins: Twins
     bounds: Bounds
     metric: str
     tolerance: float
@@ -132,15 +138,19 @@ class _Look:
         self._vector = vector
         self._query = query
         self._k = k
-        self._among = among
-        self._apart = coding.apart(query, index.codes, among)
-        self._most = max(_RESCORED, len(self._apart) // _RESCORED_SHARE)
-        self._seen = np.empty(0, np.int64)
+        self._passing = among
+        self._among = among if among is None else index.twins.first(among)
+        self._apart = coding.apart(query, index.codes, self._among)
+        self._count = len(self._apart)
+        if among is None and len(index.twins.others):
+            self._apart[index.twins.others] = _NEVER
+            self._count -= len(index.twins.others)
+        self._most = max(_RESCORED, len(index.codes.keys if among is None else among) // _RESCORED_SHARE)
+        self._seen = np.empty(0, np.intp)
         self._estimated = (np.empty(0, np.intp), np.empty(0, np.float32))
 
     def first(self, others: Found) -> Found | None:
         """The k best of others and of the rows with the nearest codes; None where most of those are gone."""
-        self._seen = np.sort(others.keys)
         wanted = max(_SCANNED, _SCANNED_FOR_EACH * self._k)
         estimated = max(_ESTIMATED, _ESTIMATED_FOR_EACH * self._k)
         found = others
@@ -149,7 +159,7 @@ class _Look:
             found = self._best(self._ordered(places, estimated), found)
             if len(found.keys) >= self._k:
                 return found
-            if len(places) == len(self._apart) or len(self._seen) > self._most:
+            if len(places) == self._count or len(self._seen) > self._most:
                 return None
             wanted, estimated = _DEEPER * wanted, _DEEPER * estimated
 
@@ -162,15 +172,14 @@ class _Look:
         maybe = positions[estimates + rounding >= least - bounds.SURE]
         if len(maybe) > self._most:
             return None
-        found = merge(found, self._score(self._codes.keys.take(maybe)), self._k)
+        found = merge(found, self._score(maybe), self._k)
         return self._with_zeros(found)
 
     def _best(self, order: NDArray[np.intp], found: Found) -> Found:
         """The k best of what is found and of the first of an order; more of it where some are gone."""
-        keys = self._codes.keys.take(order)
         step = self._k + _SPARE
-        for start in range(0, len(keys), step):
-            found = merge(found, self._score(keys[start : start + step]), self._k)
+        for start in range(0, len(order), step):
+            found = merge(found, self._score(order[start : start + step]), self._k)
             if len(found.keys) >= self._k:
                 break
         return found
@@ -208,12 +217,13 @@ class _Look:
         return places if self._among is None else self._among[places]
 
     def _least_cosine(self, score: float) -> float:
-        index = self._index
+        if self._index.metric == "cosine":
+            return score
         length = float(np.sqrt(np.einsum("i,i->", self._vector, self._vector, dtype=np.float64)))
-        return bounds.least_cosine(score, length, index.metric, index.tolerance)
+        return bounds.least_cosine(score, length, self._index.tolerance)
 
     def _with_zeros(self, found: Found) -> Found:
-        """The k best of what is found and of the zero vectors; those are all as good as each other."""
+        """The k best of what is found and of the zero vectors."""
         zeros = self._index.zeros
         if not len(zeros):
             return found
@@ -221,22 +231,41 @@ class _Look:
         if distances.scores(self._vector, nothing, self._index.metric)[0] < found.scores[-1]:
             return found
         if self._among is not None:
-            zeros = np.intersect1d(zeros, self._among, assume_unique=True)
-        keys, there = self._codes.keys.take(zeros), 0
-        for start in range(0, len(keys), self._k):
-            new = self._score(keys[start : start + self._k])
-            found, there = merge(found, new, self._k), there + len(new.keys)
-            if there >= self._k:
+            zeros = zeros[_holds(self._among, zeros)]
+        return merge(found, self._score(zeros), self._k)
+
+    def _score(self, positions: NDArray[np.intp]) -> Found:
+        """The k best of some rows and of those for which they stand, but for what was scored before."""
+        if len(self._seen):
+            positions = positions[~_holds(self._seen, positions)]
+        if not len(positions):
+            return NOTHING
+        self._seen = np.sort(np.concatenate([self._seen, positions]))
+        if not len(self._index.twins.others):
+            return self._rows(positions)
+        alone = self._index.twins.stand_alone(positions)
+        found = self._rows(positions[alone])
+        for position in positions[~alone].tolist():
+            found = merge(found, self._group(position), self._k)
+        return found
+
+    def _group(self, position: int) -> Found:
+        """The k first of a row and of those for which it stands, all of which are as good as each other."""
+        members = self._index.twins.all_of(position)
+        if self._passing is not None:
+            members = members[_holds(self._passing, members)]
+        step, found = self._k + _SPARE, NOTHING
+        for start in range(0, len(members), step):
+            found = merge(found, self._rows(members[start : start + step]), self._k)
+            if len(found.keys) >= self._k:
                 break
         return found
 
-    def _score(self, keys: NDArray[np.int64]) -> Found:
-        """The k best of the rows of some keys that are there and were not scored before."""
-        keys = keys[~_holds(self._seen, keys)]
-        if not len(keys):
+    def _rows(self, positions: NDArray[np.intp]) -> Found:
+        """The k best of those of some rows that are there."""
+        if not len(positions):
             return NOTHING
-        self._seen = np.sort(np.concatenate([self._seen, keys]))
-        keys, rows = self._index.fetch(keys)
+        keys, rows = self._index.fetch(self._codes.keys.take(positions))
         scores = distances.scores(self._vector, rows, self._index.metric)
         order = distances.best(scores, keys, self._k)
         return Found(keys[order], scores[order])
@@ -255,4 +284,4 @@ def _threshold(apart: NDArray[np.int32], wanted: int) -> int:
     """In how many signs some wanted number of codes differ at most, as nearly as a sample tells."""
     step = max(1, len(apart) // _SAMPLED)
     counts = np.cumsum(np.bincount(apart[::step])) * step
-    return int(np.searchsorted(counts, min(wanted, int(counts[-1]))))
+    return min(int(np.searchsorted(counts, min(wanted, int(counts[-1])))), FIRST_SIGNS)

@@ -13,8 +13,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-SPREAD = 4.25
-"""Standard deviations that are allowed for: one row in 90,000 that is as far as the last of an answer, and
+SPREAD = 4.0
+"""Standard deviations that are allowed for: one row in 31,000 that is as far as the last of an answer, and
 far fewer of those that are nearer, would be missed."""
 
 _ROUNDING = 6.0
@@ -78,17 +78,14 @@ def rounding(factor: float) -> float:
     return _ROUNDING * factor / math.sqrt(12)
 
 
-def least_cosine(score: float, length: float, metric: str, tolerance: float) -> float:
-    """The least cosine with the query that a row of at least this score can have.
+def least_cosine(score: float, length: float, tolerance: float) -> float:
+    """The least cosine with the query that a row of unit length can have at a distance of at most −score.
 
     Args:
-        score: of metric `cosine`, or `euclidean` for rows of unit length.
+        score: −distance, by the metric `euclidean`.
         length: of the query, above 0.
-        metric: of the score.
         tolerance: how far the length of a row may be from 1.
     """
-    if metric == "cosine":
-        return score
     beyond = length**2 - score**2
     widest = math.sqrt(max(0.0, beyond))
     sizes = (1 - tolerance, min(max(widest, 1 - tolerance), 1 + tolerance), 1 + tolerance)

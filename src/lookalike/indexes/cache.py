@@ -6,6 +6,8 @@
     cache/TOKEN.rest      the other bytes of the codes
     cache/TOKEN.fine      int8, one a dimension, for estimates
     cache/TOKEN.factors   float32, one a row
+    cache/TOKEN.firsts    int64, for each row the position of the first that is equal to it
+    cache/TOKEN.digests   uint64, by which equal rows are found
     cache/TOKEN.mean      float32, one a dimension
 
 The arrays only grow, so whoever maps them reads on undisturbed; bytes behind the rows that the
@@ -21,6 +23,7 @@ import re
 import secrets
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from lookalike.indexes.codes import Bits
     from lookalike.types import Floats
 
-_FORMAT = 3
+_FORMAT = 4
 _HEAD = "head.json"
 _MAX_HEAD_BYTES = 4096
 _MEASURED = ("spread", "nearest", "farthest")
@@ -48,7 +51,8 @@ FIRST_SIGNS = 8 * _FIRST_BYTES
 """Signs of a code, at most, that a search compares of every row."""
 
 _TOKEN = re.compile(r"[0-9a-f]{16}")
-_OWN = re.compile(rf"{_TOKEN.pattern}\.(keys|first|rest|fine|factors|mean)|{re.escape(_HEAD)}(\.new)?")
+_ARRAYS = "keys|first|rest|fine|factors|firsts|digests|mean"
+_OWN = re.compile(rf"{_TOKEN.pattern}\.({_ARRAYS})|{re.escape(_HEAD)}(\.new)?")
 
 
 def width(dim: int) -> int:
@@ -97,6 +101,7 @@ class Codes(NamedTuple):
     first, rest: the signs, in two parts of shape (n, ≤ 64) and (n, what is left of width).
     fine: the rounded numbers, int8 as bytes, of shape (n, dim).
     factors: of shape (n,).
+    firsts: for each row the position of the first that is equal to it, of shape (n,).
     """
 
     keys: NDArray[np.int64]
@@ -104,6 +109,7 @@ class Codes(NamedTuple):
     rest: Bits
     fine: Bits
     factors: Floats
+    firsts: NDArray[np.int64]
 
     def differing(self, positions: NDArray[np.intp], made: Bits) -> NDArray[np.int64]:
         """In how many signs and numbers some codes differ from those a coder made (m, width + dim): (m,).
@@ -128,6 +134,16 @@ class Codes(NamedTuple):
         import numpy as np
 
         return np.concatenate([part.take(positions, 0) for part in (self.first, self.rest)], axis=1)
+
+
+class Coded(NamedTuple):
+    """Rows to append: what `Codes` has of them, the codes in one piece (n, width + dim), and digests (n,)."""
+
+    keys: NDArray[np.int64]
+    codes: Bits
+    factors: Floats
+    firsts: NDArray[np.int64]
+    digests: NDArray[np.uint64]
 
 
 class Cache:
@@ -169,13 +185,7 @@ class Cache:
         """The codes, mapped, and the coder's mean (dim,); None if they went since the head was read."""
         import numpy as np
 
-        def mapped(name: str, dtype: type[np.generic], *columns: int) -> NDArray[Any]:
-            shape = (head.rows, *columns)
-            if 0 in shape:
-                return np.empty(shape, dtype)
-            with self._opened(head, name) as file:
-                return np.asarray(np.memmap(file, dtype, "r", shape=shape))
-
+        mapped = partial(self._mapped, head)
         first, rest = _widths(head.dim)
         try:
             with self._opened(head, "mean") as file:
@@ -186,12 +196,32 @@ class Cache:
                 mapped("rest", np.uint8, rest),
                 mapped("fine", np.uint8, head.dim),
                 mapped("factors", np.float32),
+                mapped("firsts", np.int64),
             )
         except (OSError, ValueError):
             return None
         # A mean of vectors of unit length is no longer than they are.
         sound = len(mean) == head.dim and np.einsum("i,i->", mean, mean, dtype=np.float64) < _MOST_SQUARE
         return (codes, mean) if sound and _is_sound(codes, head) else None
+
+    def digests(self, head: Head) -> NDArray[np.uint64]:
+        """By which equal rows are found, mapped: (n,).
+
+        Raises:
+            OSError, ValueError: they went since the head was read.
+        """
+        import numpy as np
+
+        return self._mapped(head, "digests", np.uint64)
+
+    def _mapped(self, head: Head, name: str, dtype: type[np.generic], *columns: int) -> NDArray[Any]:
+        import numpy as np
+
+        shape = (head.rows, *columns)
+        if 0 in shape:
+            return np.empty(shape, dtype)
+        with self._opened(head, name) as file:
+            return np.asarray(np.memmap(file, dtype, "r", shape=shape))
 
     def start(self, generation: str, dim: int, mean: Floats) -> Head:
         """Begin new arrays beside those in use; `publish` puts them in their place."""
@@ -201,8 +231,9 @@ class Cache:
             self._directory.create(_file(head, name), mean.tobytes() if name == "mean" else b"")
         return head
 
-    def append(self, head: Head, keys: NDArray[np.int64], codes: Bits, factors: Floats, last: int) -> Head:
+    def append(self, head: Head, rows: Coded, last: int) -> Head:
         """Add rows behind those the head counts. They count once the new head is published."""
+        keys, codes, factors, firsts, digests = rows
         before = _sizes(head)
         first, rest = _widths(head.dim)
         arrays: dict[str, NDArray[Any]] = {
@@ -211,6 +242,8 @@ class Cache:
             "rest": codes[:, first : first + rest],
             "fine": codes[:, first + rest :],
             "factors": factors,
+            "firsts": firsts,
+            "digests": digests,
         }
         for name, array in arrays.items():
             with self._opened(head, name, os.O_RDWR) as file:
@@ -294,6 +327,10 @@ def _is_sound(codes: Codes, head: Head) -> bool:
         factors = codes.factors[start : start + _CHECKED]
         if keys[0] <= before or not (keys[1:] > keys[:-1]).all() or not np.isfinite(factors).all():
             return False
+        firsts = codes.firsts[start : start + _CHECKED]
+        places = np.arange(start, start + len(firsts))
+        if firsts.min() < 0 or (firsts > places).any() or (codes.firsts[firsts] != firsts).any():
+            return False
         before = int(keys[-1])
     return before == head.last if head.rows else not head.useful
 
@@ -316,5 +353,7 @@ def _sizes(head: Head) -> dict[str, int]:
         "rest": rest * head.rows,
         "fine": head.dim * head.rows,
         "factors": 4 * head.rows,
+        "firsts": 8 * head.rows,
+        "digests": 8 * head.rows,
         "mean": 4 * head.dim,
     }

@@ -14,6 +14,7 @@ number of dimensions, and nothing to store.
 from __future__ import annotations
 
 import hashlib
+import math
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,16 +84,13 @@ class Coder:
         directions = distances.normalized(vectors)
         spectrum = self._spectrum(directions)
         codes = self._packed(spectrum >= self._mean_spectrum)
-        shifts = directions @ self.mean
-        return list(map(Query, codes, spectrum * self._scale, shifts.tolist(), self._away(shifts).tolist()))
+        shifts = (directions @ self.mean).tolist()
+        away = (math.sqrt(max(0.0, self._square + 1 - 2 * shift)) for shift in shifts)
+        return list(map(Query, codes, spectrum * self._scale, shifts, away))
 
     def away(self, rows: Floats) -> Floats:
         """How far rows (n, dim) of unit length lie from the mean: (n,)."""
-        return self._away(rows @ self.mean)
-
-    def _away(self, products: Floats) -> Floats:
-        """The same by their products with the mean (n,)."""
-        away: Floats = np.sqrt(np.maximum(self._square + 1 - 2 * products, 0))
+        away: Floats = np.sqrt(np.maximum(self._square + 1 - 2 * (rows @ self.mean), 0))
         return away
 
     @cached_property

@@ -339,7 +339,7 @@ def codes(connection: sqlite3.Connection, header: Header, cache: Cache) -> Itera
         beyond = (away < head.nearest - _FACTOR_TOLERANCE) | (away > head.farthest + _FACTOR_TOLERANCE)
         wrong += int(beyond.sum())
         at = places[there]
-        differing = kept.differing(at, bits)
+        differing = np.maximum(kept.differing(at, bits), kept.differing(kept.firsts[at], bits))
         # Another processor may round a number that is nearly 0 to the other side.
         far = ~(np.abs(factors - kept.factors[at]) <= _FACTOR_TOLERANCE)
         wrong += int((far | (differing > 1 + _BIT_TOLERANCE * header.dim)).sum())

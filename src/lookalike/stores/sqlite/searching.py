@@ -11,6 +11,7 @@ from lookalike.errors import StoreCorrupt, UsageError
 from lookalike.indexes import approximate, exact
 from lookalike.indexes import codes as coding
 from lookalike.indexes.bounds import SPREAD, Bounds
+from lookalike.indexes.twins import Twins
 from lookalike.stores.records import UNIT_TOLERANCE
 from lookalike.stores.sqlite import filters, reading
 from lookalike.stores.sqlite.resident import Resident
@@ -40,11 +41,12 @@ _KEPT_FILTERS = 4
 
 
 class _Coded(NamedTuple):
-    """The codes in use: where they come from, what they are, which are of zero vectors, what makes them."""
+    """The codes in use: where they come from, which are of zero vectors or equal, and what makes them."""
 
     head: Head
     codes: Codes
     zeros: NDArray[np.intp]
+    twins: Twins
     coder: coding.Coder
 
 
@@ -129,8 +131,9 @@ class Searcher:
                 self._coded = None
                 if head is not None and loaded is not None and self._covers(connection, live, head):
                     codes, mean = loaded
-                    zeros = np.flatnonzero(codes.factors == 0)
-                    self._coded = _Coded(head, codes, zeros, coding.Coder(mean, head.seed))
+                    twins = Twins(codes.firsts)
+                    zeros = twins.first(np.flatnonzero(codes.factors == 0))
+                    self._coded = _Coded(head, codes, zeros, twins, coding.Coder(mean, head.seed))
                 self._stamp = stamp
             # Codes made after this snapshot lack the rows that were there in it and are gone since.
             later = self._coded is not None and self._coded.head.commits > live.commits
@@ -198,6 +201,7 @@ class Searcher:
         return approximate.Index(
             coded.codes,
             coded.zeros,
+            coded.twins,
             Bounds(max(head.spread, SPREAD), head.nearest, head.farthest),
             self.header.metric,
             UNIT_TOLERANCE,

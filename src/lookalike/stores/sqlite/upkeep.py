@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from lookalike.indexes.cache import Cache, Head
     from lookalike.indexes.codes import Coder
+    from lookalike.indexes.twins import Digests
     from lookalike.stores.sqlite.database import Database
     from lookalike.stores.sqlite.vectors import Vectors
     from lookalike.types import Floats, Header
@@ -35,7 +36,7 @@ TAIL_ROWS = 4_096
 _DIMS = range(64, 8_193)
 _DEAD = 0.2
 _DOUBLED, _GROWN = 2, 1.25
-_MEAN_ROWS = 5_000
+_MEAN_ROWS, _READ_FOR_MEAN = 5_000, 50_000
 
 
 def suits_codes(header: Header) -> bool:
@@ -136,13 +137,14 @@ def due(
 def extend(connection: sqlite3.Connection, vectors: Vectors, cache: Cache, head: Head) -> bool:
     """Add codes of the rows that have none; False where the cache turns out broken."""
     from lookalike.indexes.codes import Coder
+    from lookalike.indexes.twins import Digests
 
     loaded = cache.codes(head)
     if loaded is None or cache.shared(head):
         return False
-    coder = Coder(loaded[1], head.seed)
+    coder, digests = Coder(loaded[1], head.seed), Digests(cache.digests(head))
     for keys, rows in vectors.blocks(connection, after=head.last):
-        head = _added(cache, head, coder, keys, rows)
+        head = _added(cache, head, coder, digests, keys, rows)
     cache.publish(replace(head, commits=live(connection).commits))
     return True
 
@@ -155,17 +157,18 @@ def build(connection: sqlite3.Connection, header: Header, vectors: Vectors, cach
     from lookalike.indexes import calibration, exact
     from lookalike.indexes.bounds import Bounds
     from lookalike.indexes.codes import Coder
+    from lookalike.indexes.twins import Digests
 
     now = live(connection)
     mean = _mean(connection, vectors)
     head = cache.start(now.generation, header.dim, mean)
-    coder = Coder(mean, head.seed)
+    coder, digests = Coder(mean, head.seed), Digests(np.empty(0, np.uint64))
     own = _directions(vectors, connection, _sample(connection, calibration.OWN, head.seed))
     queries = np.concatenate([own, calibration.foreign(own, head.seed)]) if len(own) else own
     most = calibration.NEIGHBOURS + 2
     truth = [exact.NOTHING] * len(queries)
     for keys, stored in vectors.blocks(connection):
-        head = _added(cache, head, coder, keys, stored)
+        head = _added(cache, head, coder, digests, keys, stored)
         rows = distances.normalized(stored)
         found = exact.search(queries, [(keys, rows)], most, "cosine")
         truth = [exact.merge(a, b, most) for a, b in zip(truth, found, strict=True)]
@@ -182,9 +185,12 @@ def build(connection: sqlite3.Connection, header: Header, vectors: Vectors, cach
     cache.publish(head)
 
 
-def _added(cache: Cache, head: Head, coder: Coder, keys: NDArray[np.int64], rows: Floats) -> Head:
+def _added(
+    cache: Cache, head: Head, coder: Coder, digests: Digests, keys: NDArray[np.int64], rows: Floats
+) -> Head:
     """The head after the codes of rows (n, dim) were appended to the arrays."""
     from lookalike import distances
+    from lookalike.indexes.cache import Coded
 
     away = coder.away(distances.normalized(rows[rows.any(axis=1)]))
     if len(away):
@@ -192,7 +198,8 @@ def _added(cache: Cache, head: Head, coder: Coder, keys: NDArray[np.int64], rows
         known = head.farthest > 0
         nearest = min(nearest, head.nearest) if known else nearest
         head = replace(head, nearest=nearest, farthest=max(farthest, head.farthest))
-    return cache.append(head, keys, *coder.encode(rows), last=int(keys[-1]))
+    made, firsts = digests.add(rows)
+    return cache.append(head, Coded(keys, *coder.encode(rows), firsts, made), last=int(keys[-1]))
 
 
 def _directions(vectors: Vectors, connection: sqlite3.Connection, rows: list[int]) -> Floats:
@@ -204,16 +211,18 @@ def _directions(vectors: Vectors, connection: sqlite3.Connection, rows: list[int
 
 
 def _mean(connection: sqlite3.Connection, vectors: Vectors) -> Floats:
-    """The mean direction of the first rows."""
+    """The mean direction of the first rows, each of equal ones once."""
     import numpy as np
 
     from lookalike import distances
+    from lookalike.indexes.twins import digests
 
-    total, seen = np.zeros(vectors.dim, np.float64), 0
-    for keys, rows in vectors.blocks(connection):
+    total, seen, read = np.zeros(vectors.dim, np.float64), 0, 0
+    for _, stored in vectors.blocks(connection):
+        rows = stored[np.unique(digests(stored), return_index=True)[1]]
         total += distances.normalized(rows).sum(axis=0)
-        seen += len(keys)
-        if seen >= _MEAN_ROWS:
+        seen, read = seen + len(rows), read + len(stored)
+        if seen >= _MEAN_ROWS or read >= _READ_FOR_MEAN:
             break
     return (total / max(seen, 1)).astype(np.float32)
 
