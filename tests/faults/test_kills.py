@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from lookalike import Gallery
+from lookalike.extractors import cards
 from lookalike.stores import exists
 
 WRITE, CREATE, TRUNCATE, ALL = 1, 16, 32, 63  # as `faults.c` numbers the calls
@@ -32,9 +33,16 @@ COMMANDS = {
     "export": ("export", "out.npz", "--gallery", "pictures"),
     "page": ("search", "id:005.bmp", "--gallery", "pictures", "--html", "page.html"),
     "delete": ("delete", "--yes", "--gallery", "pictures/.lookalike/default"),
+    "convert": ("convert", "labelled", "--model", "./ranker", "--name", "ranked", "--quiet"),
+    "train": ("train", "ranker", "labelled", "--out", "trained", "--overwrite", "--quiet"),
     "fetch": ("fetch", "table.csv", "--into", "fetched", "--allow-private", "--quiet"),
 }
-MADE = {"new": "pictures/.lookalike/new", "import": ".lookalike/imported", "copy": "copied"}
+MADE = {
+    "convert": "labelled/.lookalike/ranked",
+    "new": "pictures/.lookalike/new",
+    "import": ".lookalike/imported",
+    "copy": "copied",
+}
 """The galleries that commands make, beside that of the pictures."""
 
 
@@ -71,9 +79,22 @@ def template(tmp_path_factory, program, _address):
     vectors = np.random.default_rng(0).normal(size=(99, 64)).astype(np.float32)
     np.savez(folder / "vectors.npz", ids=ids, vectors=vectors)
     (folder / "table.csv").write_text("url\n" + "".join(f"{_address}/{n}.png\n" for n in range(8)))
+    _make_labelled(program, folder)
     for name in ("page.html", "out.npz"):
         (folder / name).write_text("older")
     return folder
+
+
+def _make_labelled(program, folder):
+    """A gallery that a ranker can learn from, and one that did."""
+    dice = random.Random(3)  # noqa: S311
+    for label, shade in (("dark", 30), ("light", 200)):
+        (folder / "labelled" / label).mkdir(parents=True)
+        for number in range(40):
+            colour = shade + dice.randrange(40), dice.randrange(256), 99
+            Image.new("RGB", (2, 2), colour).save(folder / "labelled" / label / f"{number:02}.bmp")
+    for words in (("index", "labelled"), ("train", "ranker", "labelled", "--out", "ranker")):
+        assert program.run(folder, *words, "--quiet").code == 0
 
 
 def _state(folder, gallery="pictures/.lookalike/default"):
@@ -91,6 +112,9 @@ def _result(folder, name):
     """All that a command makes or changes."""
     made = MADE.get(name)
     files = sorted(path.name for path in (folder / "fetched").glob("*.png")) if name == "fetch" else []
+    if name == "train":
+        card = cards.read(folder / "trained" / "model.json")  # which looks at every file that it names
+        files = [*card.files, *sorted(path.name for path in (folder / "trained").iterdir())]
     return _state(folder), _state(folder, made) if made else None, files
 
 
@@ -127,6 +151,7 @@ def _kept(folder, name, before):
         assert len(np.load(folder / "out.npz")["ids"]) == THERE
     for gallery in MADE.values():
         _state(folder, gallery)
+    assert len(_state(folder, "labelled/.lookalike/default")) == 80
 
 
 def _survives(program, template, whole, tmp_path, name, part, **fault):
@@ -184,7 +209,7 @@ def test_what_was_said_to_be_safe(program, template, whole, tmp_path):
         shutil.rmtree(folder / "pictures" / ".lookalike")
         acknowledged = tmp_path / f"acknowledged-{round_}"
         job = ("pictures", str(acknowledged))
-        ran = program.run(folder, at=dice.randrange(1, count), add=job)
+        ran = program.run(folder, at=dice.randrange(count // 2, count), add=job)
         said.append(int(acknowledged.read_text()) if acknowledged.exists() else 0)
         assert len(_state(folder) or ()) >= said[-1]
         assert ran.code < 0

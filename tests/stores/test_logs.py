@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import struct
@@ -103,6 +104,15 @@ def test_a_log_with_pages_of_another_size(folder, tmp_path, open_at, header):
     _write(folder, 100, 200)
     shutil.copy(tmp_path / "file", folder / "gallery.sqlite")
     assert _contents(folder) == 0
+
+
+@pytest.mark.parametrize("salt", [bytes(8), b"saltsalt"])
+def test_a_log_of_any_length(folder, salt):
+    """A log that claims to be endless keeps nobody busy."""
+    content = bytes.fromhex("377f0682002de218") + (8192).to_bytes(4, "big") + bytes(4) + salt + bytes(8)
+    (folder / "gallery.sqlite-wal").write_bytes(content)
+    os.truncate(folder / "gallery.sqlite-wal", 1 << 40)
+    assert _contents(folder) == 100
 
 
 def test_the_page_of_the_line(folder, open_at, header):

@@ -7,6 +7,7 @@ history of the training lie beside them and are no part of the model.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -73,7 +74,7 @@ def write(
     """Write a model into a folder, which is made; one that is there already is replaced.
 
     Args:
-        folder: of the model.
+        folder: of the model; nobody else writes there meanwhile.
         model: an `openvino.Model`, one picture in.
         card: what belongs to it.
         decoder: another `openvino.Model`, vectors in and pictures out.
@@ -88,6 +89,8 @@ def write(
     endings = (".xml", ".bin", *(cards.DECODER if decoder is not None else ()))
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob(f"{_SCRATCH}*"):  # of a training that was killed
+            shutil.rmtree(old, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
             path = Path(scratch, _NETWORK)
             runtime.openvino().serialize(model, path)

@@ -25,6 +25,7 @@ _MAGIC = (0x377F0682, 0x377F0683)
 _HEAD, _FRAME = 32, 24  # bytes
 _LEAF = 13  # the kind of a page that holds lines of a table
 _FIRST_TEXT = 12
+_MOST_FRAMES = 1 << 20  # 8 GB of the smallest pages: of a longer log nothing is known
 
 
 class Mark(NamedTuple):
@@ -59,19 +60,20 @@ def is_foreign(file: int, log: int) -> bool:
         return False
     if (first.identity, first.commits) == (stood.identity, stood.commits + 1):
         return False
-    return first != stood and all(mark != stood for mark in marks)
+    return first != stood and all(mark not in {stood, None} for mark in marks)
 
 
 def _marks(log: int, page_size: int, salt: bytes) -> Iterator[Mark | None]:
-    """Read the marks of a log in the order of its commits; None for one that can't be read."""
-    place = _HEAD
-    while len(frame := os.pread(log, _FRAME, place)) == _FRAME and frame[8:16] == salt:
-        (page,) = struct.unpack_from(">I", frame)
-        if page == 0:
-            return  # there is none: SQLite reads no further, and a file of nothing but holes may be endless
+    """Read the marks of a log in the order of its commits; None for one that can't be read, or too many."""
+    for number in range(_MOST_FRAMES):
+        place = _HEAD + number * (_FRAME + page_size)
+        frame = os.pread(log, _FRAME, place)
+        page = int.from_bytes(frame[:4], "big")
+        if len(frame) < _FRAME or frame[8:16] != salt or page == 0:
+            return  # SQLite reads no further
         if page == LIVE_PAGE:
             yield _mark(os.pread(log, page_size, place + _FRAME))
-        place += _FRAME + page_size
+    yield None
 
 
 def _mark(page: bytes) -> Mark | None:
