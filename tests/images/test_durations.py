@@ -68,6 +68,17 @@ def test_a_jpeg_of_many_scans():
     assert "could take" not in seconds(source[:-2] + last * 40 + b"\xff\xd9")[1]
 
 
+@pytest.mark.parametrize(("samples", "bits", "refused"), [(200, 8, True), (4, 16, False), (60, 12, True)])
+def test_a_tiff_of_many_samples(tiff_files, samples, bits, refused):
+    """A small TIFF with hundreds of samples a pixel, all of which have to be unpacked, is refused."""
+    width, height, rows = 4000, 2000, 4
+    strip = zlib.compress(bytes(rows * width * samples * bits // 8), 9)
+    tags = {256: (width,), 257: (height,), 258: (bits,), 259: (8,), 262: (1,), 277: (samples,), 278: (rows,)}
+    tags[338] = (0,) * (samples - 1)
+    source = tiff_files.assemble(tags, [strip] * (height // rows if not refused else 1), tiff_files.Storage())
+    assert seconds(source, size=(224, 224))[1].partition(" ")[0] == ("could" if refused else "")
+
+
 def test_the_limit_can_be_raised(monkeypatch):
     """LOOKALIKE_MAX_SECONDS raises the limit; it has to be a whole number."""
     source = run_lengths(50, 40, b"\0\1" * 15_000_000)

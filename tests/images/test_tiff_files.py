@@ -234,3 +234,16 @@ def test_memory_is_held_to_the_limit(tiff_files):
         grown[at + 8 : at + 10] = value.to_bytes(2, "little")
     with pytest.raises(ImageError, match=r"needs [\d,]+ MB to open, the limit is 400"):
         decode(bytes(grown), limits=ImageLimits())
+
+
+def test_nothing_is_said_aside(tiff_files):
+    """Numbers that are none, and damaged tags, raise no warning of numpy's or Pillow's."""
+    kind = tiff_files.Kind(1, 32, "f")
+    for numbers in (np.array([0x7FA00000, 0xFFA00001, 0x7F7FFFFF, 1], "<u4"), np.array([3, 7, 9, 2], "<u4")):
+        samples = numbers.view("<f4").reshape(1, 4, 1)
+        assert decode(tiff_files.write(samples, kind, tiff_files.Storage())).image.size == (4, 1)
+    kind = tiff_files.Kind(1, 8, tags={34665: (1,) * 9, 40_000: (1,) * 9})
+    source = tiff_files.write(tiff_files.made(kind), kind, tiff_files.Storage())
+    far = source.replace(bytes([0x40, 0x9C, 3, 0, 9]), bytes([0x40, 0x9C, 3, 0, 255]))
+    assert far != source
+    assert decode(far).image.size == (37, 21)

@@ -1,7 +1,8 @@
 """How long a picture takes to decode, told from its header before a pixel is.
 
 A few kinds take long for their size: a bitmap of run lengths, which are followed in Python, and a JPEG of
-many scans, each of which goes over the whole picture; and so do files of very many parts.
+many scans, each of which goes over the whole picture; and so do a TIFF of hundreds of samples a pixel, and
+files of very many parts.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lookalike.errors import ImageError
 from lookalike.images.chunks import chunks
 from lookalike.images.embedded import palette_bytes
+from lookalike.images.tiff_samples import steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,7 @@ _PIXEL = {
 }  # fmt: skip
 _RUN_LENGTH_BYTE = 1_000
 _SCAN_PIXEL = 3
+_SAMPLE = 20  # of a TIFF that Pillow does not read
 
 _LONG = 1 << 20  # bytes of a file: shorter ones have not very many parts
 _MOST_PARTS = 65_536
@@ -45,6 +48,8 @@ def require_time(image: Any, kind: str, source: bytes, limits: ImageLimits, *, s
     nanoseconds = pixels * (_PIXEL[kind] + scans * _SCAN_PIXEL)
     if kind == "BMP" and image.tile and image.tile[0].codec_name != "raw":
         nanoseconds += len(source) * _RUN_LENGTH_BYTE
+    if kind == "TIFF":
+        nanoseconds = max(nanoseconds, steps(image.layout) * _SAMPLE)
     seconds = nanoseconds / 1e9
     if seconds > limits.max_seconds:
         raise ImageError(

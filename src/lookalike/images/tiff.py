@@ -14,9 +14,12 @@ from lookalike.images.tiff_samples import mode_of, read_samples, segment_bytes, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from PIL.Image import Image
+    from PIL.Image import Exif, Image
+
+    Size = tuple[int, int]
 
 _DEFLATE = 8
+_ORIENTATION = 274
 
 
 def open_tiff(source: bytes, stream: BytesIO) -> Image:
@@ -27,6 +30,20 @@ def open_tiff(source: bytes, stream: BytesIO) -> Image:
     """
     converted = sound(source)
     return _tiff_class()(stream if converted is source else BytesIO(converted))
+
+
+def _turning(orientation: object) -> Exif:
+    """Return an EXIF of nothing but an orientation, if it is a number."""
+    from PIL.Image import Exif
+
+    exif = Exif()
+    if isinstance(orientation, int):
+        exif[_ORIENTATION] = orientation
+    return exif
+
+
+def _upright(size: Size, orientation: object) -> Size:
+    return size[::-1] if orientation in {5, 6, 7, 8} else size
 
 
 @cache
@@ -43,6 +60,10 @@ def _tiff_class() -> Callable[[BytesIO], Image]:
         def working_bytes(self) -> int:
             """Bytes that reading takes beside the file and the picture."""
             return working_bytes(self.layout) if self._own else segment_bytes(self.layout)
+
+        def getexif(self) -> Exif:
+            """Return what Pillow turns the picture by; all else takes time, and warns where it is damaged."""
+            return _turning(self.tag_v2.get(_ORIENTATION))
 
         def load(self) -> Any:
             if self._own:
@@ -68,8 +89,7 @@ def _tiff_class() -> Callable[[BytesIO], Image]:
         def _set_up_own(self) -> None:
             self._mode = mode_of(self.layout)
             self._tile_size = self.layout.width, self.layout.height
-            turned = self.tag_v2.get(274) in {5, 6, 7, 8}
-            self._size = self._tile_size[::-1] if turned else self._tile_size
+            self._size = _upright(self._tile_size, self.tag_v2.get(_ORIENTATION))
             self.tile = []
             self.use_load_libtiff = False
             if 34675 in self.tag_v2:

@@ -69,6 +69,14 @@ def working_bytes(layout: Layout) -> int:
     return (0 if _in_place(layout) else 3 * packed) + _BAND_BYTES * max(_BAND, row)
 
 
+def steps(layout: Layout) -> int:
+    """Return how many samples are taken apart here; those of widths unlike a computer's count five times."""
+    if layout.by_pillow:
+        return 0
+    planes = len(_planes(layout)) if layout.planar else layout.samples
+    return layout.width * layout.height * planes * (1 if layout.bits in {8, 16, 32, 64} else 5)
+
+
 def _in_place(layout: Layout) -> bool:
     """Whether a large strip is looked at where it is in the file."""
     return layout.compression == NONE and not layout.tiled and not layout.reversed_bits
@@ -88,17 +96,19 @@ def read_samples(layout: Layout, source: bytes) -> Image:
     to the largest, floating-point ones from 0 to 1, clipped; what is no number is black. Floating-point
     pictures of whole numbers, none negative and some above 1, hold 8 or 16 bits.
     """
+    import numpy as np
     from PIL import Image as Images
 
     _require_apart(layout, source)
-    white = _white(layout, source)
     out = Images.new(mode_of(layout), (layout.width, layout.height))
-    for top, samples in _bands(layout, source):
-        band = _shown(layout, samples, white)  # (rows, w, n)
-        if out.mode == "LAB":
-            band[..., 1:] ^= 128  # Pillow takes a and b with their sign
-        part = Images.frombytes(out.mode, (layout.width, len(band)), band.tobytes())
-        out.paste(part, (0, top))
+    with np.errstate(all="ignore"):  # of numbers that are none
+        white = _white(layout, source)
+        for top, samples in _bands(layout, source):
+            band = _shown(layout, samples, white)  # (rows, w, n)
+            if out.mode == "LAB":
+                band[..., 1:] ^= 128  # Pillow takes a and b with their sign
+            part = Images.frombytes(out.mode, (layout.width, len(band)), band.tobytes())
+            out.paste(part, (0, top))
     return out
 
 
