@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import pyvips
 
+from lookalike.errors import ImageError
 from lookalike.images import decode
 
 RANDOM = np.random.default_rng(11)
@@ -179,3 +180,10 @@ def test_a_large_profile(known, profiles):
     profile = bytearray(known.grey_profile(1.0) + bytes(3_000_000))
     profile[:4] = struct.pack(">I", len(profile))
     assert shows(known, (b"iCCP", b"x\0\0" + zlib.compress(bytes(profile))), channels=1) == 188
+
+
+def test_a_png_without_pixels(known):
+    """A file without pixels is damaged; what Python says where it looks for them is no reason for people."""
+    head = known.png(np.zeros((4, 4, 1), int), 8, 0)[:33]
+    with pytest.raises(ImageError, match=r"^damaged PNG$"):
+        decode(head + known.chunk(b"IEND", b""))

@@ -93,4 +93,6 @@ def reason(error: Exception, kind: str) -> str:
     truncated = ("truncated", "unexpected end", "not enough data", "end of file", "image file is trunc")
     if isinstance(error, EOFError | struct.error) or any(word in text.lower() for word in truncated):
         return f"truncated {kind}"
+    if isinstance(error, LookupError | TypeError | AttributeError):  # a parser met what is none
+        return f"damaged {kind}"
     return f"damaged {kind}: {text}"

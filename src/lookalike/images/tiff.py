@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from PIL.Image import Exif, Image
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
     Size = tuple[int, int]
 
@@ -40,6 +41,12 @@ def _turning(orientation: object) -> Exif:
     if isinstance(orientation, int):
         exif[_ORIENTATION] = orientation
     return exif
+
+
+def _leave_to_libtiff(layout: Layout, tags: ImageFileDirectory_v2) -> None:
+    """Have Pillow believe that samples are compressed which it would not convert itself."""
+    if (layout.colours, layout.compression) == (YCBCR, NONE):
+        tags[259] = _DEFLATE
 
 
 def _upright(size: Size, orientation: object) -> Size:
@@ -79,8 +86,7 @@ def _tiff_class() -> Callable[[BytesIO], Image]:
             if self._own:
                 self._set_up_own()
                 return
-            if (self.layout.colours, self.layout.compression) == (YCBCR, NONE):
-                self.tag_v2[259] = _DEFLATE  # for Pillow, which then leaves it to libtiff
+            _leave_to_libtiff(self.layout, self.tag_v2)
             try:
                 super()._setup()
             except SyntaxError:
