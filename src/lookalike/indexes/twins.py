@@ -31,7 +31,10 @@ class Twins:
 
     def first(self, positions: NDArray[np.intp]) -> NDArray[np.intp]:
         """Return the rows that stand for some, each once, ascending."""
-        return np.unique(self._firsts[positions]) if len(self.others) else positions
+        if not len(self.others):
+            return positions
+        firsts = np.sort(self._firsts[positions])  # not `unique`: its first call imports a tenth of numpy
+        return firsts[np.flatnonzero(np.diff(firsts, prepend=-1))]
 
     def all_of(self, position: int) -> NDArray[np.intp]:
         """Return the positions of a row and of those for which it stands, ascending."""
