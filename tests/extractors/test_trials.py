@@ -17,6 +17,7 @@ from lookalike.cli import run
 from lookalike.errors import ModelError, UnknownLayer, UsageError
 from lookalike.extractors import runtime, trained
 from lookalike.extractors.cards import Card
+from lookalike.extractors.decoder import Decoder
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +50,11 @@ def _write(path, nodes, numbers=()):
 
 def endless(path):
     """A loop whose condition is always true."""
+    return _write(path, [loop("x", "z")], {"true": np.True_})
+
+
+def loop(source, target):
+    """The node of such a loop."""
     body = helper.make_graph(
         [helper.make_node("Identity", ["on"], ["on_"]), helper.make_node("Neg", ["v"], ["v_"])],
         "body",
@@ -62,7 +68,7 @@ def endless(path):
             helper.make_tensor_value_info("v_", TensorProto.FLOAT, None),
         ],
     )
-    return _write(path, [helper.make_node("Loop", ["", "true", "x"], ["z"], body=body)], {"true": np.True_})
+    return helper.make_node("Loop", ["", "true", source], [target], body=body)
 
 
 def long(path, layers=60_000):
@@ -198,6 +204,32 @@ def test_a_trained_model_of_somebody_else_is_tried(tmp_path, monkeypatch):
     monkeypatch.setenv("LOOKALIKE_CACHE", str(tmp_path / "another"))
     with pytest.raises(ModelError, match="within 2 seconds"):
         extractors.load(str(tmp_path / "theirs"))
+
+
+def test_a_decoder_of_somebody_else_is_tried(tmp_path, monkeypatch):
+    """Of a trained model the network that draws pictures is tried, too, where it was not made here."""
+    monkeypatch.setenv("LOOKALIKE_MODEL_SECONDS", "2")
+    numbers = {"true": np.True_, "shape": np.int64([1, 1, 1, 3])}
+    graph = helper.make_graph(
+        [loop("numbers", "w"), helper.make_node("Reshape", ["w", "shape"], ["p"])],
+        "g",
+        [helper.make_tensor_value_info("numbers", TensorProto.FLOAT, [1, 3])],
+        [helper.make_tensor_value_info("p", TensorProto.FLOAT, [1, 1, 1, 3])],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in numbers.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    model.ir_version = 8
+    onnx.save(model, tmp_path / "decoder.onnx")
+    ops = runtime.openvino().opset13
+    picture = ops.parameter([1, 3, 8, 8], np.float32, name="input")
+    colours = ops.reduce_mean(picture, np.array([2, 3]), keep_dims=False, name="colours")
+    card = Card("colours", "a" * 64, (8, 8), ("input", "colours"), "colours", "none")
+    encoder = runtime.openvino().Model([colours.output(0)], [picture], "colours")
+    drawing = runtime.core().read_model(tmp_path / "decoder.onnx")
+    trained.write(tmp_path / "theirs", encoder, card, decoder=drawing)
+    monkeypatch.setenv("LOOKALIKE_CACHE", str(tmp_path / "another"))
+    with pytest.raises(ModelError, match=r"model\.decoder\.xml was not .* within 2 seconds"):
+        Decoder(tmp_path / "theirs")
 
 
 def test_errors_of_a_network_come_out_as_before(tmp_path):

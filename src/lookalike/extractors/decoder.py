@@ -8,7 +8,7 @@ import numpy as np
 
 from lookalike import forks
 from lookalike.errors import ModelError, UnknownModel, UsageError
-from lookalike.extractors import cards, runtime, trained
+from lookalike.extractors import cards, runtime, trained, trials
 from lookalike.extractors.engine import first_line
 from lookalike.extractors.names import CARD
 from lookalike.forks import Forked
@@ -32,6 +32,7 @@ class Decoder(Forked):
 
     Args:
         model: the folder of a trained autoencoder; a layer behind its name is not looked at.
+        foreign: whether it is tried within limits first, where it was not made here.
 
     Raises:
         UnknownModel: that is no folder of a trained model.
@@ -43,7 +44,7 @@ class Decoder(Forked):
         (2, 256, 256, 3)
     """
 
-    def __init__(self, model: str | os.PathLike[str]) -> None:
+    def __init__(self, model: str | os.PathLike[str], *, foreign: bool = True) -> None:
         folder = trained.folder_of(str(model))
         if folder is None:
             raise UnknownModel(
@@ -51,7 +52,10 @@ class Decoder(Forked):
                 "`lookalike train autoencoder` writes it"
             )
         self.folder = folder
-        network = _read(folder, trained.card_of(folder))
+        card = trained.card_of(folder)
+        if foreign and cards.DECODER[0] in card.files:
+            trials.require_decoder(_path(folder))
+        network = _read(folder, card)
         shape = _shape(network, folder)
         self.dim = shape[0]
         self.size = (shape[2], shape[1])
@@ -105,11 +109,15 @@ def _read(folder: Path, card: Card) -> Any:
             f"{folder} has no decoder, so nothing can be drawn of its vectors; expected a model of "
             "`lookalike train autoencoder`"
         )
-    path = folder / f"{CARD.removesuffix('.json')}{ending}"
+    path = _path(folder)
     try:
         return runtime.core().read_model(path)
     except RuntimeError as error:
         raise ModelError(f"{path} is no network that can be read: {first_line(error)}") from error
+
+
+def _path(folder: Path) -> Path:
+    return folder / f"{CARD.removesuffix('.json')}{cards.DECODER[0]}"
 
 
 def _shape(network: Any, folder: Path) -> tuple[int, int, int]:

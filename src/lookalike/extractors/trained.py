@@ -98,6 +98,8 @@ def write(
                 runtime.openvino().serialize(decoder, path.with_suffix(cards.DECODER[0]))
             written = cards.write(card, path.with_suffix(".json"), endings=endings)
             trials.approve(path)
+            if decoder is not None:
+                trials.approve(path.with_suffix(cards.DECODER[0]))
             check(Path(scratch))
             for old in folder.glob("model.*"):
                 if not Path(scratch, old.name).exists():

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lookalike import errors
 from lookalike.errors import ModelError
@@ -48,16 +48,35 @@ def require(path: Path, name: Name, precision: Precision | None) -> None:
         ModelError: it does not, or not within the limits.
         LookalikeError: whatever loading it raises.
     """
+    cut = (name.layer, name.pool, name.options)
+    _require(path, _Question("extractor", str(name), precision, _key(name.options), _key(cut)))
+
+
+def require_decoder(path: Path) -> None:
+    """Make sure of the same of the network that draws pictures of a trained model's vectors."""
+    _require(path, _Question("decoder", str(path.parent), None, "decoder", "decoder"))
+
+
+class _Question(NamedTuple):
+    """What is tried: a kind, a name, a precision; and the keys of the verdicts on the whole and on a cut."""
+
+    kind: str
+    name: str
+    precision: str | None
+    whole: str
+    cut: str
+
+
+def _require(path: Path, question: _Question) -> None:
     digest = digest_of(path)
     if _place(digest, _OURS).exists():
         return
     # What was run as a whole can be cut anywhere, for that is a part of it.
-    whole = _place(digest, _key(name.options))
-    cut = _place(digest, _key((name.layer, name.pool, name.options)))
+    whole, cut = _place(digest, question.whole), _place(digest, question.cut)
     known = next((found for found in (_kept(whole), _kept(cut)) if found and _holds(found)), None)
     if known is None:
         known = {"openvino": runtime.openvino().__version__, "limits": _limits()}
-        known["refusal"], was_whole = _tried(name, precision)
+        known["refusal"], was_whole = _tried(question)
         _keep(whole if was_whole else cut, known)
     if known["refusal"]:
         raise ModelError(f"{path} {known['refusal']}; {limits.in_words()}")
@@ -147,13 +166,13 @@ def _key(what: object) -> str:
     return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
 
 
-def _tried(name: Name, precision: Precision | None) -> tuple[str, bool]:
+def _tried(question: _Question) -> tuple[str, bool]:
     """Try a network; why it may not be used, or nothing, and whether all of it was run.
 
     Raises:
         LookalikeError: what loading or running it raised.
     """
-    asked = json.dumps([str(name), precision]).encode()
+    asked = json.dumps(question[:3]).encode()
     code, answer, last = run_bounded([_MODULE], asked, limits.seconds())
     if code is None:
         return (
