@@ -4,8 +4,8 @@
 
 gets a list of a kind, a name and a precision. It loads the extractor of the name, and runs its network on a
 picture of noise: as a whole, of which every cut is a part, or cut where the name says if OpenVINO can't run
-all of it. Of the kind `decoder` it is the network that draws pictures of vectors. To standard output is written
-what went wrong, as kind and message, and whether the whole was run.
+all of it. Of the kind `decoder` it is the network that draws pictures of vectors. To standard output is
+written what went wrong, as kind and message, and whether the whole was run.
 """
 
 from __future__ import annotations
