@@ -1,6 +1,7 @@
 """How networks are built: by a child, once, after the options of a name; and what can go wrong."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from lookalike.errors import MissingExtra, ModelError, UsageError, WeightsMissin
 from lookalike.extractors import keras as extractors
 from lookalike.extractors.keras import child, recipes
 from lookalike.extractors.names import Name
+from lookalike.extras import install_command
 
 # Keras converts arrays in a way that numpy 2 will not know for ever.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn:DeprecationWarning")
@@ -162,7 +164,7 @@ def test_without_keras_it_says_what_to_install(tmp_path, monkeypatch):
     """A network that is not built yet needs Keras: the message names the extra."""
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['keras'] = None")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(MissingExtra, match=r"lookalike\[keras\]"):
+    with pytest.raises(MissingExtra, match=re.escape(install_command("keras"))):
         load(SMALL + "&seed=2")
 
 
