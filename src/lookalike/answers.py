@@ -82,12 +82,9 @@ class Answering:
     ) -> Answers:
         with timed(f"vectors of {len(resolved):,} queries by {header.extractor}"):
             vectors = self._vectors(resolved, header.dim)
-        ids = [query.id for query in resolved if query.id is not None]
-        own = {record.id: record for record in self.store.get(ids) if record is not None} if ids else {}
         k = wish.k if rerank is None else rerank.depth(wish.k)
         selections = [
-            Selection(k, None if wish.include_self else own.get(query.id or ""), wish.distinct)
-            for query in resolved
+            Selection(k, None if wish.include_self else query.record, wish.distinct) for query in resolved
         ]
         # One call for all of them; a selection that needs to look deeper asks again for itself.
         look = max(selection.first_look for selection in selections)
@@ -109,9 +106,8 @@ class Answering:
         for row, (query, selection) in enumerate(zip(resolved, selections, strict=True)):
             chosen = selection.choose(ranking(row), self.store)
             if rerank is not None:
-                chosen = rerank.order(chosen, own.get(query.id or ""), query.label)[: wish.k]
-            shown = _with_thumbnail(query, own.get(query.id or ""))
-            answers.append(self._answer(shown, chosen, header, header.metric))
+                chosen = rerank.order(chosen, query.record, query.label)[: wish.k]
+            answers.append(self._answer(_with_thumbnail(query), chosen, header, header.metric))
         return answers
 
     def find(self, words: str, k: int, where: Where, distinct: tuple[str, ...], *, only: str | None) -> Hits:
@@ -313,9 +309,9 @@ class _Nearest(Sequence[Ranked]):
         return Ranked(self._found.ids[place], score, parts)
 
 
-def _with_thumbnail(query: Resolved, record: Record | None) -> Resolved:
+def _with_thumbnail(query: Resolved) -> Resolved:
     """A query of the gallery that is no file can be shown by what was kept of it."""
-    small = None if record is None else record.thumbnail
+    small = None if query.record is None else query.record.thumbnail
     return query if small is None else replace(query, content=small)
 
 
@@ -380,4 +376,4 @@ def names_of(header: Header) -> dict[str, str]:
 
 def tags_of(record: Record, names: dict[str, str]) -> tuple[Tag, ...]:
     """The classes the network saw in a picture, best first."""
-    return tuple(Tag(id_, names.get(id_, id_), score) for id_, score in record.scores)
+    return tuple([Tag(id_, names.get(id_, id_), score) for id_, score in record.scores])

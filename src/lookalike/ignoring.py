@@ -12,6 +12,7 @@ import re
 import stat
 from dataclasses import dataclass
 from fnmatch import translate
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
@@ -52,10 +53,8 @@ FOLDERS_OF_PROGRAMS = (
 
 _ALONE = [name.casefold() for name in FOLDERS_OF_PROGRAMS if "/" not in name]
 _NAMES = frozenset(name for name in _ALONE if "*" not in name)
-_ENDS = re.compile("|".join(translate(name) for name in _ALONE if "*" in name))
 _WITHIN = [name.casefold() for name in FOLDERS_OF_PROGRAMS if "/" in name]
 _INNER = frozenset(name.partition("/")[2] for name in _WITHIN)
-_PAIRS = re.compile("|".join(map(translate, _WITHIN)))
 _MARKS = (
     # That of UTF-32 begins as that of UTF-16 does.
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -74,9 +73,17 @@ def is_of_programs(path: str) -> bool:
     (True, False)
     """
     around, _, name = path.rstrip("/").casefold().rpartition("/")
-    if name in _INNER and _PAIRS.fullmatch(f"{around.rpartition('/')[2]}/{name}"):
+    alone, within = _patterns()
+    if name in _INNER and within.fullmatch(f"{around.rpartition('/')[2]}/{name}"):
         return True
-    return name in _NAMES or _ENDS.fullmatch(name) is not None
+    return name in _NAMES or alone.fullmatch(name) is not None
+
+
+@cache
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Names with a star, alone and within a folder of a name; only a walk needs them."""
+    alone = "|".join(translate(name) for name in _ALONE if "*" in name)
+    return re.compile(alone), re.compile("|".join(map(translate, _WITHIN)))
 
 
 @dataclass(frozen=True, slots=True)

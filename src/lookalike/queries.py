@@ -39,6 +39,7 @@ class Resolved:
     content: the bytes of an encoded picture.
     vector: ndarray of shape (dim,).
     named: the file or address that the caller named, and so may be read; "" where none was.
+    record: of the picture in the gallery, as it was looked up for its id.
     """
 
     label: str
@@ -46,6 +47,7 @@ class Resolved:
     content: bytes | None = None
     vector: NDArray[np.floating[Any]] | None = None
     named: str = ""
+    record: Record | None = None
 
 
 def resolve(query: Query, store: Store | None, access: Access) -> Resolved:
@@ -93,26 +95,26 @@ def _from_text(query: str, store: Store | None, access: Access) -> Resolved:
         return _from_file(path, store, access)
     shown = redact(query)
     for id_ in dict.fromkeys((query, shown)):
-        if _record(id_, store) is not None:
-            return Resolved(shown, id=id_, named=query if is_address(query) else "")
+        if (record := _record(id_, store)) is not None:
+            return Resolved(shown, id=id_, named=query if is_address(query) else "", record=record)
     if query.lower().startswith(("http://", "https://")):
         return Resolved(shown, content=access.download(query, private=True))
     if remote.is_remote(query):
         return Resolved(shown, content=access.naming(query).read(query))
     if store is not None and (own := own_ids.meant(query, store)) is not None:
-        return Resolved(query, id=own)
+        return Resolved(query, id=own, record=_record(own, store))
     what = "no file" if store is None else "no file, and no picture in the gallery,"
     raise NotFound(f"{what} is called {redact_text(query)!r}")
 
 
 def _from_id(id_: str, store: Store | None) -> Resolved:
-    if _record(id_, store) is not None:
-        return Resolved(id_, id=id_)
+    if (record := _record(id_, store)) is not None:
+        return Resolved(id_, id=id_, record=record)
     own = None if store is None else own_ids.meant(id_, store)
     if own is None:
         hint = "" if store is None else own_ids.hint(id_, store)
         raise NotFound(f"no picture in the gallery has the id {redact_text(id_)!r}{hint}")
-    return Resolved(own, id=own)
+    return Resolved(own, id=own, record=_record(own, store))
 
 
 def _from_file(path: str, store: Store | None, access: Access) -> Resolved:
@@ -122,7 +124,7 @@ def _from_file(path: str, store: Store | None, access: Access) -> Resolved:
     for id_ in dict.fromkeys(id_of(place, access.root) for place in places):
         record = _record(id_, store)
         if record is not None and _unchanged(file, record):
-            return Resolved(path, id=id_, named=places[0])
+            return Resolved(path, id=id_, named=places[0], record=record)
         known[id_] = record
     if file.suffix == _ARRAY:
         return Resolved(path, vector=tables.read_vector(path))
@@ -132,10 +134,10 @@ def _from_file(path: str, store: Store | None, access: Access) -> Resolved:
         raise type(error)(f"{path}: {error}") from error
     # A copied folder has new times, but the same pictures.
     digest = images.digest(content)
-    same = next(
-        (id_ for id_, record in known.items() if record is not None and record.digest == digest), None
-    )
-    return Resolved(path, content=content) if same is None else Resolved(path, id=same, named=places[0])
+    same = next((one for one in known.values() if one is not None and one.digest == digest), None)
+    if same is None:
+        return Resolved(path, content=content)
+    return Resolved(path, id=same.id, named=places[0], record=same)
 
 
 def _record(id_: str, store: Store | None) -> Record | None:

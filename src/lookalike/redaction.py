@@ -16,19 +16,16 @@ _DIGEST = (
 _MARK = "~"
 _LONGEST = 300  # characters of a password with slashes in it
 
-_PASSWORD = re.compile(
+_PASSWORD = (  # strings, which re compiles when they are first needed: an id or a path needs none
     r"(?<!github):/{1,3}[^/\s:]*:[^/\s]*@"  # or, where / may be in a password and : is before no port:
     rf"|(?:(?<=ftp|ssh|smb)|(?<=ftps)):/{{1,3}}[^/\s:\[]*:(?!\d+(?:[/\s]|$))\S{{0,{_LONGEST}}}@"
 )
-_WEB_USER = re.compile(
-    rf"(?<=http)(s?):/{{1,3}}(?:[^/?#\s]*@|[^/\s:\[@?#]*:(?!\d*(?:[/?#\s]|$))\S{{0,{_LONGEST}}}@)",
-    re.IGNORECASE,
-)
+_WEB_USER = rf"(?i)(?<=http)(s?):/{{1,3}}(?:[^/?#\s]*@|[^/\s:\[@?#]*:(?!\d*(?:[/?#\s]|$))\S{{0,{_LONGEST}}}@)"
 _PARAMETER = r"(?<=[?&;#])([^=&;#?\s]{{1,100}})=({value})"
-_IN_ADDRESS = re.compile(_PARAMETER.format(value=r"(?:[^&#;]|;(?![^=&;#\s]{1,100}=))+"))
-_IN_TEXT = re.compile(_PARAMETER.format(value=r"(?:[^&#;\s]|;(?![^=&;#\s]{1,100}=))+"))
-_REPLACED = re.compile(rf"{_MARK}[0-9a-f]{{{2 * _DIGEST}}}")
-_KEPT_OUT = re.compile(rf"=({_REPLACED.pattern})(?=[&;#]|$)")
+_IN_ADDRESS = _PARAMETER.format(value=r"(?:[^&#;]|;(?![^=&;#\s]{1,100}=))+")
+_IN_TEXT = _PARAMETER.format(value=r"(?:[^&#;\s]|;(?![^=&;#\s]{1,100}=))+")
+_REPLACED = rf"{_MARK}[0-9a-f]{{{2 * _DIGEST}}}"
+_KEPT_OUT = rf"=({_REPLACED})(?=[&;#]|$)"
 
 _NAMES = frozenset(
     {
@@ -71,27 +68,27 @@ def redact_text(text: str) -> str:
 
 def has_user(address: str) -> bool:
     """Whether an address has a password in it, or one of the web a user."""
-    return bool(_PASSWORD.search(address) or _WEB_USER.search(address))
+    return bool(re.search(_PASSWORD, address) or re.search(_WEB_USER, address))
 
 
 def has_secret_parameter(address: str) -> bool:
     """Whether a parameter of an address is a secret."""
-    return any(_is_secret(match) for match in _IN_ADDRESS.finditer(address))
+    return any(_is_secret(match) for match in re.finditer(_IN_ADDRESS, address))
 
 
 def was_redacted(address: str) -> bool:
     """Whether a secret was taken out of this address: it can't be read any more."""
-    return "://" in address and bool(_KEPT_OUT.search(address))
+    return "://" in address and bool(re.search(_KEPT_OUT, address))
 
 
-def _redacted(text: str, parameters: re.Pattern[str]) -> str:
+def _redacted(text: str, parameters: str) -> str:
     if "@" in text:
-        text = _PASSWORD.sub("://…@", _WEB_USER.sub(r"\1://", text))
-    return parameters.sub(_hidden, text) if "=" in text else text
+        text = re.sub(_PASSWORD, "://…@", re.sub(_WEB_USER, r"\1://", text))
+    return re.sub(parameters, _hidden, text) if "=" in text else text
 
 
 def _hidden(match: re.Match[str]) -> str:
-    if not _is_secret(match) or _REPLACED.fullmatch(match[2]):
+    if not _is_secret(match) or re.fullmatch(_REPLACED, match[2]):
         return match[0]
     digest = blake2b(match[2].encode("utf-8", "surrogatepass"), digest_size=_DIGEST).hexdigest()
     return f"{match[1]}={_MARK}{digest}"

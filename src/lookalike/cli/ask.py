@@ -223,11 +223,11 @@ def _show(
 
 
 def _deliver(hits: Hits, html: Path | None, delivery: Delivery) -> None:
-    from lookalike import delivery as files
-
     for folder, link in ((delivery.copy_to, False), (delivery.link_to, True)):
         if folder is not None:
-            places = files.gather(hits, folder, link=link)
+            from lookalike.delivery import gather
+
+            places = gather(hits, folder, link=link)
             note(f"{len(places):,} {'links' if link else 'files'} in {folder}")
             if len(places) < len(hits):
                 note(f"note: {len(hits) - len(places):,} of the pictures are no files on this machine")

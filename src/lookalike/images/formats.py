@@ -7,12 +7,10 @@ import warnings
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lookalike import extras, forks
 from lookalike.errors import ImageError
-from lookalike.images.bmp import open_bmp
-from lookalike.images.tiff import open_tiff
 from lookalike.images.transparency import gif_class, open_png
 
 if TYPE_CHECKING:
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-_OWN = {"PNG": open_png, "TIFF": open_tiff, "BMP": open_bmp}
 _PLUGINS = {
     "WebP": ("WebPImagePlugin", "WebPImageFile"),
     "AVIF": ("AvifImagePlugin", "AvifImageFile"),
@@ -35,10 +32,13 @@ def open_header(kind: str, source: bytes, stream: BytesIO) -> Image:
 
 
 def _open(kind: str, source: bytes, stream: BytesIO) -> Image:
-    if kind in _OWN:
-        return _OWN[kind](source, stream)
     if kind == "JPEG":
         return _jpeg()(stream)
+    if kind == "PNG":
+        return open_png(source, stream)
+    if kind in {"TIFF", "BMP"}:  # rarer, and much code
+        opener = getattr(import_module(f"lookalike.images.{kind.lower()}"), f"open_{kind.lower()}")
+        return cast("Image", opener(source, stream))
     if kind == "HEIC":
         return _open_heic(stream)
     if kind == "GIF":

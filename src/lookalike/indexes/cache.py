@@ -20,7 +20,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -226,7 +225,19 @@ class Cache:
     def start(self, generation: str, dim: int, mean: Floats) -> Head:
         """Begin new arrays beside those in use; `publish` puts them in their place."""
         self._directory.make()
-        head = Head(generation, secrets.token_hex(8), dim, secrets.randbits(32), 0, 0, 0, 0, 0.0, 0.0, 0.0)
+        head = Head(
+            generation,
+            os.urandom(8).hex(),
+            dim,
+            int.from_bytes(os.urandom(4), "big"),
+            0,
+            0,
+            0,
+            0,
+            0.0,
+            0.0,
+            0.0,
+        )
         for name in _sizes(head):
             self._directory.create(_file(head, name), mean.tobytes() if name == "mean" else b"")
         return head

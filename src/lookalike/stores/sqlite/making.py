@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -64,7 +64,7 @@ def _fill(directory: Directory, name: str, header: Header, page_size: int) -> No
         connection.execute("INSERT INTO header VALUES (?)", (rows.header_text(header),))
         connection.execute(
             "INSERT INTO live (generation, commits, count, token) VALUES (?, 0, 0, ?)",
-            (secrets.token_hex(8), secrets.token_hex(16)),
+            (os.urandom(8).hex(), os.urandom(16).hex()),
         )
         connection.executemany("INSERT INTO classes VALUES (?, ?, ?)", rows.class_rows(header.classes))
         connection.execute("INSERT INTO fields VALUES ('taken', 'text')")
