@@ -5,7 +5,7 @@ Every function is part of one transaction, and gives in words what it did.
 
 from __future__ import annotations
 
-import secrets
+import os
 import sqlite3
 import sys
 from typing import TYPE_CHECKING
@@ -85,9 +85,9 @@ def _identity(connection: sqlite3.Connection) -> Iterator[str]:
         return
     token = columns.TOKEN.thorough
     known = "token" in names and connection.execute(f"SELECT token FROM live WHERE {token}").fetchone()
-    new = {"generation": secrets.token_hex(8), "commits": 0, "count": 0}
+    new = {"generation": os.urandom(8).hex(), "commits": 0, "count": 0}
     if "token" in names:
-        new |= {"token": known[0] if known else secrets.token_hex(16), "indexed_ns": 0}
+        new |= {"token": known[0] if known else os.urandom(16).hex(), "indexed_ns": 0}
     connection.execute("DELETE FROM live")
     connection.execute(
         f"INSERT INTO live ({', '.join(new)}) VALUES ({rows.marks(list(new))})", list(new.values())
