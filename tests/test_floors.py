@@ -16,9 +16,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGE = REPOSITORY / "src" / "lookalike"
 
 FLOORS = {
-    0: {"escapes", "forks"},
+    0: {"escapes", "forks", "later"},
     0.5: {"errors"},
-    1: {"extras", "tracing", "types"},
+    1: {"environment", "extras", "tracing", "types"},
     1.3: {"redaction", "spelling", "stamps"},
     1.4: {"ignoring"},
     1.5: {"containing", "distances", "files", "positions"},

@@ -32,6 +32,7 @@ from lookalike.errors import (
     UsageError,
     WeightsMissing,
 )
+from lookalike.later import attributes
 
 if TYPE_CHECKING:
     from lookalike.extractors import load as extractor
@@ -90,9 +91,10 @@ _LAZY = {
 }
 
 
+_load = attributes(__name__, _LAZY)
+
+
 def __getattr__(name: str) -> object:
     if name == "extractor":
         return import_module("lookalike.extractors").load
-    if name in _LAZY:
-        return getattr(import_module(f"lookalike.{_LAZY[name]}"), name)
-    raise AttributeError(f"module 'lookalike' has no attribute {name!r}")
+    return _load(name)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 
-from lookalike.errors import UsageError
+from lookalike import environment
 
 SECONDS, MEMORY = "LOOKALIKE_MODEL_SECONDS", "LOOKALIKE_MODEL_MEMORY"
 """The environment variables that change the limits."""
@@ -20,7 +18,7 @@ def seconds() -> int:
     Raises:
         UsageError: `LOOKALIKE_MODEL_SECONDS` is no whole number above 0.
     """
-    return _variable(SECONDS, _SECONDS)
+    return environment.positive(SECONDS, _SECONDS)
 
 
 def memory() -> int:
@@ -29,7 +27,7 @@ def memory() -> int:
     Raises:
         UsageError: `LOOKALIKE_MODEL_MEMORY` is no whole number above 0.
     """
-    return _variable(MEMORY, _MEMORY)
+    return environment.positive(MEMORY, _MEMORY)
 
 
 def impose() -> None:
@@ -51,12 +49,3 @@ def in_words() -> str:
         f"the limits are {seconds()} seconds and {memory() / 1e9:,.1f} GB; if it may take more, "
         f"raise {SECONDS} or {MEMORY} (bytes)"
     )
-
-
-def _variable(name: str, default: int) -> int:
-    text = os.environ.get(name)
-    if not text:
-        return default
-    if not re.fullmatch(r"[0-9]+(_[0-9]+)*", text) or not (number := int(text)):
-        raise UsageError(f"{name} is {text!r}: expected a positive whole number, such as {default}")
-    return number

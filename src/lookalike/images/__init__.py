@@ -10,8 +10,9 @@ own class reads the header, and `ImageLimits` are checked before a pixel is deco
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from lookalike.later import attributes
 
 if TYPE_CHECKING:
     from lookalike.images.decoding import DECODER, THUMBNAIL_SIDE, Decoded, decode, from_array, thumbnail
@@ -54,7 +55,4 @@ _LATER = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name in _LATER:
-        return getattr(import_module(f"lookalike.images.{_LATER[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = attributes(__name__, _LATER)

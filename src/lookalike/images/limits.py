@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lookalike import forks
-from lookalike.errors import ImageError, UsageError
+from lookalike import environment, forks
+from lookalike.errors import ImageError
 from lookalike.forks import Forked
 
 if TYPE_CHECKING:
@@ -43,23 +41,14 @@ class ImageLimits:
         Raises:
             UsageError: a variable is not a positive whole number.
         """
-        pixels = _variable("LOOKALIKE_MAX_PIXELS", cls().max_pixels)
+        pixels = environment.positive("LOOKALIKE_MAX_PIXELS", cls().max_pixels)
         return cls(
             max_pixels=pixels,
             max_jpeg_pixels=max(pixels, cls().max_jpeg_pixels),
-            max_bytes=_variable("LOOKALIKE_MAX_BYTES", cls().max_bytes),
-            max_memory=_variable("LOOKALIKE_MAX_MEMORY", cls().max_memory),
-            max_seconds=_variable("LOOKALIKE_MAX_SECONDS", cls().max_seconds),
+            max_bytes=environment.positive("LOOKALIKE_MAX_BYTES", cls().max_bytes),
+            max_memory=environment.positive("LOOKALIKE_MAX_MEMORY", cls().max_memory),
+            max_seconds=environment.positive("LOOKALIKE_MAX_SECONDS", cls().max_seconds),
         )
-
-
-def _variable(name: str, default: int) -> int:
-    text = os.environ.get(name)
-    if not text:
-        return default
-    if not re.fullmatch(r"[0-9]+(_[0-9]+)*", text) or not (number := int(text)):
-        raise UsageError(f"{name} is {text!r}: expected a positive whole number, such as {default}")
-    return number
 
 
 def require_bytes(size: int, limits: ImageLimits) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from lookalike.later import attributes
 
 if TYPE_CHECKING:
     from lookalike.tables.arrays import LARGEST_DIM, read_head, read_vector
@@ -42,7 +43,4 @@ _LATER = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name in _LATER:
-        return getattr(import_module(f"lookalike.tables.{_LATER[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = attributes(__name__, _LATER)

@@ -10,9 +10,9 @@ TensorFlow, the extra `keras`, are needed for all but the ranker on stored vecto
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from lookalike.later import attributes
 from lookalike.training.recipes import (
     Augmentation,
     AutoencoderRecipe,
@@ -57,7 +57,4 @@ _LATER = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name in _LATER:
-        return getattr(import_module(f"lookalike.training.{_LATER[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = attributes(__name__, _LATER)

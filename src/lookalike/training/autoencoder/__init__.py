@@ -6,9 +6,9 @@ train, and for nothing else.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from lookalike.later import attributes
 from lookalike.training.autoencoder.reconstruction import Reconstruction, Reconstructions, reconstruct
 
 if TYPE_CHECKING:
@@ -17,7 +17,4 @@ if TYPE_CHECKING:
 __all__ = ["Reconstruction", "Reconstructions", "reconstruct", "train_autoencoder"]
 
 
-def __getattr__(name: str) -> object:
-    if name == "train_autoencoder":  # loads Keras
-        return import_module("lookalike.training.autoencoder.training").train_autoencoder
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = attributes(__name__, {"train_autoencoder": "training"})  # loads Keras

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lookalike.later import attributes
 from lookalike.training.ranker.training import train_ranker
 
 if TYPE_CHECKING:
@@ -12,9 +13,5 @@ if TYPE_CHECKING:
 __all__ = ["train_deep_ranker", "train_ranker"]
 
 
-def __getattr__(name: str) -> object:
-    if name == "train_deep_ranker":  # loads Keras, which need not be there for the other one
-        from lookalike.training.ranker import deep
-
-        return deep.train_deep_ranker
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# It loads Keras, which need not be there for the other one.
+__getattr__ = attributes(__name__, {"train_deep_ranker": "deep"})
