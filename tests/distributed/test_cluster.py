@@ -155,7 +155,13 @@ def test_a_picture_that_kills_every_worker(ray, pictures, marks, tmp_path):
 
 def test_a_cluster_without_room(ray, pictures, tmp_path):
     """Where every processor is taken the error comes within the time given, and says what is free."""
-    hog = ray.remote(num_cpus=2)(_Hog).remote()
+
+    class Hog:  # here, not in the module: sent as it is, since Ray's workers may not find the tests
+        def here(self):
+            """Tell that it has started."""
+            return True
+
+    hog = ray.remote(num_cpus=2)(Hog).remote()
     ray.get(hog.here.remote())
     folder = pictures(3)
     try:
@@ -168,12 +174,6 @@ def test_a_cluster_without_room(ray, pictures, tmp_path):
             assert time.monotonic() - started < 30
     finally:
         ray.kill(hog)
-
-
-class _Hog:
-    def here(self):
-        """Tell that it has started."""
-        return True
 
 
 def test_another_model_there_than_here(ray, pictures, tmp_path):
