@@ -16,8 +16,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGE = REPOSITORY / "src" / "lookalike"
 
 FLOORS = {
-    0: {"escapes", "forks", "later"},
-    0.5: {"errors"},
+    0: {"errors", "forks", "later"},
+    0.5: {"escapes", "reports"},
     1: {"environment", "extras", "tracing", "types"},
     1.3: {"redaction", "spelling", "stamps"},
     1.4: {"ignoring"},
@@ -37,10 +37,10 @@ FLOORS = {
 
 OF_THE_GALLERY = {
     "access", "answers", "consistent", "converted", "copying", "delivery", "describing", "fill",
-    "filtering", "folder_notes", "freshness", "given", "imported", "ingest", "listed", "loading", "model",
-    "nesting", "outdated", "own_ids", "owned", "packed", "pipeline_notes", "places", "plan", "queries",
-    "query_expansion", "reach", "reader", "remote", "remote_walk", "removal", "replaced", "rerank", "results",
-    "selection", "showing", "skips", "thumbnails", "trust",
+    "filtering", "folder_notes", "freshness", "given", "imported", "ingest", "listed", "loading", "memory",
+    "model", "nesting", "outdated", "own_ids", "owned", "packed", "pipeline_notes", "places", "plan",
+    "queries", "query_expansion", "reach", "reader", "remote", "remote_walk", "removal", "replaced", "rerank",
+    "results", "selection", "showing", "skips", "thumbnails", "trust",
 }  # fmt: skip
 """The files that share the gallery's floor with it, and are one room."""
 
@@ -66,7 +66,7 @@ HEAVY = {
 }
 """The rooms in which a library may be imported; no other room knows it."""
 
-LONGEST_FILE = 400
+LONGEST_FILE = 600
 
 
 class Import(NamedTuple):
@@ -199,7 +199,7 @@ def _python_files() -> list[Path]:
 
 
 def test_files_are_short():
-    """No file of the repository is longer than 400 lines."""
+    """No file of the repository is longer than 600 lines."""
     lengths = {file: file.read_text(encoding="utf-8").count("\n") for file in _python_files()}
     long = [f"{file.relative_to(REPOSITORY)}: {n}" for file, n in lengths.items() if n > LONGEST_FILE]
     assert not long, "\n".join(long)

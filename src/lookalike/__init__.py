@@ -37,7 +37,8 @@ from lookalike.later import attributes
 if TYPE_CHECKING:
     from lookalike.extractors import load as extractor
     from lookalike.gallery import Gallery
-    from lookalike.results import Answers, Hit, Hits, Progress, Report, Skip
+    from lookalike.reports import Progress, Report, Skip
+    from lookalike.results import Answers, Hit, Hits
     from lookalike.types import Extractor, Record, Store, Tag
 
 __version__ = "0.1.0"
@@ -82,10 +83,10 @@ _LAZY = {
     "Gallery": "gallery",
     "Hit": "results",
     "Hits": "results",
-    "Progress": "results",
+    "Progress": "reports",
     "Record": "types",
-    "Report": "results",
-    "Skip": "results",
+    "Report": "reports",
+    "Skip": "reports",
     "Store": "types",
     "Tag": "types",
 }

@@ -197,28 +197,13 @@ class Access:
 
     # The model.
 
-    def require_model(self, name: str) -> None:
-        """Make sure that the model in the gallery's header may be loaded.
+    def may_load(self, name: str) -> bool:
+        """Whether the model in the gallery's header may be loaded, whatever that takes."""
+        return self.everything or name in self._places or self.trusted
 
-        Raises:
-            NotTrusted: it is a file outside of the folder, needs a download, or comes from another package.
-        """
-        if self.everything or name in self._places or self.trusted:
-            return
-        if what := self.model_needs(name):
-            raise NotTrusted(
-                f"the gallery names the model {name!r}, which needs {what}, and it is not trusted to: "
-                f"{self.advice} allows it, or --model names the model"
-            )
-
-    def model_needs(self, name: str) -> str:
-        """Return what a model needs that only a trusted gallery may name; "" for nothing."""
-        from lookalike.extractors.needs import needs
-
-        need = needs(name)
-        files = (f for f in need.files if self.leads_out(to_id(f)) and self._refusal_outside(to_id(f)))
-        file = next(files, None)
-        return need.other if file is None else f"the file {file}"
+    def may_open(self, path: str) -> bool:
+        """Whether a file that the model needs, by its absolute path, may be opened."""
+        return not self.leads_out(to_id(path)) or not self._refusal_outside(to_id(path))
 
     def notes_of_run(self, given: Sorted) -> list[str]:
         """What to say of folders that were passed over, and of those that a later run will pass over."""

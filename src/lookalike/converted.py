@@ -16,13 +16,13 @@ from lookalike import steps as vector_steps
 from lookalike.errors import ModelError, ModelMismatch, NotFound, StoreError, UsageError
 from lookalike.extractors import network
 from lookalike.model import Model
-from lookalike.results import Report
+from lookalike.reports import Report
 from lookalike.steps import Flatten
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lookalike.results import Progress
+    from lookalike.reports import Progress
     from lookalike.steps import Step
     from lookalike.types import Extractor, Header, Store
 

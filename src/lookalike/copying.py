@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lookalike import places, stores
 from lookalike.errors import ModelMismatch, UsageError
 from lookalike.plan import merge
-from lookalike.results import Progress, Report, Skip
+from lookalike.reports import Progress, Report, Skip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from lookalike.extractors.runtime import cores
-from lookalike.loading import READERS, Loader, Memory, chunks
-from lookalike.results import Skip
+from lookalike.loading import READERS, Loader, chunks
+from lookalike.memory import Memory
+from lookalike.reports import Skip
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:

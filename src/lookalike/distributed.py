@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from lookalike.describing import Describer
     from lookalike.ingest import Job
-    from lookalike.loading import Memory
+    from lookalike.memory import Memory
     from lookalike.plan import Work
 
 BATCH = 32

@@ -23,7 +23,28 @@
 A message says what happened, what was expected, and what to do.
 """
 
-from lookalike.escapes import visible
+from unicodedata import category
+
+_JOINERS = "\u200c\u200d"
+"""Invisible, and harmless: emoji and several scripts need them."""
+
+
+def visible(text: str) -> str:
+    r"""Return a text with everything that is not shown as a character written as `\x1b`, `\u202e` ….
+
+    Done twice it is the same as done once.
+
+    >>> visible("a\x1b[31mb\n")
+    'a\\x1b[31mb\\n'
+    """
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    blank = category(character) == "Zs"  # such as the wide one between Japanese words
+    if character.isprintable() or blank or character in _JOINERS:
+        return character
+    return character.encode("unicode_escape").decode("ascii")
 
 
 class LookalikeError(Exception):

@@ -11,28 +11,17 @@ from __future__ import annotations
 import os
 import re
 from typing import IO, TYPE_CHECKING
-from unicodedata import category
+
+from lookalike.errors import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_JOINERS = "\u200c\u200d"
-"""Invisible, and harmless: emoji and several scripts need them."""
+__all__ = ["guarded", "quoted", "unguarded", "visible", "write_csv"]
 
 _COMPUTED = re.compile(r"'*[=+\-@\t\r\n]")
 _GUARDED = re.compile(r"'+[=+\-@\t\r\n]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-
-
-def visible(text: str) -> str:
-    r"""Return a text with everything that is not shown as a character written as `\x1b`, `\u202e` ….
-
-    Done twice it is the same as done once.
-
-    >>> visible("a\x1b[31mb\n")
-    'a\\x1b[31mb\\n'
-    """
-    return text if text.isprintable() else "".join(map(_visible, text))
 
 
 def quoted(word: str) -> str:
@@ -83,10 +72,3 @@ def _spelled(character: str) -> str:
     if character.isprintable():
         return character
     return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
-
-
-def _visible(character: str) -> str:
-    blank = category(character) == "Zs"  # such as the wide one between Japanese words
-    if character.isprintable() or blank or character in _JOINERS:
-        return character
-    return character.encode("unicode_escape").decode("ascii")

@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING
 from lookalike import folder_notes, ignoring, listed, nesting, pipeline_notes, remote
 from lookalike.describing import Describer
 from lookalike.errors import NotTrusted, UsageError
+from lookalike.extractors.needs import require_model
 from lookalike.given import checked_id, path_given
 from lookalike.ingest import Counts, Job, Pipeline, Workers
 from lookalike.listed import Row, Seen
-from lookalike.loading import Memory, Trusted
+from lookalike.loading import Trusted
+from lookalike.memory import Memory
 from lookalike.outdated import Corrections
 from lookalike.packed import Packs
 from lookalike.plan import Plan, Wishes, Work, plan
 from lookalike.redaction import redact
 from lookalike.replaced import users_fields
-from lookalike.results import Report, Skip
+from lookalike.reports import Report, Skip
 from lookalike.stores.records import new_fields
 from lookalike.tracing import timed
 from lookalike.types import PICTURE_FIELDS
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from lookalike.given import Given, Sorted
     from lookalike.model import Model
     from lookalike.plan import AnyWalk
-    from lookalike.results import Progress
+    from lookalike.reports import Progress
     from lookalike.types import Extractor, Record, Store, Value
 
 _BATCH = 1024
@@ -271,7 +273,7 @@ class Fill:
         workers, model = self.workers
         store = self.store.address if self.store.limits.writers != 1 else None
         job = Job(store, self.store.header, model, self.reading)
-        self.access.require_model(job.header.extractor)
+        require_model(job.header.extractor, self.access)
         return lambda works: workers.describe(works, job, here)
 
     def _unpacked(self, work: Work) -> Work | Memory:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from lookalike.ignoring import IGNORE_FILE
-from lookalike.results import Skip
+from lookalike.reports import Skip
 from lookalike.walk import path_of
 
 if TYPE_CHECKING:

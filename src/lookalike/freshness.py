@@ -10,7 +10,7 @@ import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lookalike import ignoring, places
 from lookalike.own_ids import ENDINGS
@@ -19,7 +19,8 @@ from lookalike.walk import id_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lookalike.reader import Reader
+    from lookalike.access import Access
+    from lookalike.types import Store
 
 SECONDS = 0.005
 """What a search may spend on it; where it is up nothing is said."""
@@ -29,7 +30,20 @@ _WITHOUT_FOLDERS = 2  # links to a folder that has none inside; where folders ar
 _FAR = 1_000  # new files that are counted
 
 
-def not_indexed(gallery: Reader, *, seconds: float = SECONDS) -> int | None:
+class _Gallery(Protocol):
+    """What is needed of a gallery here."""
+
+    @property
+    def address(self) -> str: ...
+    @property
+    def root(self) -> str: ...
+    @property
+    def store(self) -> Store: ...
+    @property
+    def access(self) -> Access: ...
+
+
+def not_indexed(gallery: _Gallery, *, seconds: float = SECONDS) -> int | None:
     """Return how many pictures lie in a gallery's folder and came since it was last indexed.
 
     Args:
@@ -56,7 +70,7 @@ def not_indexed(gallery: Reader, *, seconds: float = SECONDS) -> int | None:
     return len(_unknown(gallery, found)) if found else 0
 
 
-def last_indexed(gallery: Reader) -> str | None:
+def last_indexed(gallery: _Gallery) -> str | None:
     """Return when the gallery was last indexed as a whole, as ISO 8601 in local time; None if never."""
     since = gallery.store.indexed_ns
     if not since:
@@ -90,7 +104,7 @@ def _new_files(root: str, since: int) -> Iterator[str | None]:
             continue  # it is told by the next indexing
 
 
-def _unknown(gallery: Reader, paths: list[str]) -> list[str]:
+def _unknown(gallery: _Gallery, paths: list[str]) -> list[str]:
     """Those of the paths that are not left out and that the gallery knows nothing of."""
     if gallery.access.refusal_at(os.path.join(gallery.root, ignoring.IGNORE_FILE)):  # noqa: PTH118
         return []  # a link that leads out: the next indexing says so

@@ -10,7 +10,7 @@ from lookalike import places, stores, tracing
 from lookalike.errors import ModelMismatch, NotFound, StoreUnavailable, UsageError
 from lookalike.model import IMPORTED, Model, header_for
 from lookalike.owned import Owned
-from lookalike.results import Progress, Report
+from lookalike.reports import Progress, Report
 
 if TYPE_CHECKING:
     import os

@@ -16,7 +16,7 @@ import numpy as np
 from lookalike.errors import LookalikeError, UsageError
 from lookalike.escapes import unguarded
 from lookalike.model import IMPORTED
-from lookalike.results import Skip
+from lookalike.reports import Skip
 from lookalike.tables import LARGEST_DIM, read_head
 from lookalike.types import Header, Record
 from lookalike.walk import path_of
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from lookalike.results import Report
+    from lookalike.reports import Report
     from lookalike.types import Floats, Store
 
     Given: TypeAlias = str | os.PathLike[str] | tuple[Sequence[Any], ArrayLike]

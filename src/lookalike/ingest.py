@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from lookalike import stores
 from lookalike.describing import Describer, Part, together
 from lookalike.errors import NotFound, UsageError
-from lookalike.loading import Loaded, Memory
+from lookalike.loading import Loaded
 from lookalike.plan import Work
 from lookalike.replaced import keeping, users_fields, write
-from lookalike.results import Progress, Skip
+from lookalike.reports import Progress, Skip
 from lookalike.types import State
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from lookalike.access import Access
     from lookalike.describing import Row
+    from lookalike.memory import Memory
     from lookalike.model import Model
     from lookalike.types import Header, Record, Skipped, Store
 

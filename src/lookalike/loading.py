@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lookalike import images
 from lookalike.errors import DownloadError, ImageError, MissingExtra, Unreadable, UsageError
+from lookalike.memory import Memory
 from lookalike.plan import Work
 from lookalike.types import Record, Skipped
 from lookalike.walk import is_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import ThreadPoolExecutor
 
     import numpy as np
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from lookalike.access import Access
     from lookalike.images.given import Picture
-    from lookalike.types import Extractor, Source, Store, Value
+    from lookalike.types import Extractor, Store
 
 CHUNK = 8
 """Files a loader takes at once, and pictures a call of the network gets."""
@@ -38,26 +38,6 @@ class Trusted(Work):
     """A picture whose address the user vouches for: it may lead into this machine or its network."""
 
     __slots__ = ()
-
-
-class Memory(NamedTuple):
-    """A picture that is not a file, under the id it is to have; or why there is none.
-
-    size, mtime_ns: of the file that it is one of many in, if it came out of such a file.
-    metadata: what is known of it from there.
-    known: never looked up before it is written.
-    anew: never, for it is described whenever it is given.
-    """
-
-    id: str
-    picture: Picture
-    source: Source = "array"
-    fault: str = ""
-    size: int = 0
-    mtime_ns: int = 0
-    metadata: Mapping[str, Value] = MappingProxyType({})
-    known: None = None
-    anew: Literal[False] = False
 
 
 class Loaded(NamedTuple):

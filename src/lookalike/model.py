@@ -10,7 +10,7 @@ from lookalike.errors import ModelError, ModelMismatch, UsageError
 from lookalike.types import Header
 
 if TYPE_CHECKING:
-    from lookalike.access import Access
+    from lookalike.extractors.needs import Gate
     from lookalike.types import Extractor, Precision
 
 DEFAULT_MODEL = "efficientnet-lite0"
@@ -92,7 +92,7 @@ class Model:
                 "vectors of one's own are kept as they are: leave out model, normalize and precision"
             )
 
-    def extractor(self, header: Header | None, access: Access | None = None) -> Extractor:
+    def extractor(self, header: Header | None, access: Gate | None = None) -> Extractor:
         """The extractor, built when first asked for.
 
         Args:
@@ -107,7 +107,9 @@ class Model:
         with self._building:
             if self._built is None or (header is not None and self._built.digest != header.digest):
                 if header is not None and access is not None:
-                    access.require_model(header.extractor)
+                    from lookalike.extractors.needs import require_model
+
+                    require_model(header.extractor, access)
                 self._built = self._build(header)
             if header is not None and self._built.digest != header.digest:
                 raise ModelMismatch(

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from lookalike import where as where_language
-from lookalike.errors import FilterError, NotFound
+from lookalike.errors import NotFound
 from lookalike.types import Condition
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def meant(own: str, store: Store) -> str | None:
         return None
     endings = (*ENDINGS, *(ending.upper() for ending in ENDINGS))
     named = _ids(store, Condition("name", "=", tuple(own + ending for ending in endings)))
-    found = named or _ids(store, Condition(_FIELD, "=", (own,)))
+    found = named or _by_field(own, store)
     if len(found) > 1:
         raise NotFound(f"{own!r} is the id of several pictures: {_some(found)}; give the whole id of one")
     return found[0] if found else None
@@ -48,14 +48,24 @@ def hint(own: str, store: Store) -> str:
     return f"; an id is a path as search prints it{example}"
 
 
+def _by_field(own: str, store: Store) -> list[str]:
+    """The ids of the pictures whose field says so; none without such a field."""
+    type_ = store.fields().get(_FIELD)
+    if type_ is None:
+        return []
+    try:
+        value: Value = own if type_ == "text" else float(own)
+    except ValueError:  # the field holds numbers, and this is none
+        return []
+    if isinstance(value, float) and not math.isfinite(value):
+        return []
+    return _ids(store, Condition(_FIELD, "=", (value,)))
+
+
 def _ids(store: Store, condition: Condition) -> list[str]:
     """The ids of the pictures that pass, one more than are shown at most."""
-    try:
-        where = where_language.typed([condition], store.fields())
-    except FilterError:
-        return []  # there is no such field, or it holds numbers and this is none
     found: list[str] = []
-    for batch in store.scan(where=where, batch=_SHOWN + 1):
+    for batch in store.scan(where=[condition], batch=_SHOWN + 1):
         found += (record.id for record in batch.records)
         if len(found) > _SHOWN:
             break

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lookalike.model import Model
-    from lookalike.results import Progress, Report
+    from lookalike.reports import Progress, Report
     from lookalike.types import Extractor, Header, Store
 
 

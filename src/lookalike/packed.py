@@ -12,7 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, ClassVar
 
 from lookalike import cifar
-from lookalike.loading import Memory
+from lookalike.memory import Memory
 from lookalike.stamps import fitting
 from lookalike.walk import Found, is_address, path_of
 

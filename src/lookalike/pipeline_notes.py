@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lookalike.ingest import Pipeline
-    from lookalike.results import Skip
+    from lookalike.reports import Skip
 
 _NAMED = 10
 

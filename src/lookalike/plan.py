@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import IO, TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
-from lookalike.results import Skip
+from lookalike.reports import Skip
 from lookalike.types import Folder, Skipped, State
 from lookalike.walk import Found, Walk, under
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike import remote
 from lookalike.errors import LookalikeError
+from lookalike.extractors.needs import refused
 from lookalike.model import IMPORTED
 from lookalike.redaction import redact_text
 from lookalike.walk import is_address, path_of
@@ -59,6 +60,6 @@ def _host(address: str) -> str:
 def _model_needs(name: str, access: Access) -> bool:
     """Whether the model in the header is one that has to be trusted."""
     try:
-        return name != IMPORTED and bool(access.model_needs(name))
+        return name != IMPORTED and bool(refused(name, access))
     except LookalikeError:  # it is no model's name here
         return False

@@ -11,7 +11,8 @@ from lookalike.access import Access
 from lookalike.answers import Answering, Wish, best_tags, tags_of, without_classes
 from lookalike.errors import LookalikeError, ModelError, NotFound, UsageError
 from lookalike.queries import resolve
-from lookalike.results import Answers, Hits, Skip
+from lookalike.reports import Skip
+from lookalike.results import Answers, Hits
 from lookalike.selection import checked_k, checked_score, distinct_fields
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lookalike import filtering, ignoring, places
 from lookalike.errors import NotFound
@@ -12,13 +12,23 @@ from lookalike.walk import id_of, path_of, prefix_of, under
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence
 
-    from lookalike.reader import Reader
+    from lookalike.types import Store
     from lookalike.where import WhereLike
 
 _WILD = frozenset("*?[")
 
 
-def named(given: Sequence[str], where: WhereLike, gallery: Reader) -> list[str]:
+class _Gallery(Protocol):
+    """What is needed of a gallery here."""
+
+    @property
+    def root(self) -> str: ...
+    @property
+    def store(self) -> Store: ...
+    def __contains__(self, id_: object, /) -> bool: ...
+
+
+def named(given: Sequence[str], where: WhereLike, gallery: _Gallery) -> list[str]:
     """Return the ids of the pictures that are meant, each once.
 
     Args:
@@ -39,7 +49,7 @@ def named(given: Sequence[str], where: WhereLike, gallery: Reader) -> list[str]:
     return [id_ for id_ in passing if id_ in wanted]
 
 
-def taken_out(given: Sequence[str] | None, gallery: Reader) -> list[str]:
+def taken_out(given: Sequence[str] | None, gallery: _Gallery) -> list[str]:
     """Return those of the ids taken out that are meant; None means all of them.
 
     Raises:
@@ -104,5 +114,5 @@ def _meant(text: str, root: str, known: Container[str], everything: Callable[[],
     return [] if patterns is None else [each for each in everything() if patterns.excludes(each)]
 
 
-def _pictures(gallery: Reader) -> Iterable[str]:
+def _pictures(gallery: _Gallery) -> Iterable[str]:
     return (state.id for state in gallery.store.states() if state.status == "picture")

@@ -8,8 +8,7 @@ from urllib.parse import quote
 
 from lookalike.errors import ImageError, UsageError
 from lookalike.images import ImageLimits
-from lookalike.stores.records import BUILT_IN
-from lookalike.types import PICTURE_FIELDS
+from lookalike.types import BUILT_IN_FIELDS, PICTURE_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -59,7 +58,11 @@ def usual(pictures: Iterable[Mapping[str, Value]]) -> tuple[str, ...]:
 
 def usual_of(store: Store) -> tuple[str, ...]:
     """Return what is usually shown of the pictures of a gallery, by the names and types of its fields."""
-    own = {name: "text" for name, type_ in store.fields().items() if type_ == "text" and name not in BUILT_IN}
+    own = {
+        name: "text"
+        for name, type_ in store.fields().items()
+        if type_ == "text" and name not in BUILT_IN_FIELDS
+    }
     return usual([own])
 
 

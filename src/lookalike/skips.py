@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from lookalike.results import Skip
+    from lookalike.reports import Skip
 
 _OTHERS = ("not a picture", "a symbolic link to a folder", "a named pipe", "a socket", "a device")
 """How the reasons begin that say what a file is; any other says what is wrong with a picture."""
@@ -26,7 +26,7 @@ def is_other(skip: Skip) -> bool:
 def others_in_words(skips: Collection[Skip]) -> str:
     """Return how many files of which kinds there are.
 
-    >>> from lookalike.results import Skip
+    >>> from lookalike.reports import Skip
     >>> others_in_words([Skip("a.mov", "not a picture: a video"), Skip("a.txt", "not a picture: text")])
     '2 other files (1 video, 1 other)'
     """

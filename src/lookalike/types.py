@@ -30,6 +30,14 @@ Value: TypeAlias = str | int | float
 Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
 
 
+BUILT_IN_FIELDS: dict[str, str] = {
+    "folder": "text",
+    "name": "text",
+    "width": "integer",
+    "height": "integer",
+}
+"""The fields that every picture has by itself, with their types."""
+
 PICTURE_FIELDS: Mapping[str, str] = dict.fromkeys(("taken", "camera", "lens"), "text") | dict.fromkeys(
     ("latitude", "longitude"), "real"
 )

@@ -11,7 +11,8 @@ import pytest
 
 from lookalike.cli.output import Bar, print_hits, print_report, print_table, tags_in_words
 from lookalike.escapes import visible
-from lookalike.results import Hit, Hits, Progress, Report, Skip, clock
+from lookalike.reports import Progress, Report, Skip, clock
+from lookalike.results import Hit, Hits
 from lookalike.types import Tag
 
 

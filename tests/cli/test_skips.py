@@ -9,7 +9,7 @@ from PIL import Image
 
 from lookalike import Gallery
 from lookalike.cli import run
-from lookalike.results import Skip
+from lookalike.reports import Skip
 from lookalike.skips import is_other, others_in_words
 
 VIDEOS, RAW = "not a picture: a video", "not a picture: a camera's raw file"

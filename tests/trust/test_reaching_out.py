@@ -10,6 +10,7 @@ import pytest
 from lookalike import Gallery, NotTrusted, trust
 from lookalike.cli import run
 from lookalike.evaluation import compare, evaluate
+from lookalike.extractors.needs import require_model
 
 COMMANDS = ("info", "search", "find", "check", "export", "index", "evaluate", "neighbors", "describe")
 
@@ -263,7 +264,7 @@ def test_a_model_that_the_command_names_may_be_loaded(received, set_header, tmp_
     """Then it was the user who chose it."""
     set_header(received, extractor="somebody-else:model")
     with Gallery.open(gallery=received / ".lookalike" / "default", model="somebody-else:model") as gallery:
-        gallery.access.require_model("somebody-else:model")
+        require_model("somebody-else:model", gallery.access)
 
 
 def test_a_copy_or_conversion_is_as_trusted_as_what_it_was_made_of(received, plant, picture, tmp_path):

@@ -16,6 +16,7 @@ from lookalike.access import Access
 from lookalike.cli import run
 from lookalike.errors import NotTrusted, StoreError, StoreUnavailable
 from lookalike.evaluation import compare
+from lookalike.extractors.needs import require_model
 from lookalike.images import ImageLimits
 
 
@@ -308,7 +309,7 @@ def test_no_home_is_no_error(picture, tmp_path):
 def test_not_trusted_is_an_error_of_the_store():
     """Whoever catches what a gallery may raise catches this, too."""
     with pytest.raises(NotTrusted, match=r"needs the file /elsewhere/net\.onnx"):
-        Access("/", ImageLimits(), "/g", "t").require_model("/elsewhere/net.onnx")
+        require_model("/elsewhere/net.onnx", Access("/", ImageLimits(), "/g", "t"))
     assert issubclass(NotTrusted, StoreError)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from lookalike.gallery import Gallery
     from lookalike.ingest import Workers
-    from lookalike.results import Report
+    from lookalike.reports import Report
     from lookalike.types import Extractor, Value
 
 

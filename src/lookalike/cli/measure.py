@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from lookalike.evaluation import Comparison, Evaluation, LabelQuality
     from lookalike.gallery import Gallery
-    from lookalike.results import Hit, Progress
+    from lookalike.reports import Progress
+    from lookalike.results import Hit
     from lookalike.types import Precision
 
 FAILED = 1

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress as RichProgress
 
-    from lookalike.results import Hits, Progress, Report, Skip
+    from lookalike.reports import Progress, Report, Skip
+    from lookalike.results import Hits
     from lookalike.types import Tag
 
 _SHOWN_SKIPS = 5
@@ -254,7 +255,7 @@ class Bar:
 
 
 def _detail(progress: Progress) -> str:
-    from lookalike.results import clock
+    from lookalike.reports import clock
 
     left = progress.left
     time_left = "" if left is None else f" · {clock(left)} left"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from lookalike.results import Progress
+    from lookalike.reports import Progress
     from lookalike.training import Epoch, Recipe, Trained
 
 Command = TypeVar("Command", bound="Callable[..., Any]")

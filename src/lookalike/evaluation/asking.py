@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike import distances, measures
-from lookalike.results import Progress
+from lookalike.reports import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence

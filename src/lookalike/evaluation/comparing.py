@@ -21,7 +21,7 @@ from lookalike.gallery import Gallery
 from lookalike.packed import Packs
 from lookalike.redaction import redact
 from lookalike.remote import is_remote
-from lookalike.results import Progress
+from lookalike.reports import Progress
 from lookalike.selection import checked_k
 from lookalike.tables import is_table
 from lookalike.walk import path_of
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lookalike.evaluation.methods import Method
     from lookalike.evaluation.quality import Split
     from lookalike.given import Given
-    from lookalike.results import Report
+    from lookalike.reports import Report
     from lookalike.types import Extractor, Precision
 
     OnProgress: TypeAlias = Callable[[str, Progress], object]

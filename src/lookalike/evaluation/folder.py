@@ -13,6 +13,7 @@ from lookalike import folder_notes, ignoring, places, trust
 from lookalike.errors import NotFound, NotTrusted, StoreError, StoreUnavailable, UsageError
 from lookalike.evaluation.labels import Labels, Pictures, ids_of, read
 from lookalike.evaluation.methods import Method
+from lookalike.extractors.needs import require_model
 from lookalike.gallery import Gallery
 from lookalike.packed import Packed, is_packed
 from lookalike.redaction import redact_text
@@ -127,7 +128,7 @@ class Folder:
                 with suppress(StoreError), self.open(method.gallery) as gallery:
                     names.append(gallery.model)
                     try:
-                        gallery.access.require_model(gallery.model)
+                        require_model(gallery.model, gallery.access)
                     except NotTrusted as error:
                         refused.append(error)
             else:

@@ -13,6 +13,7 @@ from lookalike.escapes import visible
 from lookalike.evaluation import held_out
 from lookalike.evaluation import labels as label_reading
 from lookalike.evaluation.asking import rankings
+from lookalike.extractors.needs import require_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from lookalike.evaluation.labels import Labels, LabelsLike
     from lookalike.gallery import Gallery
-    from lookalike.results import Progress
+    from lookalike.reports import Progress
 
     Split: TypeAlias = float | str | Collection[str]
 
@@ -165,7 +166,7 @@ def evaluate(  # noqa: PLR0913  # each is a wish of its own
     known = _only(label_reading.read(labels, label_reading.Pictures.of(gallery)), only)
     said: tuple[str, ...] = ()
     if (part := held_out.part_meant(split)) is not None:
-        gallery.access.require_model(gallery.model)  # whose folder has the split
+        require_model(gallery.model, gallery.access)  # whose folder has the split
         held = held_out.pictures([gallery.model], part, gallery.root, known.ids)
         known, said, split = _only(known, held), held_out.notes(part, len(held)), None
     asking, searched = _parts(known, gallery, split, seed)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from lookalike.errors import NotTrusted
 from lookalike.extractors.names import Name
 
 _BUILT_IN = {"efficientnet-lite0", "toy"}
@@ -19,6 +20,42 @@ class Needs(NamedTuple):
 
     files: tuple[str, ...] = ()
     other: str = ""
+
+
+class Gate(Protocol):
+    """Who decides what a gallery's header may name."""
+
+    @property
+    def advice(self) -> str:
+        """The command that trusts the gallery."""
+
+    def may_load(self, name: str) -> bool:
+        """Whether a model may be loaded, whatever that takes."""
+
+    def may_open(self, path: str) -> bool:
+        """Whether a file, by its absolute path, may be opened."""
+
+
+def require_model(name: str, gate: Gate) -> None:
+    """Make sure that the model in a gallery's header may be loaded.
+
+    Raises:
+        NotTrusted: it is a file outside of the folder, needs a download, or comes from another package.
+    """
+    if gate.may_load(name):
+        return
+    if what := refused(name, gate):
+        raise NotTrusted(
+            f"the gallery names the model {name!r}, which needs {what}, and it is not trusted to: "
+            f"{gate.advice} allows it, or --model names the model"
+        )
+
+
+def refused(name: str, gate: Gate) -> str:
+    """Return what a model needs that only a trusted gallery may name; "" for nothing."""
+    need = needs(name)
+    file = next((file for file in need.files if not gate.may_open(file)), None)
+    return need.other if file is None else f"the file {file}"
 
 
 def needs(name: str) -> Needs:

@@ -13,7 +13,7 @@ from lookalike.fetch.report import Report
 from lookalike.fetch.schedule import Schedule
 from lookalike.fetch.wanted import read_wanted
 from lookalike.fetch.workers import Crew
-from lookalike.results import Progress
+from lookalike.reports import Progress
 from lookalike.tables import open_table
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lookalike.reader import Reader
-    from lookalike.results import Progress
+    from lookalike.reports import Progress
     from lookalike.where import WhereLike
 
 __all__ = ["Facts", "Neighbor", "check_file", "neighbors", "page", "write"]

@@ -12,7 +12,7 @@ from lookalike.indexes.exact import Found
 from lookalike.indexes.pairs import Task, nearest
 from lookalike.indexes.rows import Rows
 from lookalike.neighbors.neighbor import Neighbor
-from lookalike.results import Progress
+from lookalike.reports import Progress
 from lookalike.selection import distance_of, value_of
 
 if TYPE_CHECKING:

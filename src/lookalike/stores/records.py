@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 from lookalike import positions
 from lookalike.errors import FilterError, UsageError
 from lookalike.stamps import fitting
-from lookalike.types import PICTURE_FIELDS, Skipped, Source
+from lookalike.types import BUILT_IN_FIELDS, PICTURE_FIELDS, Skipped, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lookalike.types import Condition, Floats, Folder, Header, Record, Term, Value
-
-BUILT_IN = {"folder": "text", "name": "text", "width": "integer", "height": "integer"}
-"""The fields that every picture has by itself, with their types."""
 
 SOURCES: tuple[Source, ...] = get_args(Source)
 
@@ -232,7 +229,7 @@ def _type(value: Value) -> str:
 
 
 def _check_value(field: str, value: Value, type_: str) -> None:
-    if field in BUILT_IN:
+    if field in BUILT_IN_FIELDS:
         raise UsageError(f"{field} is a field every picture has by itself; give the metadata another name")
     if type(value) not in {str, int, float} or not (is_text(field) and is_text(str(value))):
         raise UsageError(f"the field {field!r} can't hold {value!r}: expected text or a number")

@@ -18,7 +18,7 @@ from lookalike.access import Access
 from lookalike.errors import ImageError, ModelError, UsageError
 from lookalike.evaluation.folder import Folder
 from lookalike.extractors.network import resized, wants_all_pixels
-from lookalike.results import Progress, Skip
+from lookalike.reports import Progress, Skip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

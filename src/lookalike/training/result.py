@@ -9,7 +9,7 @@ from lookalike import pages, plots
 from lookalike.errors import UsageError
 from lookalike.escapes import visible, write_csv
 from lookalike.files import writing
-from lookalike.results import clock
+from lookalike.reports import clock
 from lookalike.training.gains import Gain, gains
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lookalike.extractors.cards import Card
     from lookalike.plots import Plot
-    from lookalike.results import Skip
+    from lookalike.reports import Skip
     from lookalike.splits import Split
     from lookalike.training.recipes import Recipe
 

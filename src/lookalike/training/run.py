@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from lookalike.extractors.cards import Card
-    from lookalike.results import Progress, Skip
+    from lookalike.reports import Progress, Skip
     from lookalike.training.collection import Pixels
     from lookalike.training.recipes import Recipe
 

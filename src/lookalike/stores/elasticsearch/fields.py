@@ -9,7 +9,7 @@ import elasticsearch
 from lookalike.errors import UsageError
 from lookalike.stores import records as record_rules
 from lookalike.stores.elasticsearch import indices, layout
-from lookalike.stores.records import BUILT_IN
+from lookalike.types import BUILT_IN_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,7 +38,7 @@ class Fields:
         types = {name: type_ for name, type_ in found.items() if type_}
         self._foreign = found.keys() - types.keys()
         self._known = (index.alias, types)
-        return BUILT_IN | types
+        return BUILT_IN_FIELDS | types
 
     def of(self, index: Index, where: Where) -> dict[str, str]:
         """The fields with their types; asked for anew only where a condition names one that is not known."""
@@ -90,4 +90,4 @@ class Fields:
     def remembered(self, index: Index) -> dict[str, str]:
         """The fields with their types as they were seen last; a type once given stays."""
         name, types = self._known
-        return BUILT_IN | types if name == index.alias else self.now(index)
+        return BUILT_IN_FIELDS | types if name == index.alias else self.now(index)

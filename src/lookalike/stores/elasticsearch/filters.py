@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike import positions
 from lookalike.stores.elasticsearch import layout, patterns
-from lookalike.stores.records import BUILT_IN, check_condition
+from lookalike.stores.records import check_condition
+from lookalike.types import BUILT_IN_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +70,7 @@ def _containing(field: str, text: str) -> Query:
 
 def field_path(field: str) -> str:
     """Where the documents have a field other than the folder."""
-    return field if field in BUILT_IN else f"metadata.{layout.encoded(field)}"
+    return field if field in BUILT_IN_FIELDS else f"metadata.{layout.encoded(field)}"
 
 
 def _place(field: str, value: str) -> Query:

@@ -32,6 +32,7 @@ from lookalike.stores.elasticsearch.live import Live
 from lookalike.stores.elasticsearch.searching import Searcher
 from lookalike.stores.elasticsearch.server import Server
 from lookalike.stores.stems import Stemmer
+from lookalike.types import BUILT_IN_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -318,7 +319,7 @@ class ElasticsearchStore:
 
     def take_over(self, other: ElasticsearchStore) -> None:
         """Remember what another store remembers beside its pictures, but for what was skipped."""
-        types = {name: type_ for name, type_ in other.fields().items() if name not in record_rules.BUILT_IN}
+        types = {name: type_ for name, type_ in other.fields().items() if name not in BUILT_IN_FIELDS}
         self._live.write(lambda index: self._fields.define(index, types))
         self.set_folders(other.folders())
         if other.indexed_ns:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from lookalike import positions
 from lookalike.containing import contains
 from lookalike.errors import StoreCorrupt
-from lookalike.stores.records import BUILT_IN, check_condition
+from lookalike.stores.records import check_condition
 from lookalike.stores.sqlite import columns
+from lookalike.types import BUILT_IN_FIELDS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,7 +26,7 @@ SOUND_FIELD = " AND ".join(
         columns.sound(columns.NAME),
         # Not `IN`, which would make a table of three values first.
         "(type = 'text' OR type = 'integer' OR type = 'real')",
-        *(f"name != '{name}'" for name in BUILT_IN),
+        *(f"name != '{name}'" for name in BUILT_IN_FIELDS),
     ]
 )
 """Which lines of the table of fields are sound, in SQL."""
@@ -43,7 +44,7 @@ def fields(connection: sqlite3.Connection) -> dict[str, str]:
     Raises:
         StoreCorrupt: they are of kinds there are not.
     """
-    return BUILT_IN | dict(own_fields(connection))
+    return BUILT_IN_FIELDS | dict(own_fields(connection))
 
 
 class Kinds(dict[str, tuple[type, ...]]):
@@ -84,13 +85,13 @@ def compiled(connection: sqlite3.Connection, where: Where) -> tuple[str, list[Va
 
 
 def _require_values(connection: sqlite3.Connection, field: str, type_: str) -> None:
-    own, name = ("pictures", field) if field in BUILT_IN else ("facts", "value")
-    among = "TRUE" if field in BUILT_IN else "field = ?"
+    own, name = ("pictures", field) if field in BUILT_IN_FIELDS else ("facts", "value")
+    among = "TRUE" if field in BUILT_IN_FIELDS else "field = ?"
     tests = _UNSOUND["text" if type_ == "text" else "integer"]
     found = connection.execute(
         "SELECT "
         + " OR ".join(f"EXISTS (SELECT 1 FROM {own} WHERE {among} AND {name} {test})" for test in tests),
-        [] if field in BUILT_IN else [field] * len(tests),
+        [] if field in BUILT_IN_FIELDS else [field] * len(tests),
     ).fetchone()
     if found[0]:
         raise StoreCorrupt(f"the gallery's field {field} has values that are not {type_}; {columns.ADVICE}")
@@ -123,7 +124,7 @@ def values(connection: sqlite3.Connection, field: str, k: int) -> list[Value]:
         f"SELECT {column} {source} GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT ?", [*bound, k]
     )
     found = [value for (value,) in lines]
-    known = BUILT_IN | dict(own_fields(connection))
+    known = BUILT_IN_FIELDS | dict(own_fields(connection))
     if any(type(value) not in VALUE_TYPES[known[field]] for value in found):
         raise StoreCorrupt(f"the gallery's field {field!r:.60} has values of another type; {columns.ADVICE}")
     return found
@@ -141,7 +142,7 @@ def _test(condition: Condition, value: Value) -> tuple[str, list[Value]]:
         return _containing(field, str(value))
     if field == "folder":
         return _folder(str(value), outside=operator == "!=")
-    if field in BUILT_IN:
+    if field in BUILT_IN_FIELDS:
         return f"row IN (SELECT row FROM pictures WHERE {field} {operator} ?)", [value]
     if field == "taken":
         # As much of the time as was given is compared, as in `lookalike.where`.
@@ -156,7 +157,7 @@ def _column(field: str) -> tuple[str, str, list[Value]]:
     if field == "folder":
         # What is before the last slash: the trailing characters that are none are cut off.
         return "rtrim(rtrim(id, replace(id, '/', '')), '/')", "FROM paths WHERE status = 0", []
-    if field in BUILT_IN:
+    if field in BUILT_IN_FIELDS:
         return field, "FROM pictures WHERE TRUE", []
     return "value", "FROM facts WHERE field = ?", [field]
 

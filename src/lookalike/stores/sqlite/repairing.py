@@ -11,8 +11,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from lookalike.errors import StoreCorrupt
-from lookalike.stores import records as record_rules
 from lookalike.stores.sqlite import checking, columns, filters, reading, rows, writing
+from lookalike.types import BUILT_IN_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,7 +169,7 @@ def _scores(connection: sqlite3.Connection, header: Header) -> Iterator[str]:
 
 def _fields(connection: sqlite3.Connection) -> Iterator[str]:
     """The fields of the metadata, and values that are of another type than their field."""
-    built_in = ", ".join(f"'{name}'" for name in record_rules.BUILT_IN)
+    built_in = ", ".join(f"'{name}'" for name in BUILT_IN_FIELDS)
     gone = _delete(connection, "facts", f"NOT {columns.FIELD.thorough} OR field IN ({built_in})")
     lost = _delete(connection, "fields", f"NOT ({columns.NAME.thorough} AND {filters.SOUND_FIELD})")
     connection.execute("INSERT OR IGNORE INTO fields VALUES ('taken', 'text')")

@@ -15,7 +15,7 @@ from lookalike.evaluation import held_out
 from lookalike.evaluation.folder import workshop
 from lookalike.evaluation.labels import ids_of
 from lookalike.gallery import Gallery
-from lookalike.results import Skip
+from lookalike.reports import Skip
 from lookalike.steps import Centre, Normalise
 from lookalike.steps import apply as applied
 from lookalike.tables import is_table
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.evaluation.folder import Folder
-    from lookalike.results import Progress
+    from lookalike.reports import Progress
     from lookalike.steps import Step
     from lookalike.types import Extractor, Floats
 
