@@ -49,7 +49,7 @@ test-mutations: $(READY)
 	LOOKALIKE_MUTATIONS=2000 $(BIN)/python -m pytest -v tests/stores/test_mutated.py
 
 test-faults: $(WHOLE)
-	LOOKALIKE_FAULT_ROUNDS=5 $(BIN)/python -m pytest -v tests/elasticsearch/test_faults.py
+	LOOKALIKE_FAULT_ROUNDS=5 $(BIN)/python -m pytest -v tests/stores/elasticsearch/test_faults.py
 
 test-galleries: $(WHOLE)
 	LOOKALIKE_TEST_GALLERIES=1000 $(BIN)/python -m pytest -q tests/stores/test_random_galleries.py

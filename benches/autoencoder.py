@@ -22,13 +22,15 @@ from methods import components, extract, quality
 from setting import DATA, figure, pictures
 
 import lookalike
-from lookalike import distances, images, measures
+from lookalike import images
+from lookalike.evaluation import measures
+from lookalike.indexes import distances
 from lookalike.training import AutoencoderRecipe, train_autoencoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.splits import Part
+    from lookalike.evaluation.splits import Part
     from lookalike.training import Trained
     from lookalike.types import Floats
 

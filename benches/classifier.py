@@ -24,8 +24,8 @@ import ranker
 from setting import DATA, figure, median_seconds, pictures
 
 import lookalike
-from lookalike import images, steps
-from lookalike.extractors import architecture, efficientnet
+from lookalike import images
+from lookalike.extractors import architecture, efficientnet, steps
 from lookalike.extractors.keras import lite0
 from lookalike.training import ClassifierRecipe, train_classifier
 from lookalike.training.ranker import closed

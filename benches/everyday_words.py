@@ -18,7 +18,8 @@ from statistics import mean
 
 from setting import DATA, figure, pictures
 
-from lookalike import Gallery, vocabulary
+from lookalike import Gallery
+from lookalike.extractors import vocabulary
 from lookalike.stores.words import split
 
 K = 5

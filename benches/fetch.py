@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from setting import figure, seconds
 
-from lookalike.downloads import download
-from lookalike.fetch import fetch
+from lookalike.sources.fetch import fetch
+from lookalike.sources.web import download
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ LATENCY = 0.05  # seconds
 ONE_BY_ONE = 60  # pictures, enough for a rate
 FETCH = """
 import sys
-from lookalike.fetch import fetch
+from lookalike.sources.fetch import fetch
 table, into, per_host = sys.argv[1:]
 fetch(table, into, per_host=int(per_host), jobs=int(per_host), allow_private=True)
 """

@@ -22,10 +22,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import sqlite3  # noqa: F401 - before TensorFlow, whose own has no full-text search
 
 import numpy as np
-from indexing import jpegs
 from PIL import Image
 from setting import DATA, figure
 
+from indexing import jpegs
 from lookalike import extractor, images
 from lookalike.extractors import best_precision
 

@@ -24,7 +24,9 @@ import numpy as np
 from setting import DATA, figure, pictures
 
 import lookalike
-from lookalike import distances, images, measures
+from lookalike import images
+from lookalike.evaluation import measures
+from lookalike.indexes import distances
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -41,7 +41,7 @@ import resource, sys, time
 started = time.perf_counter()
 from pathlib import Path
 from lookalike import Gallery
-from lookalike.neighbors import neighbors, write
+from lookalike.evaluation.neighbors import neighbors, write
 with Gallery.open(gallery=sys.argv[1], create=False) as gallery:
     write(Path(sys.argv[2]), neighbors(gallery, int(sys.argv[3]), exact=sys.argv[4] == "exact"))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000

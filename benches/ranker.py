@@ -27,10 +27,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from setting import DATA, figure, pictures
 
-from lookalike import Gallery, distances, measures, steps
+from lookalike import Gallery
+from lookalike.evaluation import measures
+from lookalike.extractors import steps
+from lookalike.indexes import distances
 from lookalike.training import DeepRankerRecipe, RankerRecipe, train_deep_ranker, train_ranker
-from lookalike.training.ranker import labelled, stored
-from lookalike.training.ranker.stored import Stored
+from lookalike.training.ranker import labelled
+from lookalike.training.ranker import vectors as stored
+from lookalike.training.ranker.vectors import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

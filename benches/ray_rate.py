@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from indexing import jpegs
 from setting import DATA, figure
 
+from indexing import jpegs
 from lookalike import Gallery
 
 # Indexes a folder, and says when how many pictures were safe, from the start of the process's own work.
@@ -34,7 +34,7 @@ from lookalike import Gallery
 folder, place, workers, limit = sys.argv[1:]
 ticks, started = [], time.monotonic()
 if workers != "0":
-    from lookalike.distributed import Cluster
+    from lookalike.indexing.ray import Cluster
 with Gallery.open(folder, gallery=place, precision="f32") as gallery:
     cluster = Cluster("local", size=int(workers)) if workers != "0" else None
     tell = lambda progress: ticks.append((time.monotonic() - started, progress.done))

@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 from setting import DATA, figure, pictures
 
-from lookalike import Gallery, distances, measures
+from lookalike import Gallery
+from lookalike.evaluation import measures
+from lookalike.indexes import distances
 
 WORDS = {
     "bird": ("animals/birds",),

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from lookalike import Gallery
 from lookalike.evaluation import compare
-from lookalike.fetch import fetch
-from lookalike.tables import read_metadata
+from lookalike.sources.fetch import fetch
+from lookalike.sources.tables import read_metadata
 
 # What a product is, and what it is made of: colours and textures, without a place. The galleries of both
 # are kept beside the pictures; `keras:VGG16@fc1` or a network of one's own goes in the same way.

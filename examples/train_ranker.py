@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lookalike import Gallery
 from lookalike.evaluation import evaluate
-from lookalike.splits import Split
+from lookalike.evaluation.splits import Split
 from lookalike.training import train_ranker
 
 parser = ArgumentParser(description="Rank pictures of one label higher.")

@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-OUTPUT = Path(__file__).parents[1] / "src/lookalike/vocabulary/imagenet.json"
+OUTPUT = Path(__file__).parents[1] / "src/lookalike/extractors/vocabulary/imagenet.json"
 HYPERNYM = {"@", "@i"}
 
 Synset: TypeAlias = tuple[list[str], list[str]]

@@ -26,11 +26,11 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from lookalike import vocabulary
-from lookalike.vocabulary.plurals import singulars
-from lookalike.vocabulary.table import table
+from lookalike.extractors import vocabulary
+from lookalike.extractors.vocabulary.plurals import singulars
+from lookalike.extractors.vocabulary.table import table
 
-OUTPUT = Path(__file__).parents[1] / "src/lookalike/vocabulary/everyday.json"
+OUTPUT = Path(__file__).parents[1] / "src/lookalike/extractors/vocabulary/everyday.json"
 
 TANGIBLE = {"n00002684", "n00019613", "n00523513"}
 """Objects, matter and sports: what a picture can show."""

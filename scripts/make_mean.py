@@ -24,8 +24,8 @@ from lookalike.errors import ImageError
 from lookalike.extractors import efficientnet
 from lookalike.extractors.names import Name
 from lookalike.extractors.network import OpenVinoExtractor
+from lookalike.extractors.steps import Normalise, Power, apply
 from lookalike.images import ImageLimits
-from lookalike.steps import Normalise, Power, apply
 
 if TYPE_CHECKING:
     from lookalike.types import Floats

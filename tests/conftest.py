@@ -146,13 +146,13 @@ def hostile(tmp_path):
     """A folder of hostile files, and for each relative path `good` or a word of its reason."""
     folder = tmp_path / "hostile"
     folder.mkdir()
-    return folder, _module(Path(__file__).parent / "hostile.py").make(folder)
+    return folder, _module(Path(__file__).parent / "images" / "hostile.py").make(folder)
 
 
 @pytest.fixture(scope="session")
 def cifar_files():
     """The module that writes CIFAR-10's batches."""
-    return _module(Path(__file__).parent / "cifar_files.py")
+    return _module(Path(__file__).parent / "sources" / "cifar_files.py")
 
 
 @pytest.fixture

@@ -32,13 +32,13 @@ from lookalike.errors import (
     UsageError,
     WeightsMissing,
 )
-from lookalike.later import attributes
+from lookalike.system.lazy import attributes
 
 if TYPE_CHECKING:
     from lookalike.extractors import load as extractor
     from lookalike.gallery import Gallery
     from lookalike.reports import Progress, Report, Skip
-    from lookalike.results import Answers, Hit, Hits
+    from lookalike.search.hits import Answers, Hit, Hits
     from lookalike.types import Extractor, Record, Store, Tag
 
 __version__ = "0.1.0"
@@ -78,11 +78,11 @@ __all__ = [
 
 # Loaded when first asked for, so that importing the package (and `lookalike --help`) stays quick.
 _LAZY = {
-    "Answers": "results",
+    "Answers": "search.hits",
     "Extractor": "types",
     "Gallery": "gallery",
-    "Hit": "results",
-    "Hits": "results",
+    "Hit": "search.hits",
+    "Hits": "search.hits",
     "Progress": "reports",
     "Record": "types",
     "Report": "reports",

@@ -204,7 +204,7 @@ class Condition(NamedTuple):
 
 
 Where: TypeAlias = Sequence[Condition]
-"""A filter, as `lookalike.where.parse` gives it: a picture passes if it passes every condition."""
+"""A filter, as `lookalike.stores.where.parse` gives it: a picture passes if it passes every condition."""
 
 
 class Term(NamedTuple):
@@ -271,7 +271,7 @@ class Limits:
     """What a store can do, asked before work begins.
 
     k, dim: the largest it takes; None where there is no limit.
-    metrics: those it knows; None where it knows all of `lookalike.distances`.
+    metrics: those it knows; None where it knows all of `lookalike.indexes.distances`.
     writers: how many processes may write at once; None where there is no limit.
     """
 

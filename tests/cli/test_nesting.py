@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from lookalike import Gallery
-from lookalike.ignoring import IGNORE_FILE
-from lookalike.nesting import around
+from lookalike.indexing.nesting import around
+from lookalike.sources.ignoring import IGNORE_FILE
 
 PROGRAM = Path(sys.executable).with_name("lookalike")
 

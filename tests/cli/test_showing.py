@@ -11,7 +11,7 @@ from PIL import Image
 from lookalike import Gallery
 from lookalike.cli import run
 from lookalike.cli.output import print_hits, print_table
-from lookalike.results import Hit, Hits
+from lookalike.search.hits import Hit, Hits
 from lookalike.types import Tag
 
 

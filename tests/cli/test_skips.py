@@ -9,8 +9,8 @@ from PIL import Image
 
 from lookalike import Gallery
 from lookalike.cli import run
+from lookalike.indexing.skips import is_other, others_in_words
 from lookalike.reports import Skip
-from lookalike.skips import is_other, others_in_words
 
 VIDEOS, RAW = "not a picture: a video", "not a picture: a camera's raw file"
 VIDEO = b"\0\0\0\x18ftypmp42" + bytes(100)

@@ -6,8 +6,9 @@ import re
 
 import numpy as np
 
-from lookalike import Gallery, tracing
+from lookalike import Gallery
 from lookalike.cli import run
+from lookalike.system import tracing
 
 
 def test_a_search_says_what_it_does(gallery_folder, capsys):

@@ -9,9 +9,9 @@ from lookalike import Gallery
 from lookalike.cli import run
 from lookalike.errors import UsageError
 from lookalike.evaluation import compare, evaluate
+from lookalike.evaluation.splits import Split
 from lookalike.extractors import runtime, trained
 from lookalike.extractors.cards import Card
-from lookalike.splits import Split
 
 LABELS = "folder"
 PICTURES = {f"{label}/{n}.png": 20 * n + at for label, at in (("a", 0), ("b", 100)) for n in range(4)}

@@ -6,11 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lookalike import steps
 from lookalike.errors import ModelError
-from lookalike.extractors import cards
+from lookalike.extractors import cards, steps
 from lookalike.extractors.cards import Card
-from lookalike.steps import Centre, Linear, Normalise
+from lookalike.extractors.steps import Centre, Linear, Normalise
 from lookalike.types import Classes
 
 CARD = Card(

@@ -14,7 +14,7 @@ from lookalike.extractors.cards import Card
 from lookalike.extractors.names import Name
 from lookalike.extractors.network import OpenVinoExtractor
 from lookalike.extractors.settings import OPTIONS, overridden
-from lookalike.steps import Centre, Normalise, Power
+from lookalike.extractors.steps import Centre, Normalise, Power
 from lookalike.types import Classes
 
 CARD = Card(

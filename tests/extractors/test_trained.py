@@ -9,7 +9,7 @@ from lookalike import extractors
 from lookalike.errors import ModelError, UnknownModel
 from lookalike.extractors import Name, extending, trained
 from lookalike.extractors.network import digest
-from lookalike.steps import Linear, Normalise
+from lookalike.extractors.steps import Linear, Normalise
 
 
 @pytest.fixture(scope="module")

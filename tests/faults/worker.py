@@ -17,14 +17,14 @@ import faiss  # noqa: F401 - what a command would load is loaded once
 import numpy.fft  # noqa: F401
 import PIL.BmpImagePlugin  # noqa: F401
 
-import lookalike.fetch
-import lookalike.fill
-import lookalike.imported
-import lookalike.pages
+import lookalike.indexing.update
+import lookalike.indexing.vectors
+import lookalike.sources.fetch
 import lookalike.stores.sqlite.checking
 import lookalike.stores.sqlite.deleting
 import lookalike.stores.sqlite.searching
-import lookalike.testing  # noqa: F401
+import lookalike.testing
+import lookalike.views.pages  # noqa: F401
 from lookalike import Gallery
 from lookalike.cli import run
 from lookalike.stores import sqlite

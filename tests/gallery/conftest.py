@@ -7,7 +7,7 @@ from PIL import Image
 from lookalike import Gallery
 from lookalike.extractors import extending, runtime, trained
 from lookalike.extractors.cards import Card
-from lookalike.steps import Linear, Normalise, Power
+from lookalike.extractors.steps import Linear, Normalise, Power
 from lookalike.types import Classes
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from lookalike import Gallery
-from lookalike.consistent import fitting, of_one_gallery
 from lookalike.errors import StoreBusy, StoreChanged, UsageError
-from lookalike.selection import Ranked, Selection
+from lookalike.search.consistent import fitting, of_one_gallery
+from lookalike.search.distinct import Ranked, Selection
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ import pytest
 
 from lookalike import Gallery, Progress, Report
 from lookalike.cli import run
-from lookalike.converted import fitting, further
-from lookalike.copying import bring
 from lookalike.errors import ModelError, ModelMismatch, NotFound, UnknownModel, UsageError
 from lookalike.extractors import extending, load, trained
-from lookalike.steps import Flatten, Linear, Normalise, Power
+from lookalike.extractors.steps import Flatten, Linear, Normalise, Power
+from lookalike.indexing.convert import fitting, further
+from lookalike.indexing.copy import bring
 from lookalike.stores import open_store
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
@@ -127,7 +127,7 @@ def test_whole_and_other_numbers_in_one_field(gallery, root, ranker):
 def test_stopped_and_started_again(gallery, root, ranker, monkeypatch):
     """What was written stays; the next run goes on, and is told of all."""
     gallery.add([(f"n{n}", np.full((3, 3, 3), (n, 7, 99), np.uint8)) for n in range(200)])
-    monkeypatch.setattr("lookalike.copying._PICTURES", 50)
+    monkeypatch.setattr("lookalike.indexing.copy._PICTURES", 50)
     seen: list[Progress] = []
 
     def stop(progress):
@@ -143,7 +143,7 @@ def test_stopped_and_started_again(gallery, root, ranker, monkeypatch):
 
 KILLED = """
 import os, signal, sys
-from lookalike import Gallery, copying
+from lookalike import Gallery; from lookalike.indexing import copy as copying
 copying._PICTURES = 20
 def stop(progress):
     if progress.done >= 60:
@@ -337,7 +337,7 @@ def test_a_folder_without_galleries(root, ranker):
 def test_others_search_while_it_is_made(gallery, root, ranker, monkeypatch):
     """The gallery that is converted is only read: one may add to it, and search it, all the while."""
     gallery.add([(f"n{n}", np.full((3, 3, 3), (n, 7, 99), np.uint8)) for n in range(100)])
-    monkeypatch.setattr("lookalike.copying._PICTURES", 20)
+    monkeypatch.setattr("lookalike.indexing.copy._PICTURES", 20)
 
     def meanwhile(progress):
         with Gallery.open(root) as other:

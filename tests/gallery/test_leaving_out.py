@@ -11,7 +11,7 @@ import pytest
 
 from lookalike import Gallery
 from lookalike.errors import UsageError
-from lookalike.ignoring import IGNORE_FILE, is_of_programs, lines_of, of_folder
+from lookalike.sources.ignoring import IGNORE_FILE, is_of_programs, lines_of, of_folder
 
 RED, TEAL = (250, 10, 10), (10, 200, 120)
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]

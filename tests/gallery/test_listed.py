@@ -9,14 +9,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import fsspec
 import pytest
 
-from lookalike import Gallery, given, listed, remote
-from lookalike.access import Access
+from lookalike import Gallery
 from lookalike.errors import MissingExtra, UsageError
 from lookalike.images import ImageLimits
-from lookalike.listed import Seen
-from lookalike.loading import Loader
-from lookalike.plan import Work
-from lookalike.redaction import redact_text
+from lookalike.indexing.load import Loader
+from lookalike.indexing.plan import Work
+from lookalike.sources import remote, resolve
+from lookalike.sources import table as listed
+from lookalike.sources.access import Access
+from lookalike.sources.table import Seen
+from lookalike.system.redaction import redact_text
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
 
@@ -88,7 +90,7 @@ def test_what_is_there_is_not_asked_for_again(gallery, memory, tmp_path):
 
 def test_the_same_table_has_the_metadata(gallery, memory, tmp_path):
     """A column `url` is the key of a table of metadata, too."""
-    from lookalike.tables import read_metadata
+    from lookalike.sources.tables import read_metadata
 
     table = write(tmp_path / "urls.csv", [["url", "price"], ["memory://listed/red.png", "5"]])
     gallery.add(table, metadata=read_metadata(table))
@@ -135,9 +137,9 @@ def test_a_column_makes_a_table(tmp_path):
     files = [tmp_path / name for name in ("a.txt", "b.json", "c.csv.gz", "d.jsonl", "e.png")]
     for file in files:
         file.touch()
-    assert given.tables_among(files) == [str(tmp_path / "c.csv.gz"), str(tmp_path / "d.jsonl")]
-    assert given.tables_among(files, "url") == [str(file) for file in files[:4]]
-    assert given.tables_among(files[:1]) == [str(files[0])]
+    assert resolve.tables_among(files) == [str(tmp_path / "c.csv.gz"), str(tmp_path / "d.jsonl")]
+    assert resolve.tables_among(files, "url") == [str(file) for file in files[:4]]
+    assert resolve.tables_among(files[:1]) == [str(files[0])]
 
 
 def test_one_bad_row_does_not_end_it(gallery, memory, tmp_path):

@@ -15,10 +15,11 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import _registry
 from PIL import Image
 
-from lookalike import Gallery, remote
+from lookalike import Gallery
 from lookalike.errors import DownloadError, MissingExtra, UsageError
 from lookalike.images import ImageLimits
-from lookalike.remote_walk import RemoteWalk
+from lookalike.sources import remote
+from lookalike.sources.remote_walk import RemoteWalk
 
 RED, GREEN, BLUE, TEAL = (250, 10, 10), (10, 250, 10), (10, 10, 250), (10, 200, 120)
 TOP = "memory://bucket/photos"

@@ -8,10 +8,10 @@ import pytest
 
 from lookalike import Gallery
 from lookalike.errors import NotFound, UsageError
-from lookalike.pages import results_page
-from lookalike.results import Answers, Hit, Hits
-from lookalike.showing import cards, checked, usual
+from lookalike.search.hits import Answers, Hit, Hits
+from lookalike.search.showing import cards, checked, usual
 from lookalike.types import Tag
+from lookalike.views.pages import results_page
 
 TAGS = (Tag("n1", "mug", 0.62), Tag("n2", "assault rifle", 0.29))
 FIELDS = {"taken": "2024-05-03", "brand": "acme", "title": "Blue mug", "price": 3.5, "camera": "Box"}

@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from lookalike.files import Directory
 from lookalike.indexes.cache import Cache, Coded
 from lookalike.indexes.codes import Coder
 from lookalike.indexes.twins import digests
+from lookalike.system.files import Directory
 
 
 @pytest.fixture

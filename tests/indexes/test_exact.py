@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lookalike import distances
-from lookalike.indexes import exact
+from lookalike.indexes import distances, exact
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner"])

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lookalike import distances
-from lookalike.indexes import pairs, sketches
+from lookalike.indexes import distances, pairs, sketches
 from lookalike.indexes.pools import Pool
 from lookalike.indexes.rows import Rows
 

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from lookalike import Gallery
-from lookalike import where as where_language
 from lookalike.errors import FilterError, ModelMismatch, NotFound, StoreCorrupt
 from lookalike.stores import open_store
+from lookalike.stores import where as where_language
 from lookalike.types import Folder, Skipped, Term
 
 INF = float("inf")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lookalike import Gallery
-from lookalike import where as where_language
-from lookalike.model import Model
+from lookalike.extractors.model import Model
+from lookalike.stores import where as where_language
 from lookalike.stores.sqlite import SqliteStore
 
 GALLERIES = int(os.environ.get("LOOKALIKE_TEST_GALLERIES", "40"))

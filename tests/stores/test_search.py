@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from lookalike import where as where_language
 from lookalike.errors import FilterError, UsageError
+from lookalike.stores import where as where_language
 from lookalike.stores.sqlite.database import live
 from lookalike.types import Condition
 

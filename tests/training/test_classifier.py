@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 import lookalike
-from lookalike import extractors, steps
+from lookalike import extractors
 from lookalike.errors import UnknownModel, UsageError
-from lookalike.extractors import trained
-from lookalike.steps import Centre, Normalise, Power
+from lookalike.extractors import steps, trained
+from lookalike.extractors.steps import Centre, Normalise, Power
 from lookalike.training import Augmentation, ClassifierRecipe
 from lookalike.training.classifier import train_classifier
 

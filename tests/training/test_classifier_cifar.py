@@ -8,7 +8,7 @@ import pytest
 
 from lookalike.errors import WeightsMissing
 from lookalike.extractors import trained
-from lookalike.steps import Normalise
+from lookalike.extractors.steps import Normalise
 from lookalike.training import ClassifierRecipe
 from lookalike.training.bases import open_base
 from lookalike.training.classifier import train_classifier

@@ -13,8 +13,8 @@ import pytest
 import lookalike
 from lookalike import extractors
 from lookalike.errors import ModelError, UsageError
+from lookalike.evaluation.splits import Split
 from lookalike.extractors import trained
-from lookalike.splits import Split
 
 PROGRAM = Path(__file__).with_name("tiny.py")
 

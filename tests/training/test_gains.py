@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lookalike.errors import UsageError
-from lookalike.splits import Split
+from lookalike.evaluation.splits import Split
 from lookalike.training import History, RankerRecipe, Trained
 from lookalike.training.gains import Gain, conclusion, gains
 

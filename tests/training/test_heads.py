@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lookalike import steps
+from lookalike.extractors import steps
 from lookalike.training import ClassifierRecipe
 from lookalike.training import heads as made
 

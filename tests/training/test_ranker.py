@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from lookalike import steps
-from lookalike.training.ranker import check, pairwise
+from lookalike.extractors import steps
+from lookalike.training.ranker import model_selection, pairwise
 from lookalike.training.ranker.closed import Scatter, Strength
+from lookalike.training.ranker.methods import Closed, Pairwise
 from lookalike.training.ranker.pairwise import Descent, Factors, Triples
-from lookalike.training.ranker.ways import Closed, Pairwise
 
 DIM = 24
 
@@ -140,11 +140,13 @@ def test_a_map_is_chosen_that_helps_labels_never_seen(way):
     vectors, labels = mixture(20, 12)
     seen, others = np.arange(120), np.arange(120, 240)
     learnt = way(vectors[seen], labels[:120])
-    verdict = check.of_labels(learnt, plain(vectors[seen]), labels[:120])
+    verdict = model_selection.of_labels(learnt, plain(vectors[seen]), labels[:120])
     assert verdict.chosen is not None
     relevant = np.array([[a == b for b in labels[120:]] for a in labels[120:]])
     moved = steps.apply(learnt.steps(verdict.chosen.name), vectors[others])
-    before, after = (check.quality(v @ v.T, relevant, np.arange(120)) for v in (vectors[others], moved))
+    before, after = (
+        model_selection.quality(v @ v.T, relevant, np.arange(120)) for v in (vectors[others], moved)
+    )
     assert after[0] > before[0] + 0.05
     assert after[1] > before[1] + 0.05
 
@@ -155,7 +157,10 @@ def test_labels_by_chance_leave_vectors_as_they_are(seed):
     vectors, labels = mixture(20, 8, nuisance=1.0)
     order = np.random.default_rng(seed).permutation(len(labels))
     shuffled = [labels[row] for row in order]
-    assert check.of_labels(Closed(vectors, shuffled), plain(vectors), shuffled, seed=seed).chosen is None
+    assert (
+        model_selection.of_labels(Closed(vectors, shuffled), plain(vectors), shuffled, seed=seed).chosen
+        is None
+    )
 
 
 def test_a_map_that_harms_labels_never_seen_is_not_taken():
@@ -177,7 +182,7 @@ def test_a_map_that_harms_labels_never_seen_is_not_taken():
 
     vectors, labels = mixture(12, 8)
     every = range(len(labels))
-    verdict = check.of_labels(Blind(), plain(vectors), labels)
+    verdict = model_selection.of_labels(Blind(), plain(vectors), labels)
     (choice,) = verdict.choices
     assert choice.gains["seen"].after[0] == pytest.approx(1)
     assert choice.gains["unseen"].after[0] < choice.gains["unseen"].before[0]
@@ -188,7 +193,7 @@ def test_pictures_next_to_identical_are_held_out_together():
     """In no division is one of a group learnt from while another one asks."""
     _, labels = mixture(4, 6)
     groups = [[0, 1, 2], [5, 6, 11]]  # one of two labels
-    for learnt, asked, _ in check._divisions(labels, groups, 2, 0):
+    for learnt, asked, _ in model_selection._divisions(labels, groups, 2, 0):
         for group in groups:
             assert not (set(group) & set(learnt.tolist()) and set(group) & set(asked.tolist()))
 
@@ -196,7 +201,7 @@ def test_pictures_next_to_identical_are_held_out_together():
 def test_every_picture_asks_once_seen_and_once_unseen():
     """A round holds out each label once, and each picture of a label that is learnt from at most once."""
     _, labels = mixture(7, 9)
-    asked = [(row, new) for _, rows, unseen in check._divisions(labels, [], 1, 0)
+    asked = [(row, new) for _, rows, unseen in model_selection._divisions(labels, [], 1, 0)
              for row, new in zip(rows.tolist(), unseen.tolist(), strict=True)]  # fmt: skip
     assert len(set(asked)) == len(asked)
     assert {row for row, new in asked if new} == set(range(len(labels)))
@@ -205,16 +210,16 @@ def test_every_picture_asks_once_seen_and_once_unseen():
 def test_the_error_over_labels_is_that_of_independent_means():
     """By hand: two labels of two queries each, with labels fixed and with labels drawn."""
     gained, label = np.array([[0.0], [2.0], [4.0], [6.0]]), np.array([0, 0, 1, 1])
-    mean, error = check._by_label(gained, label, fixed=True)
+    mean, error = model_selection._by_label(gained, label, fixed=True)
     assert (mean[0], error[0]) == (3, pytest.approx(np.sqrt(2 * (1 / 2 + 1 / 2) / 4) * 1.4))
-    mean, error = check._by_label(gained, label, fixed=False)
+    mean, error = model_selection._by_label(gained, label, fixed=False)
     assert (mean[0], error[0]) == (3, pytest.approx(2 * 1.8))
 
 
 def test_many_pictures_are_looked_at_in_part():
     """Of a large collection each label gives its share, at least four pictures."""
     labels = [frozenset([name]) for name, count in (("a", 900), ("b", 90), ("c", 10)) for _ in range(count)]
-    rows = check.sampled(labels, 0, most=100)
+    rows = model_selection.sampled(labels, 0, most=100)
     kept = [next(iter(labels[row])) for row in rows]
     assert [kept.count(name) for name in "abc"] == [90, 9, 4]
     assert len(set(rows.tolist())) == len(rows)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import lookalike
-from lookalike import images, steps
+from lookalike import images
 from lookalike.errors import UsageError
-from lookalike.steps import Centre, Normalise, Power
+from lookalike.extractors import steps
+from lookalike.extractors.steps import Centre, Normalise, Power
 from lookalike.training import DeepRankerRecipe, train_deep_ranker
 from lookalike.training.ranker import deep
 from lookalike.training.ranker.triples import OfLabels, TripleBatches

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 
 import lookalike
-from lookalike import Gallery, steps
+from lookalike import Gallery
 from lookalike.errors import UsageError
 from lookalike.evaluation.folder import Folder
-from lookalike.extractors import extending
-from lookalike.splits import Split
+from lookalike.evaluation.splits import Split
+from lookalike.extractors import extending, steps
 from lookalike.training import RankerRecipe, collection, train_ranker
-from lookalike.training.ranker import labelled, pairs, stored
+from lookalike.training.ranker import labelled, pairs
+from lookalike.training.ranker import vectors as stored
 from lookalike.training.ranker.labelled import Labelled
-from lookalike.training.ranker.stored import Stored
+from lookalike.training.ranker.vectors import Stored
 
 BASE = "efficientnet-lite0@block2b+avg"
 """A layer that knows little of shapes: there is something to learn."""

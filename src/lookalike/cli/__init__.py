@@ -19,7 +19,7 @@ from lookalike.cli import streams
 from lookalike.cli.group import InOrder
 from lookalike.cli.output import one_line
 from lookalike.errors import LookalikeError, UsageError
-from lookalike.escapes import visible
+from lookalike.system.escapes import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

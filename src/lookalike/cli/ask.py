@@ -19,12 +19,12 @@ from lookalike.cli.output import (
     write_page,
 )
 from lookalike.cli.viewing import View, view_options
-from lookalike.redaction import redact
+from lookalike.system.redaction import redact
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lookalike.results import Hits
+    from lookalike.search.hits import Hits
 
 STANDARD_INPUT = "-"
 
@@ -225,7 +225,7 @@ def _show(
 def _deliver(hits: Hits, html: Path | None, delivery: Delivery) -> None:
     for folder, link in ((delivery.copy_to, False), (delivery.link_to, True)):
         if folder is not None:
-            from lookalike.delivery import gather
+            from lookalike.search.delivery import gather
 
             places = gather(hits, folder, link=link)
             note(f"{len(places):,} {'links' if link else 'files'} in {folder}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lookalike.cli.help import command
-from lookalike.escapes import visible
+from lookalike.system.escapes import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -71,11 +71,11 @@ def names(context: click.Context, parameter: click.Parameter, incomplete: str) -
     """The names of the galleries of the folder told, or of the nearest one from here upward."""
     from pathlib import Path
 
-    from lookalike import places
+    from lookalike.stores import location
 
     told = context.params.get("gallery")
-    start = Path(places.absolute(told or "."))
-    return next((found for folder in (start, *start.parents) if (found := places.names(str(folder)))), [])
+    start = Path(location.absolute(told or "."))
+    return next((found for folder in (start, *start.parents) if (found := location.names(str(folder)))), [])
 
 
 @_quiet
@@ -92,10 +92,11 @@ def conditions(context: click.Context, parameter: click.Parameter, incomplete: s
 
 
 def _fields(context: click.Context) -> list[str]:
-    from lookalike import places, stores
+    from lookalike import stores
+    from lookalike.stores import location
 
-    address = places.address(
-        None, context.params.get("name") or places.DEFAULT_NAME, context.params.get("gallery")
+    address = location.address(
+        None, context.params.get("name") or location.DEFAULT_NAME, context.params.get("gallery")
     )
     if "://" in address:
         return []  # a server is not asked while somebody types

@@ -12,7 +12,7 @@ from lookalike.cli.options import Finite, json_option, quiet_option
 from lookalike.cli.output import Bar, note, one_line, print_json
 
 if TYPE_CHECKING:
-    from lookalike.fetch import Report
+    from lookalike.sources.fetch import Report
 
 FAILED = 1
 _SHOWN = 5
@@ -133,7 +133,7 @@ def fetch(  # noqa: PLR0913  # an argument an option
 
     The exit code is 1 if no picture came and none was there.
     """
-    from lookalike.fetch import fetch as fetch_pictures
+    from lookalike.sources.fetch import fetch as fetch_pictures
 
     with Bar("fetching", quiet=quiet) as bar:
         report = fetch_pictures(

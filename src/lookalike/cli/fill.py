@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lookalike.gallery import Gallery
-    from lookalike.ingest import Workers
+    from lookalike.indexing.pipeline import Workers
     from lookalike.reports import Report
     from lookalike.types import Extractor, Value
 
@@ -312,15 +312,15 @@ def _open(pictures: tuple[str, ...], place: Place, model: ModelWish, *, nested: 
 def _workers(ray: str | None) -> Workers | None:
     if ray is None:
         return None
-    from lookalike.distributed import Cluster
+    from lookalike.indexing.ray import Cluster
 
     return Cluster(ray)
 
 
 def _source(folder: str | None, name: str | None, extractor: Extractor) -> Gallery:
     """The gallery to convert: the one told, or the one of the folder that fits the model."""
-    from lookalike import converted
     from lookalike.gallery import Gallery
+    from lookalike.indexing import convert as converted
 
     if name is None:
         name = DEFAULT_NAME if folder is None else converted.fitting(folder, extractor)
@@ -331,11 +331,13 @@ def _read_fields(
     table: Path | None, pictures: tuple[str, ...], image: str | None
 ) -> Mapping[str, Mapping[str, Value]] | None:
     """The fields of a table; one that names the pictures, too, does so in the same column."""
-    from lookalike import given, listed, places, tables
+    from lookalike.sources import resolve, tables
+    from lookalike.sources import table as listed
+    from lookalike.stores import location
 
     if table is None:
         return None
-    if (path := places.absolute(table)) in given.tables_among(pictures, image):
+    if (path := location.absolute(table)) in resolve.tables_among(pictures, image):
         return listed.read_metadata(path, image)
     return tables.read_metadata(table)
 

@@ -20,7 +20,7 @@ from lookalike.cli.output import (
     print_table,
 )
 from lookalike.cli.questions import confirm
-from lookalike.escapes import visible
+from lookalike.system.escapes import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,8 +137,9 @@ def delete(context: click.Context, *, place: Place, yes: bool, as_json: bool) ->
     With --yes the gallery has to be told by --gallery or --name: what LOOKALIKE_GALLERY names, or is found
     here and upward, is deleted only after a question. One that can't be opened any more is deleted, too.
     """
-    from lookalike import stores, trust
+    from lookalike import stores
     from lookalike.errors import StoreError
+    from lookalike.sources import trust
 
     by_gallery, by_name = (_told(context, option) for option in ("gallery", "name"))
     if yes and not (by_gallery or by_name):
@@ -160,13 +161,14 @@ def _told(context: click.Context, option: str) -> bool:
 
 def _doomed(place: Place, *, named: bool) -> str:
     """The address of the gallery to delete, which need not be one that can be opened."""
-    from lookalike import places, stores
+    from lookalike import stores
     from lookalike.errors import NotFound
-    from lookalike.walk import GALLERIES
+    from lookalike.sources.folder import GALLERIES
+    from lookalike.stores import location
 
-    address = places.address(None, place.name, place.gallery)
+    address = location.address(None, place.name, place.gallery)
     if not stores.exists(address):
-        raise NotFound(places.absent(address, place.name))
+        raise NotFound(location.absent(address, place.name))
     # Elsewhere a name that says nothing does no harm.
     if named and Path(address).parts[-2:] != (GALLERIES, place.name):
         raise click.UsageError(f"{address} is a gallery by itself; leave out --name {place.name}")

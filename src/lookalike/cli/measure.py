@@ -19,7 +19,7 @@ from lookalike.cli.options import (
     quiet_option,
 )
 from lookalike.cli.output import Bar, note, notes, print_json, print_table, write_page
-from lookalike.escapes import visible
+from lookalike.system.escapes import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lookalike.evaluation import Comparison, Evaluation, LabelQuality
     from lookalike.gallery import Gallery
     from lookalike.reports import Progress
-    from lookalike.results import Hit
+    from lookalike.search.hits import Hit
     from lookalike.types import Precision
 
 FAILED = 1
@@ -362,7 +362,7 @@ def _print_comparison(comparison: Comparison) -> None:
 
 
 def _answer_rows(method: str, hits: Sequence[Hit]) -> list[tuple[str, ...]]:
-    from lookalike.pages import numbers
+    from lookalike.views.pages import numbers
 
     scores = numbers(hit.score for hit in hits)
     return [(str(hit.rank), score, method, hit.id) for hit, score in zip(hits, scores, strict=True)]

@@ -21,13 +21,13 @@ from lookalike.cli.options import (
 )
 from lookalike.cli.output import Bar, note, notes, print_answer, print_json, print_table, write_page
 from lookalike.cli.viewing import View, show_option
-from lookalike.escapes import visible
+from lookalike.system.escapes import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from lookalike.evaluation.neighbors import Facts, Neighbor
     from lookalike.gallery import Gallery
-    from lookalike.neighbors import Facts, Neighbor
 
     Answer = tuple[str, Sequence[Neighbor]]
 
@@ -96,9 +96,10 @@ def neighbors(  # noqa: PLR0913  # an argument an option
     is left out of its own answer. In a large gallery pictures are compared by short sketches of
     their vectors, and the best by the vectors themselves: at least 999 of 1,000 neighbours are found.
     """
-    from lookalike import filtering, showing
-    from lookalike.neighbors import Facts, check_file, page, write
-    from lookalike.neighbors import neighbors as find
+    from lookalike.evaluation.neighbors import Facts, check_file, page, write
+    from lookalike.evaluation.neighbors import neighbors as find
+    from lookalike.search import showing
+    from lookalike.stores import filtering
 
     if out is not None:
         check_file(out)
@@ -160,7 +161,7 @@ def _as_dict(id_: str, found: Sequence[Neighbor]) -> dict[str, Any]:
 
 def _kept(answers: Iterable[Answer], kept: list[Answer]) -> Iterator[Answer]:
     """Pass answers on, and keep as many as a page shows, and one more."""
-    from lookalike.neighbors.facts import ON_A_PAGE
+    from lookalike.evaluation.neighbors.facts import ON_A_PAGE
 
     for answer in answers:
         if len(kept) <= ON_A_PAGE:
@@ -169,7 +170,7 @@ def _kept(answers: Iterable[Answer], kept: list[Answer]) -> Iterator[Answer]:
 
 
 def _print(answers: Sequence[Answer], facts: Facts) -> None:
-    from lookalike.pages import numbers
+    from lookalike.views.pages import numbers
 
     scores = iter(numbers(neighbor.score for _, found in answers for neighbor in found))
     rows = []

@@ -99,8 +99,8 @@ class ModelWish:
 def _listened(context: click.Context, option: click.Parameter, wanted: bool) -> None:  # noqa: ARG001, FBT001  # click's
     """Show what is told while the command runs."""
     if wanted and not context.resilient_parsing:
-        from lookalike import tracing
         from lookalike.cli.output import note
+        from lookalike.system import tracing
 
         context.with_resource(tracing.listening(note))
 
@@ -222,7 +222,7 @@ def _with_options(model: str | None, changes: dict[str, str]) -> str | None:
 def _checked_plot(context: click.Context, option: click.Parameter, file: Path | None) -> Path | None:  # noqa: ARG001  # click's
     """What can be wrong with the file is said before the work, not after it."""
     if file is not None and not context.resilient_parsing:
-        from lookalike import plots
+        from lookalike.views import plots
 
         plots.check_file(file)
     return file
@@ -231,7 +231,7 @@ def _checked_plot(context: click.Context, option: click.Parameter, file: Path | 
 def _checked_html(context: click.Context, option: click.Parameter, file: Path | None) -> Path | None:  # noqa: ARG001  # click's
     if file is None or context.resilient_parsing:
         return file
-    from lookalike import files
+    from lookalike.system import files
 
     if not files.is_stream(file):
         files.check_file(file, (".html", ".htm"), "a page")
@@ -334,7 +334,7 @@ def delivery_options(command: Function) -> Function:
 
 
 def _checked_folder(context: click.Context, option: click.Parameter, folder: Path | None) -> Path | None:  # noqa: ARG001  # click's
-    from lookalike import files
+    from lookalike.system import files
 
     if folder is not None and not context.resilient_parsing:
         files.check_folder(folder)

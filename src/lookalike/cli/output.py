@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from lookalike.escapes import visible
-from lookalike.files import replacing
+from lookalike.system.escapes import visible
+from lookalike.system.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
     from lookalike.reports import Progress, Report, Skip
-    from lookalike.results import Hits
+    from lookalike.search.hits import Hits
     from lookalike.types import Tag
 
 _SHOWN_SKIPS = 5
@@ -103,7 +103,7 @@ def print_hits(hits: Hits, *, empty: str) -> None:
         hits: the answer.
         empty: what to say if it is empty.
     """
-    from lookalike.pages import numbers
+    from lookalike.views.pages import numbers
 
     if not hits:
         # Where something better is known to say, the hint is left out.
@@ -158,7 +158,7 @@ def print_report(report: Report) -> None:
 
 def print_skips(new: Sequence[Skip], hint: str = "`lookalike info --skipped` lists every one") -> None:
     """Tell the first pictures that could not be read, and count the files that are no pictures."""
-    from lookalike import skips
+    from lookalike.indexing import skips
 
     others = [skip for skip in new if skips.is_other(skip)]
     broken = [skip for skip in new if not skips.is_other(skip)]

@@ -34,11 +34,13 @@ def ask_if_nested(folder: str, name: str) -> None:
         ClickException: the answer is not yes.
         UsageError: there is no terminal to ask on.
     """
-    from lookalike import nesting, places, stores
+    from lookalike import stores
     from lookalike.errors import UsageError
+    from lookalike.indexing import nesting
+    from lookalike.stores import location
 
-    root = places.absolute(folder)
-    if stores.exists(places.inside(root, name)) or not Path(root).is_dir():
+    root = location.absolute(folder)
+    if stores.exists(location.inside(root, name)) or not Path(root).is_dir():
         return
     above = nesting.around(root, name)
     if above is None:

@@ -11,7 +11,7 @@ from lookalike.cli.help import command
 from lookalike.cli.options import Place, gallery_options, json_option
 from lookalike.cli.output import notes, print_answer
 from lookalike.cli.questions import confirm
-from lookalike.escapes import visible
+from lookalike.system.escapes import visible
 
 if TYPE_CHECKING:
     from lookalike.gallery import Gallery
@@ -80,7 +80,8 @@ def _remove(
     gallery: Gallery, ids: tuple[str, ...], where: tuple[str, ...], *, dry_run: bool, yes: bool
 ) -> tuple[str, dict[str, Any]]:
     """Remove what is named, after a question where it is more than single pictures."""
-    from lookalike import filtering, removal
+    from lookalike.indexing import removal
+    from lookalike.stores import filtering
 
     found = removal.named(ids, where or None, gallery)
     if dry_run:

@@ -13,7 +13,7 @@ from lookalike.cli.group import InOrder
 from lookalike.cli.help import command
 from lookalike.cli.options import json_option, plot_option, quiet_option
 from lookalike.cli.output import Bar, note, notes, print_json, print_skips, print_table
-from lookalike.escapes import quoted, visible
+from lookalike.system.escapes import quoted, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -335,8 +335,8 @@ _PARTS = ("pictures learnt from", "to choose by", "never seen")
 
 def _print_measures(made: Trained) -> None:
     """Print what it gained as a table and a sentence, and what else was measured below."""
-    from lookalike.pages import numbers
     from lookalike.training.gains import BASE, conclusion
+    from lookalike.views.pages import numbers
 
     if made.gains:
         gained = [

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from lookalike.cli.help import command
 from lookalike.cli.options import Place, gallery_options, json_option
 from lookalike.cli.output import print_answer, print_json
-from lookalike.escapes import visible
+from lookalike.system.escapes import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +80,7 @@ def trust(  # an argument an option
 
 
 def _list(*, as_json: bool) -> None:
-    from lookalike import trust
+    from lookalike.sources import trust
 
     found = trust.grants()
     lines = [
@@ -94,10 +94,11 @@ def _list(*, as_json: bool) -> None:
 
 def _revoke(folder: str | None, place: Place, *, as_json: bool) -> None:
     """Also of a gallery that can't be opened, or is not there any more."""
-    from lookalike import places, trust
+    from lookalike.sources import trust
+    from lookalike.stores import location
 
-    root = None if folder is None else places.absolute(folder)
-    address = places.address(root, place.name, None if folder is not None else place.gallery)
+    root = None if folder is None else location.absolute(folder)
+    address = location.address(root, place.name, None if folder is not None else place.gallery)
     known = trust.revoke(address) > 0
     text = "is not trusted any more" if known else "was not trusted"
     print_answer(f"{visible(address)} {text}", {"gallery": address, "before": known}, as_json=as_json)

@@ -34,7 +34,7 @@ class View:
 
     def fields(self, gallery: Gallery) -> tuple[str, ...] | None:
         """The fields told. Raises `UsageError` for one that the gallery does not have."""
-        from lookalike import showing
+        from lookalike.search import showing
 
         return None if self.show is None else showing.checked(self.show, gallery.store)
 
@@ -48,7 +48,7 @@ class View:
 
     def remind(self, gallery: Gallery) -> None:
         """Say how many pictures are not indexed yet, where that can be told at once."""
-        from lookalike import freshness
+        from lookalike.gallery import freshness
 
         if not self.update and (count := freshness.not_indexed(gallery)):
             pictures = "1 picture here is" if count == 1 else f"{count:,} pictures here are"

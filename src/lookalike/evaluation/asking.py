@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike import distances, measures
+from lookalike.evaluation import measures
+from lookalike.indexes import distances
 from lookalike.reports import Progress
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def rankings(
     Args:
         gallery: whose vectors.
         ids: its pictures.
-        labels: of each its label, as `lookalike.measures` has them.
+        labels: of each its label, as `lookalike.evaluation.measures` has them.
         queries: the rows of those that ask, shape (q,), at least one.
         searched: which pictures can be found, shape (n,); for each query at least one besides itself.
         depth: how many ranks to keep.
@@ -82,7 +83,7 @@ def similarity(queries: NDArray[np.floating], pictures: Floats, metric: str) -> 
     Args:
         queries: ndarray of shape (q, dim); in float64 they need not be copied.
         pictures: ndarray of shape (n, dim), float32.
-        metric: as `lookalike.distances` has them.
+        metric: as `lookalike.indexes.distances` has them.
 
     Returns:
         ndarray of shape (q, n).

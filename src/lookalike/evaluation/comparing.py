@@ -18,13 +18,13 @@ from lookalike.evaluation.folder import Folder, workshop
 from lookalike.evaluation.labels import ids_of
 from lookalike.evaluation.quality import check, evaluate
 from lookalike.gallery import Gallery
-from lookalike.packed import Packs
-from lookalike.redaction import redact
-from lookalike.remote import is_remote
 from lookalike.reports import Progress
-from lookalike.selection import checked_k
-from lookalike.tables import is_table
-from lookalike.walk import path_of
+from lookalike.search.distinct import checked_k
+from lookalike.sources.folder import path_of
+from lookalike.sources.packed import Packs
+from lookalike.sources.remote import is_remote
+from lookalike.sources.tables import is_table
+from lookalike.system.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from lookalike.evaluation.labels import Labels, LabelsLike
     from lookalike.evaluation.methods import Method
     from lookalike.evaluation.quality import Split
-    from lookalike.given import Given
     from lookalike.reports import Report
+    from lookalike.sources.resolve import Given
     from lookalike.types import Extractor, Precision
 
     OnProgress: TypeAlias = Callable[[str, Progress], object]

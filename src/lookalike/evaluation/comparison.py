@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from lookalike.errors import UsageError
-from lookalike.escapes import visible
-from lookalike.showing import card, tags, usual
+from lookalike.search.showing import card, tags, usual
+from lookalike.system.escapes import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lookalike import pages, plots
     from lookalike.evaluation.quality import Evaluation
-    from lookalike.plots import Plot
-    from lookalike.results import Hit
+    from lookalike.search.hits import Hit
+    from lookalike.views import pages, plots
+    from lookalike.views.plots import Plot
 
 QUALITY = ("P@5", "mAP@100", "nDCG@10")
 COST = ("dim", "bytes/picture", "pictures/s", "ms/search")
@@ -180,7 +180,7 @@ class Comparison:
             MissingExtra: matplotlib is not installed.
             UsageError: there were no queries to show answers of, or no labels to tell quality by.
         """
-        from lookalike import plots
+        from lookalike.views import plots
 
         if what is None:
             what = "answers" if self.queries else "quality"
@@ -200,7 +200,7 @@ class Comparison:
 
     def page(self) -> str:
         """The comparison as one self-contained HTML page: the table, the remarks, and the answers."""
-        from lookalike import pages
+        from lookalike.views import pages
 
         facts = {"folder": self.folder} | ({} if self.labels is None else {"labels": self.labels})
         return pages.results_page(
@@ -209,13 +209,13 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         """The table, for notebooks."""
-        from lookalike import pages
+        from lookalike.views import pages
 
         return pages.fragment_table(self._table(), self.remarks)
 
     def _table(self) -> pages.Table:
         """The table with the methods in front."""
-        from lookalike import pages
+        from lookalike.views import pages
 
         heads, rows = self.table()
         return pages.Table(
@@ -235,7 +235,7 @@ class Comparison:
                     yield one, one.answers[number]
 
     def _grid(self) -> Iterator[plots.Row]:
-        from lookalike import pages, plots
+        from lookalike.views import pages, plots
 
         shown = ""
         for one, answer in self._answers():
@@ -250,7 +250,7 @@ class Comparison:
             shown = answer.query
 
     def _rows(self) -> Iterator[pages.Row]:
-        from lookalike import pages
+        from lookalike.views import pages
 
         for one, answer in self._answers():
             query = pages.Card(answer.query, self.thumbnails.get(("query", answer.query)))

@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from lookalike import folder_notes, ignoring, places, trust
 from lookalike.errors import NotFound, NotTrusted, StoreError, StoreUnavailable, UsageError
 from lookalike.evaluation.labels import Labels, Pictures, ids_of, read
 from lookalike.evaluation.methods import Method
 from lookalike.extractors.needs import require_model
 from lookalike.gallery import Gallery
-from lookalike.packed import Packed, is_packed
-from lookalike.redaction import redact_text
-from lookalike.walk import Found, Walk
+from lookalike.indexing import folder_notes
+from lookalike.sources import ignoring, trust
+from lookalike.sources.folder import Found, Walk
+from lookalike.sources.packed import Packed, is_packed
+from lookalike.stores import location
+from lookalike.system.redaction import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -73,7 +75,7 @@ class Folder:
         if not os.path.isdir(path):  # noqa: PTH112
             what = "is not a folder" if os.path.lexists(path) else "does not exist"
             raise UsageError(f"{path} {what}; expected a folder of pictures")
-        galleries = tuple(places.names(path))
+        galleries = tuple(location.names(path))
         ignored = ignoring.of_folder(Path(path), ())
         walk = Packed(path, "", ignored) if is_packed(path) else Walk(path, "", ignored=ignored)
         files = {found.id: found for found in walk if not found.fault}

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ModelError, UsageError
+from lookalike.evaluation.splits import FILE, PARTS, Part, Split
 from lookalike.extractors import trained
-from lookalike.splits import FILE, PARTS, Part, Split
-from lookalike.walk import id_of, path_of
+from lookalike.sources.folder import id_of, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

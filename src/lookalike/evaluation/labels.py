@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from lookalike.errors import UsageError
-from lookalike.tables import PATH_COLUMNS, open_csv
-from lookalike.tables.cells import text_reader
+from lookalike.sources.folder import id_of
+from lookalike.sources.tables import PATH_COLUMNS, open_csv
+from lookalike.sources.tables.cells import text_reader
 from lookalike.types import PICTURE_FIELDS
-from lookalike.walk import id_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from lookalike import filtering, measures
 from lookalike.errors import UsageError
-from lookalike.escapes import visible
-from lookalike.evaluation import held_out
+from lookalike.evaluation import held_out, measures
 from lookalike.evaluation import labels as label_reading
 from lookalike.evaluation.asking import rankings
 from lookalike.extractors.needs import require_model
+from lookalike.stores import filtering
+from lookalike.system.escapes import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -86,7 +86,7 @@ class Evaluation:
         return f"{figures} ({what})"
 
     def _repr_html_(self) -> str:
-        from lookalike import pages
+        from lookalike.views import pages
 
         rows = [
             ("all", self.queries, self.measures),

@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from lookalike import registry
+from lookalike import plugins
 from lookalike.errors import LookalikeError, ModelError, UnknownModel, UsageError, WeightsMissing
 from lookalike.extractors.names import Name
 
@@ -138,7 +138,7 @@ def models() -> dict[str, str]:
 
 def offered() -> list[str]:
     """The names of the models that are offered to users; the one for tests can be loaded all the same."""
-    return [name for name in registry.names("lookalike.extractors") if name not in _FOR_TESTS]
+    return [name for name in plugins.names("lookalike.extractors") if name not in _FOR_TESTS]
 
 
 def best_precision() -> Precision:
@@ -163,10 +163,10 @@ def _loader(name: Name) -> Loader:
         from lookalike.extractors import efficientnet
 
         return efficientnet.load
-    known = registry.names("lookalike.extractors")
+    known = plugins.names("lookalike.extractors")
     if name.scheme not in known:
         raise UnknownModel(_unknown(name, offered()))
-    return cast("Loader", registry.load("lookalike.extractors", name.scheme))
+    return cast("Loader", plugins.load("lookalike.extractors", name.scheme))
 
 
 def _unknown(name: Name, known: list[str]) -> str:
@@ -183,7 +183,7 @@ def _unknown(name: Name, known: list[str]) -> str:
 
 def _description(name: str) -> str:
     try:
-        loader = registry.load("lookalike.extractors", name)
+        loader = plugins.load("lookalike.extractors", name)
     except LookalikeError as error:
         return str(error)
     return (loader.__doc__ or "").strip().partition("\n")[0]

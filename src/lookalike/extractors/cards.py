@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 
-from lookalike import steps as vector_steps
 from lookalike.errors import ModelError
-from lookalike.files import writing
-from lookalike.steps import Layout, Step
+from lookalike.extractors import steps as vector_steps
+from lookalike.extractors.steps import Layout, Step
+from lookalike.system.files import writing
 from lookalike.types import Classes, Metric
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Card:
         """The classes of the scores, looked up where the card gives only the vocabulary's name."""
         if self.classes != "imagenet":
             return self.classes
-        from lookalike import vocabulary
+        from lookalike.extractors import vocabulary
 
         return vocabulary.imagenet()
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ModelError
 from lookalike.extractors import cards, runtime
-from lookalike.files import writing
+from lookalike.system.files import writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from lookalike import forks
 from lookalike.errors import ModelError, UnknownModel, UsageError
 from lookalike.extractors import cards, runtime, trained, trials
 from lookalike.extractors.engine import first_line
 from lookalike.extractors.names import CARD
-from lookalike.forks import Forked
+from lookalike.system import forks
+from lookalike.system.forks import Forked
 
 if TYPE_CHECKING:
     import os

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lookalike.extractors.cards import Card
     from lookalike.extractors.names import Name
     from lookalike.extractors.network import OpenVinoExtractor
-    from lookalike.steps import Step
+    from lookalike.extractors.steps import Step
     from lookalike.types import Floats, Precision
 
 NAME = "efficientnet-lite0"
@@ -66,7 +66,7 @@ def recommended() -> tuple[Step, ...]:
     """The steps of the recommended vector, T."""
     import numpy as np
 
-    from lookalike.steps import Centre, Normalise, Power
+    from lookalike.extractors.steps import Centre, Normalise, Power
 
     place = Path(__file__).with_name(_MEAN)
     try:
@@ -168,7 +168,7 @@ def _build(steps: tuple[Step, ...]) -> tuple[Any, Card]:
 
 
 def _key(steps: tuple[Step, ...]) -> str:
-    from lookalike import steps as vector_steps
+    from lookalike.extractors import steps as vector_steps
 
     state = "\n".join((SHA256, _GRAPH, vector_steps.digest(steps)))
     return f"{NAME}-{hashlib.sha256(state.encode()).hexdigest()[:16]}"

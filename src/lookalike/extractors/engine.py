@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lookalike import forks
 from lookalike.errors import ModelError
 from lookalike.extractors import runtime
-from lookalike.forks import Forked
+from lookalike.system import forks
+from lookalike.system.forks import Forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

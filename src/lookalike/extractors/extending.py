@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lookalike.extractors.cards import Card
-    from lookalike.steps import Step
+    from lookalike.extractors.steps import Step
     from lookalike.types import Metric
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ModelError, UnknownModel
-from lookalike.extractors import guessing, runtime, trained, trials
-from lookalike.extractors.beside import ENDINGS, described
+from lookalike.extractors import infer_card, runtime, trained, trials
+from lookalike.extractors.card_files import ENDINGS, described
 from lookalike.extractors.engine import first_line
 from lookalike.extractors.names import CARD
 from lookalike.extractors.network import OpenVinoExtractor
@@ -73,7 +73,7 @@ def opened(
     if path.is_dir():
         return trained.opened(path, name, precision, normalize=normalize)
     model = read(path)
-    card, notes = described(path, lambda: guessing.guess(model, path.name), model, keep=keep)
+    card, notes = described(path, lambda: infer_card.guess(model, path.name), model, keep=keep)
     return OpenVinoExtractor(model, card, name, precision, normalize=normalize, notes=notes)
 
 

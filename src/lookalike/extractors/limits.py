@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from lookalike import environment
+from lookalike.system import environment
 
 SECONDS, MEMORY = "LOOKALIKE_MODEL_SECONDS", "LOOKALIKE_MODEL_MEMORY"
 """The environment variables that change the limits."""

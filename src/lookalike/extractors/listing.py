@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lookalike.extractors.cards import Card
-    from lookalike.steps import Layout
+    from lookalike.extractors.steps import Layout
 
 _SHOWN = 100  # names in an error message
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from lookalike import forks
-from lookalike import steps as vector_steps
 from lookalike.errors import ModelError, UsageError
 from lookalike.extractors import listing, runtime
+from lookalike.extractors import steps as vector_steps
 from lookalike.extractors.engine import Engine, cut, fitted, streams
 from lookalike.extractors.settings import overridden
-from lookalike.steps import Flatten, Normalise, Pool, Step, Top
+from lookalike.extractors.steps import Flatten, Normalise, Pool, Step, Top
+from lookalike.system import forks
 from lookalike.types import Extraction
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lookalike.extractors.cards import Card
     from lookalike.extractors.listing import Layer
     from lookalike.extractors.names import Name
-    from lookalike.steps import Layout
+    from lookalike.extractors.steps import Layout
     from lookalike.types import Floats, Precision
 
 _REDUCING_GAP = 3.0  # a picture is first shrunk by whole factors to 3 times its goal: cosine ≥ .999

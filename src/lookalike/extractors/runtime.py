@@ -11,9 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookalike import forks
 from lookalike.errors import UsageError
-from lookalike.forks import Forked
+from lookalike.system import forks
+from lookalike.system.forks import Forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

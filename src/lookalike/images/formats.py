@@ -9,9 +9,9 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from lookalike import extras, forks
 from lookalike.errors import ImageError
 from lookalike.images.transparency import gif_class, open_png
+from lookalike.system import extras, forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

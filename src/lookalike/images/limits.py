@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lookalike import environment, forks
 from lookalike.errors import ImageError
-from lookalike.forks import Forked
+from lookalike.system import environment, forks
+from lookalike.system.forks import Forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike import distances
-from lookalike.indexes import bounds
+from lookalike.indexes import bounds, distances
 from lookalike.indexes import codes as coding
 from lookalike.indexes.cache import FIRST_SIGNS
 from lookalike.indexes.exact import NOTHING, Found, merge

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lookalike.files import Directory
     from lookalike.indexes.codes import Bits
+    from lookalike.system.files import Directory
     from lookalike.types import Floats
 
 _FORMAT = 4

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike import distances
-from lookalike.indexes import bounds
+from lookalike.indexes import bounds, distances
 from lookalike.indexes.approximate import within
 from lookalike.indexes.cache import FIRST_SIGNS
 

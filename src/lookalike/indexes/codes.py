@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lookalike import distances
+from lookalike.indexes import distances
 from lookalike.indexes.cache import width
 
 if TYPE_CHECKING:

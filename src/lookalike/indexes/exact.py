@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lookalike import distances
+from lookalike.indexes import distances
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

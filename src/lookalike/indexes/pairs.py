@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from lookalike import distances
-from lookalike.indexes import sketches
+from lookalike.indexes import distances, sketches
 from lookalike.indexes.exact import Found
 from lookalike.indexes.pools import Pool
 from lookalike.indexes.threads import spread
@@ -54,7 +53,7 @@ class Task:
     """Whose neighbours are wanted, and which may be neighbours.
 
     rows: n of them.
-    metric: any that `lookalike.distances.scores` knows.
+    metric: any that `lookalike.indexes.distances.scores` knows.
     k: how many neighbours.
     codes: for each field an ndarray of shape (n,), int64: rows of equal code are never neighbours,
         and of the neighbours no two have the same code.

@@ -68,14 +68,14 @@ def delete_store(address: str | Path) -> None:
 
 
 def _opener(address: str) -> Any:
-    from lookalike import registry
+    from lookalike import plugins
 
     scheme = _SCHEME.match(address)
-    if scheme is not None and scheme[1] in registry.names("lookalike.stores"):
-        return registry.load("lookalike.stores", scheme[1])
+    if scheme is not None and scheme[1] in plugins.names("lookalike.stores"):
+        return plugins.load("lookalike.stores", scheme[1])
     unknown = _ADDRESS.match(address)
     if unknown is not None:
-        known = ", ".join(registry.names("lookalike.stores"))
+        known = ", ".join(plugins.names("lookalike.stores"))
         raise UsageError(f"{unknown[1]!r} is no kind of store; there are {known}, and plain folders")
     # Not by its entry point: importlib.metadata costs more than opening the store.
     from lookalike.stores.sqlite import open_store as open_folder

@@ -6,9 +6,9 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
-from lookalike import positions
 from lookalike.errors import FilterError, UsageError
-from lookalike.stamps import fitting
+from lookalike.stores import positions
+from lookalike.system.stamps import fitting
 from lookalike.types import BUILT_IN_FIELDS, PICTURE_FIELDS, Skipped, Source
 
 if TYPE_CHECKING:

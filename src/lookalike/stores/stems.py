@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lookalike import forks
 from lookalike.stores import words
 from lookalike.stores.sqlite import library
+from lookalike.system import forks
 
 library.load()
 

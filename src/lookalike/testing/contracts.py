@@ -7,8 +7,8 @@ from importlib.util import find_spec
 from itertools import product
 from typing import TYPE_CHECKING, cast, get_args
 
-from lookalike import where as where_language
 from lookalike.errors import UsageError
+from lookalike.stores import where as where_language
 from lookalike.types import (
     Classes,
     Extraction,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lookalike import steps as vector_steps
 from lookalike.errors import UsageError
+from lookalike.evaluation.splits import PARTS
+from lookalike.extractors import steps as vector_steps
 from lookalike.extractors.keras import backend
-from lookalike.splits import PARTS
 from lookalike.training import collection, export, heads
 from lookalike.training.bases import POOL, open_base
 from lookalike.training.batches import Batches, augmented, prepared
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lookalike.evaluation.labels import LabelsLike
+    from lookalike.evaluation.splits import Part, Split
     from lookalike.extractors.cards import Card
-    from lookalike.splits import Part, Split
     from lookalike.training.bases import Base
     from lookalike.training.collection import Collection, Pixels
     from lookalike.training.result import Trained

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike import cifar, images
-from lookalike.access import Access
+from lookalike import images
 from lookalike.errors import ImageError, ModelError, UsageError
 from lookalike.evaluation.folder import Folder
 from lookalike.extractors.network import resized, wants_all_pixels
 from lookalike.reports import Progress, Skip
+from lookalike.sources import cifar
+from lookalike.sources.access import Access
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.evaluation.labels import LabelsLike
+    from lookalike.evaluation.splits import Part
     from lookalike.extractors.cards import Card
-    from lookalike.splits import Part
 
 _CHUNK = 256  # pictures in flight
 

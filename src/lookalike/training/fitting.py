@@ -14,7 +14,7 @@ import numpy as np
 from lookalike.errors import ModelError
 from lookalike.extractors.cards import DAMAGES
 from lookalike.extractors.keras import backend
-from lookalike.files import writing
+from lookalike.system.files import writing
 from lookalike.training.result import Epoch
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lookalike import steps as vector_steps
+from lookalike.extractors import steps as vector_steps
 from lookalike.extractors.keras import backend
-from lookalike.steps import Centre, Normalise, Power, Step
+from lookalike.extractors.steps import Centre, Normalise, Power, Step
 from lookalike.training.bases import POOL
 
 if TYPE_CHECKING:

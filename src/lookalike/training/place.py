@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lookalike.errors import UsageError
 from lookalike.extractors.names import CARD
-from lookalike.files import check_folder
+from lookalike.system.files import check_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

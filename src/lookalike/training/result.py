@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lookalike import pages, plots
 from lookalike.errors import UsageError
-from lookalike.escapes import visible, write_csv
-from lookalike.files import writing
 from lookalike.reports import clock
+from lookalike.system.escapes import visible, write_csv
+from lookalike.system.files import writing
 from lookalike.training.gains import Gain, gains
+from lookalike.views import pages, plots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from lookalike.evaluation.splits import Split
     from lookalike.extractors.cards import Card
-    from lookalike.plots import Plot
     from lookalike.reports import Skip
-    from lookalike.splits import Split
     from lookalike.training.recipes import Recipe
+    from lookalike.views.plots import Plot
 
 _FIRST = ("stage", "epoch", "seconds")
 

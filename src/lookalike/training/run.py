@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from lookalike.errors import ModelError, UsageError
-from lookalike.files import writing
-from lookalike.splits import FILE as SPLIT
-from lookalike.splits import Split, split
-from lookalike.training import near
+from lookalike.evaluation.splits import FILE as SPLIT
+from lookalike.evaluation.splits import Split, split
+from lookalike.system.files import writing
+from lookalike.training import near_duplicates
 from lookalike.training.place import LAST, WORK, check_place
 from lookalike.training.result import Epoch, History, Trained
 
@@ -184,7 +184,7 @@ class Run:
         drawn = split(
             [pixels.ids[row] for row in free],
             [pixels.labels[row] or pixels.ids[row].rpartition("/")[0] for row in free],
-            groups=near.groups(pixels.array, free),
+            groups=near_duplicates.groups(pixels.array, free),
             test=0.0 if tested else self.recipe.test,
             validation=self.recipe.validation,
             seed=self.recipe.seed,

@@ -93,8 +93,8 @@ def live(
         ModelError: it is no graph of layers, or takes no colour picture.
         UnknownLayer: it has no such layer.
     """
-    from lookalike.extractors.keras import living
+    from lookalike.extractors.keras import from_memory
 
-    return living.live(
+    return from_memory.live(
         model, layer=layer, preprocess=preprocess, size=size, normalize=normalize, precision=precision
     )

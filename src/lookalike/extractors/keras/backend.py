@@ -7,8 +7,8 @@ import sys
 from contextlib import nullcontext
 from typing import Any
 
-from lookalike import extras
-from lookalike.quiet import without
+from lookalike.system import extras
+from lookalike.system.stderr import without
 
 WHAT = "a network of Keras"
 """What the extra `keras` is needed for."""

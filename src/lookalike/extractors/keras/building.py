@@ -15,7 +15,7 @@ from lookalike.errors import ModelError, UsageError, WeightsMissing
 from lookalike.extractors.cards import Card
 from lookalike.extractors.keras import applications, backend, graph, safety
 from lookalike.extractors.keras.backend import first_line
-from lookalike.steps import Flatten, Normalise
+from lookalike.extractors.steps import Flatten, Normalise
 
 if TYPE_CHECKING:
     from lookalike.extractors.keras.graph import Layers

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lookalike import forks
-from lookalike import steps as vector_steps
 from lookalike.errors import ModelError
 from lookalike.extractors import listing
+from lookalike.extractors import steps as vector_steps
 from lookalike.extractors.keras import backend
 from lookalike.extractors.keras.graph import layers_of
 from lookalike.extractors.network import (
@@ -23,7 +22,8 @@ from lookalike.extractors.network import (
     wants_all_pixels,
 )
 from lookalike.extractors.settings import overridden
-from lookalike.forks import Forked
+from lookalike.system import forks
+from lookalike.system.forks import Forked
 from lookalike.types import Extraction
 
 if TYPE_CHECKING:

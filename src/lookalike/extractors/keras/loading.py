@@ -6,12 +6,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lookalike.extractors import guessing, listing, runtime
-from lookalike.extractors.beside import described
+from lookalike.extractors import infer_card, listing, runtime
+from lookalike.extractors.card_files import described
 from lookalike.extractors.keras import child, recipes
 from lookalike.extractors.keras.graph import NotExportable
 from lookalike.extractors.network import OpenVinoExtractor
-from lookalike.steps import Flatten, Normalise, Pool
+from lookalike.extractors.steps import Flatten, Normalise, Pool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +61,7 @@ def _guess(model: Any, bare: Card) -> tuple[Card, tuple[str, ...]]:
     ports = listing.ports(model)
     last = bare.layers[-1]
     end = runtime.openvino().Model([ports[last]], model.get_parameters(), bare.name)
-    guess, notes = guessing.guess(end.clone(), bare.name)
+    guess, notes = infer_card.guess(end.clone(), bare.name)
     features = bare.features if guess.scores else last
     shape = listing.shape_of(ports[features], ports[features])
     first = Pool("avg", "NHWC") if len(shape) == 3 else Flatten()

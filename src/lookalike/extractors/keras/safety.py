@@ -10,9 +10,9 @@ import zipfile
 import zlib
 from typing import IO, TYPE_CHECKING, Any
 
-from lookalike import extras
 from lookalike.errors import ModelError
 from lookalike.extractors.keras.backend import WHAT, first_line
+from lookalike.system import extras
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

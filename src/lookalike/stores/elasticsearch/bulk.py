@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from lookalike import forks
-from lookalike.forks import Forked
+from lookalike.system import forks
+from lookalike.system.forks import Forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -6,9 +6,8 @@ import hashlib
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lookalike import positions
 from lookalike.errors import StoreCorrupt
-from lookalike.stores import words
+from lookalike.stores import positions, words
 from lookalike.stores.elasticsearch import layout
 from lookalike.stores.records import UNIT, class_numbers, name
 from lookalike.types import Record, Skipped, State

@@ -1,4 +1,4 @@
-"""A `where` as a query: what it means is said in `lookalike.where`, whose `matches` it agrees with.
+"""A `where` as a query: what it means is said in `lookalike.stores.where`, whose `matches` it agrees with.
 
 A picture that lacks a field passes `!=` and nothing else. Numbers are compared by bounds that are
 computed here: the server would round what a field can't hold.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from lookalike import positions
+from lookalike.stores import positions
 from lookalike.stores.elasticsearch import layout, patterns
 from lookalike.stores.records import check_condition
 from lookalike.types import BUILT_IN_FIELDS
@@ -94,7 +94,7 @@ def _area(area: positions.Area) -> Query:
 
 
 def _taken(path: str, operator: str, time: str) -> Query:
-    """As much of the time as was given is compared, as in `lookalike.where`."""
+    """As much of the time as was given is compared, as in `lookalike.stores.where`."""
     begins: Query = {"prefix": {path: {"value": time}}}
     if operator == "=":
         return begins

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lookalike.stores import words
-from lookalike.stores.elasticsearch import documents, paging, searching
+from lookalike.stores.elasticsearch import documents, pit, searching
 from lookalike.stores.records import LEAST, UNIT
 from lookalike.types import Match
 
@@ -181,7 +181,7 @@ class Finder:
             ranking.after, ranking.depth = hits[-1]["sort"], hits[-1]["sort"][0]
 
     def _search(self, body: dict[str, Any]) -> list[dict[str, Any]]:
-        wanted = paging.values("points")
+        wanted = pit.values("points")
         answer = self._server.call(
             lambda es: es.search(index=self._index, allow_partial_search_results=False, **wanted, **body)
         )

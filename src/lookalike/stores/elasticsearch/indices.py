@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import elasticsearch
 
 from lookalike.errors import NotFound, StoreCorrupt
-from lookalike.stores.elasticsearch import claiming, layout
+from lookalike.stores.elasticsearch import layout, lock
 from lookalike.stores.elasticsearch.server import Forbidden, IndexGone, kind_of
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def drop(server: Server, name: str) -> None:
         )
     for index, about in found.items():
         if name not in about["aliases"]:
-            claiming.require_nobody(server, _own_alias(index, about))
+            lock.require_nobody(server, _own_alias(index, about))
     remove(server, ",".join(found))
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from lookalike.containing import spellings, unfolded
 from lookalike.errors import FilterError
+from lookalike.stores.containing import spellings, unfolded
 
 _RESERVED = re.compile(r'[.?+*|{}\[\]()"\\#@&<>~^$-]')
 _LONGEST = 1000
@@ -18,7 +18,7 @@ _LONGEST = 1000
 
 
 def containing(wanted: str) -> str:
-    """Return the expression of the texts that contain a text, as `lookalike.containing.contains` says.
+    """Return the expression of the texts that contain a text, as `lookalike.stores.containing.contains` says.
 
     Raises:
         FilterError: it is too long for the server.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lookalike.errors import NotFound, StoreCorrupt
-from lookalike.stores.elasticsearch import documents, paging
+from lookalike.stores.elasticsearch import documents, pit
 from lookalike.stores.elasticsearch.bulk import Seen
 from lookalike.stores.elasticsearch.searching import PICTURES
 from lookalike.stores.records import FILES, is_id
@@ -28,7 +28,7 @@ _NUMBERS = 2_000_000  # of vectors in one answer: some 25 MB of digits
 _BRIEF = ["id", "status", "source", "size", "mtime_ns", "digest"]
 _PATHS = "docs._source,docs._seq_no,docs._primary_term,docs.found,docs.error.type,docs.error.reason"
 
-STATE = paging.values("status", "source", "size", "mtime_ns")
+STATE = pit.values("status", "source", "size", "mtime_ns")
 SKIPPED: dict[str, Any] = {"source": ["id", "size", "mtime_ns", "reason"]}
 WHOLE: dict[str, Any] = {"docvalue_fields": ["vector", "zero"]}
 """What to ask of documents that `states`, `skipped` and `batch` are given."""
@@ -160,7 +160,7 @@ def seen(hit: Hit) -> Seen:
 
 def page_size(dim: int, most: int) -> int:
     """How many pictures with vectors of so many numbers fit into one answer."""
-    return max(1, min(most, _NUMBERS // dim, paging.STATES))
+    return max(1, min(most, _NUMBERS // dim, pit.STATES))
 
 
 def skipped(hits: Sequence[Hit]) -> list[Skipped]:
@@ -171,7 +171,7 @@ def skipped(hits: Sequence[Hit]) -> list[Skipped]:
 
 def _alike(server: Server, index: Index, query: dict[str, Any]) -> Iterator[Hit]:
     """Pictures that match, in the order of ids, by as few requests as it takes."""
-    wanted = {"sort": [{"id": "asc"}], "size": _IDS, **paging.values("digest")}
+    wanted = {"sort": [{"id": "asc"}], "size": _IDS, **pit.values("digest")}
     hits = _searched(server, index, query, **wanted)
     yield from hits
     while len(hits) == _IDS:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import LookalikeError, StoreBusy
 from lookalike.stores.elasticsearch import indices, layout
-from lookalike.stores.elasticsearch.claiming import Claim
+from lookalike.stores.elasticsearch.lock import Claim
 from lookalike.stores.elasticsearch.server import IndexGone
 
 if TYPE_CHECKING:

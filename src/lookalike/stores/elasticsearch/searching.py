@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from lookalike import distances
+from lookalike.indexes import distances
 from lookalike.stores.elasticsearch import documents, layout
 from lookalike.types import Neighbours
 

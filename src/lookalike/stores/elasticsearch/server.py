@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from lookalike import extras, forks
 from lookalike.errors import (
     LookalikeError,
     NotFound,
@@ -17,8 +16,9 @@ from lookalike.errors import (
     StoreCorrupt,
     StoreUnavailable,
 )
-from lookalike.forks import Forked
 from lookalike.stores.elasticsearch.address import credentials
+from lookalike.system import extras, forks
+from lookalike.system.forks import Forked
 
 try:
     import elasticsearch

@@ -18,17 +18,17 @@ from lookalike.stores.elasticsearch import (
     filters,
     indices,
     layout,
-    paging,
+    pit,
     reading,
     replacing,
     searching,
 )
+from lookalike.stores.elasticsearch.alias import Live
 from lookalike.stores.elasticsearch.bulk import Bulk
 from lookalike.stores.elasticsearch.changing import Changer
 from lookalike.stores.elasticsearch.documents import Writer
 from lookalike.stores.elasticsearch.fields import Fields
 from lookalike.stores.elasticsearch.finding import Finder
-from lookalike.stores.elasticsearch.live import Live
 from lookalike.stores.elasticsearch.searching import Searcher
 from lookalike.stores.elasticsearch.server import Server
 from lookalike.stores.stems import Stemmer
@@ -188,7 +188,7 @@ class ElasticsearchStore:
     def states(self) -> Iterator[State]:
         """Every path the store remembers, sorted by id: one snapshot throughout."""
         known: dict[str, Any] = {"terms": {"status": ["picture", "skipped", "removed"]}}
-        for _, hits in self._live.pages(lambda _: [known], paging.STATES, reading.STATE):
+        for _, hits in self._live.pages(lambda _: [known], pit.STATES, reading.STATE):
             for hit in hits:
                 yield documents.state(hit["sort"][0], hit.get("fields", {}))
 
@@ -256,7 +256,7 @@ class ElasticsearchStore:
     def outdated(self, decoder: int) -> Iterator[str]:
         """The ids of pictures with a file, which a decoder of a lower version has read: one snapshot."""
         for _, hits in self._live.pages(
-            lambda index: reading.outdated(index, decoder), paging.STATES, paging.values()
+            lambda index: reading.outdated(index, decoder), pit.STATES, pit.values()
         ):
             yield from (hit["sort"][0] for hit in hits)
 
@@ -270,7 +270,7 @@ class ElasticsearchStore:
 
     def removed(self) -> list[str]:
         """The ids that are to stay out, sorted."""
-        return [hit["sort"][0] for hits in self._aside("removed", paging.values()) for hit in hits]
+        return [hit["sort"][0] for hits in self._aside("removed", pit.values()) for hit in hits]
 
     def define(self, types: Mapping[str, str]) -> None:
         """Give fields of the metadata their types, unless they have one."""
@@ -381,7 +381,7 @@ class ElasticsearchStore:
 
     def _aside(self, status: str, wanted: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
         query: dict[str, Any] = {"term": {"status": status}}
-        for _, hits in self._live.pages(lambda _: [query], paging.STATES, wanted):
+        for _, hits in self._live.pages(lambda _: [query], pit.STATES, wanted):
             yield hits
 
     def _rewrite(self, changes: Mapping[str, Callable[[Record], Record]]) -> int:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from lookalike import distances
 from lookalike.errors import LookalikeError
+from lookalike.indexes import distances
 from lookalike.stores import words
 from lookalike.stores.records import UNIT_TOLERANCE
-from lookalike.stores.sqlite import columns, filters, reading, rows, upkeep
+from lookalike.stores.sqlite import codec, codes_maintenance, columns, filters, reading
 from lookalike.stores.sqlite.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -195,8 +195,8 @@ def names_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int
     """What rows are called in a message: by their ids, where they have one."""
     names = {row: str(row) for row in numbers}
     with readable(connection):
-        for part in rows.chunks(numbers):
-            query = f"SELECT row, id FROM pictures WHERE row IN ({rows.marks(part)})"
+        for part in codec.chunks(numbers):
+            query = f"SELECT row, id FROM pictures WHERE row IN ({codec.marks(part)})"
             names.update((row, str(id_)) for row, id_ in connection.execute(query, part))
     return names
 
@@ -228,13 +228,13 @@ def postings(connection: sqlite3.Connection, header: Header) -> Iterator[str]:
     expected = checksum = total = 0
     unknown = []
     for row, id_, content in connection.execute("SELECT row, id, scores FROM pictures"):
-        pairs = rows.sound_scores(content, header.classes)
-        if type(content) is not bytes or rows.pack_scores(pairs) != content:
+        pairs = codec.sound_scores(content, header.classes)
+        if type(content) is not bytes or codec.pack_scores(pairs) != content:
             unknown.append(str(id_))
         for class_, score in pairs:
             if score:
                 expected += 1
-                checksum ^= hash((rows.part(row), class_, row, score))
+                checksum ^= hash((codec.part(row), class_, row, score))
     for line in connection.execute("SELECT part, class, row, score FROM postings"):
         total += 1
         checksum ^= hash(line)
@@ -316,7 +316,7 @@ def codes(connection: sqlite3.Connection, header: Header, cache: Cache) -> Itera
     from lookalike.indexes.codes import Coder
 
     generation = connection.execute("SELECT generation FROM live").fetchone()
-    if cache.stamp() is None or not upkeep.suits_codes(header):
+    if cache.stamp() is None or not codes_maintenance.suits_codes(header):
         return
     head = cache.head(generation[0], header.dim) if generation else None
     loaded = cache.codes(head) if head is not None else None

@@ -7,9 +7,9 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from lookalike import forks
 from lookalike.errors import StoreUnavailable
-from lookalike.forks import Forked
+from lookalike.system import forks
+from lookalike.system.forks import Forked
 
 if TYPE_CHECKING:
     import sqlite3

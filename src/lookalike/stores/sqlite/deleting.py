@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from lookalike.errors import StoreUnavailable
 from lookalike.indexes.cache import Cache
+from lookalike.sources.folder import GALLERIES
 from lookalike.stores.sqlite import database
 from lookalike.stores.sqlite.file import File, clear, directory_of
 from lookalike.stores.sqlite.lock import WriterLock
-from lookalike.walk import GALLERIES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lookalike.files import Directory
+    from lookalike.system.files import Directory
 
 _LOCK = "lock"
 

@@ -15,11 +15,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lookalike import forks
 from lookalike.errors import NotFound, StoreCorrupt, StoreUnavailable
-from lookalike.files import Directory, shared
+from lookalike.sources.folder import GALLERIES
 from lookalike.stores.sqlite import log
-from lookalike.walk import GALLERIES
+from lookalike.system import forks
+from lookalike.system.files import Directory, shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,9 +6,9 @@ import sys
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from lookalike import positions
-from lookalike.containing import contains
 from lookalike.errors import StoreCorrupt
+from lookalike.stores import positions
+from lookalike.stores.containing import contains
 from lookalike.stores.records import check_condition
 from lookalike.stores.sqlite import columns
 from lookalike.types import BUILT_IN_FIELDS
@@ -100,7 +100,7 @@ def _require_values(connection: sqlite3.Connection, field: str, type_: str) -> N
 def expression(where: Where, types: dict[str, str]) -> tuple[str, list[Value]]:
     """An SQL expression over `row`, and the values bound in it.
 
-    A picture that lacks a field passes `!=` and nothing else, as in `lookalike.where`, which fits the
+    A picture that lacks a field passes `!=` and nothing else, as in `lookalike.stores.where`, which fits the
     values to their fields.
 
     Raises:
@@ -145,7 +145,7 @@ def _test(condition: Condition, value: Value) -> tuple[str, list[Value]]:
     if field in BUILT_IN_FIELDS:
         return f"row IN (SELECT row FROM pictures WHERE {field} {operator} ?)", [value]
     if field == "taken":
-        # As much of the time as was given is compared, as in `lookalike.where`.
+        # As much of the time as was given is compared, as in `lookalike.stores.where`.
         return _taken(operator, str(value))
     if operator == "!=":
         return "row NOT IN (SELECT row FROM facts WHERE field = ? AND value = ?)", [field, value]

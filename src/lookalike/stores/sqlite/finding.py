@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lookalike.errors import StoreCorrupt
 from lookalike.stores import words
 from lookalike.stores.records import LEAST, UNIT, check_terms
-from lookalike.stores.sqlite import columns, filters, reading, rows
+from lookalike.stores.sqlite import codec, columns, filters, reading
 from lookalike.types import Match
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _parts(connection: sqlite3.Connection) -> list[int]:
     Raises:
         StoreCorrupt: one of them has no pictures.
     """
-    last = rows.part(connection.execute("SELECT max(row) FROM pictures").fetchone()[0] or 0)
+    last = codec.part(connection.execute("SELECT max(row) FROM pictures").fetchone()[0] or 0)
     found = [part for (part,) in connection.execute(_PARTS, (last + 2,))]
     if not all(type(part) is int and 0 <= part <= last for part in found):
         raise StoreCorrupt(_DISAGREEMENT)
@@ -124,12 +124,12 @@ def _require_classes(
         numbers: class numbers by class id.
     """
     meant = [{numbers[id_] for id_ in term.classes if id_ in numbers} for term in terms]
-    for part in rows.chunks(list(found)):
+    for part in codec.chunks(list(found)):
         lines = connection.execute(
-            f"SELECT row, scores FROM pictures WHERE row IN ({rows.marks(part)})", part
+            f"SELECT row, scores FROM pictures WHERE row IN ({codec.marks(part)})", part
         )
         for row, content in lines:
-            pairs = rows.unpack_scores(content)
+            pairs = codec.unpack_scores(content)
             sums = (
                 min(sum(score for number, score in pairs if number in classes), UNIT) for classes in meant
             )

@@ -7,14 +7,14 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from lookalike import forks
 from lookalike.errors import StoreBusy, StoreUnavailable
-from lookalike.forks import Forked
+from lookalike.system import forks
+from lookalike.system.forks import Forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lookalike.files import Directory
+    from lookalike.system.files import Directory
 
 
 class WriterLock(Forked):

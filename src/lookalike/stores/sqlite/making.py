@@ -8,12 +8,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lookalike.errors import StoreCorrupt, StoreUnavailable
-from lookalike.stores.sqlite import rows, schema
+from lookalike.stores.sqlite import codec, schema
 from lookalike.stores.sqlite.database import connected
 from lookalike.stores.sqlite.file import clear
 
 if TYPE_CHECKING:
-    from lookalike.files import Directory
+    from lookalike.system.files import Directory
     from lookalike.types import Header
 
 
@@ -31,7 +31,7 @@ def create(directory: Directory, name: str, header: Header, page_size: int | Non
         StoreCorrupt: a link or the like has one of the names it needs.
         UsageError: the vectors are too long to be kept.
     """
-    rows.check_dim(header.dim)
+    codec.check_dim(header.dim)
     temporary = f"{name}.tmp"
     try:
         clear(directory, temporary)
@@ -61,12 +61,12 @@ def _fill(directory: Directory, name: str, header: Header, page_size: int) -> No
             raise sqlite3.OperationalError("its log could not be begun")
         schema.create(connection)
         connection.execute("BEGIN")
-        connection.execute("INSERT INTO header VALUES (?)", (rows.header_text(header),))
+        connection.execute("INSERT INTO header VALUES (?)", (codec.header_text(header),))
         connection.execute(
             "INSERT INTO live (generation, commits, count, token) VALUES (?, 0, 0, ?)",
             (os.urandom(8).hex(), os.urandom(16).hex()),
         )
-        connection.executemany("INSERT INTO classes VALUES (?, ?, ?)", rows.class_rows(header.classes))
+        connection.executemany("INSERT INTO classes VALUES (?, ?, ?)", codec.class_rows(header.classes))
         connection.execute("INSERT INTO fields VALUES ('taken', 'text')")
         connection.execute("COMMIT")
         # What closing does if this fails it does silently, and the file would go without its log.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import StoreCorrupt
 from lookalike.stores.records import FILES, SOURCES, is_id
-from lookalike.stores.sqlite import columns, filters, migrations, rows
+from lookalike.stores.sqlite import codec, columns, filters, migrations
 from lookalike.types import Folder, Skipped, State
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _LINES = {
 }
 """What is selected of a record, by the gallery's format."""
 
-_MEANT = f"(status NOT IN ({rows.SKIPPED}, {rows.REMOVED}) OR row IS NOT NULL)"
+_MEANT = f"(status NOT IN ({codec.SKIPPED}, {codec.REMOVED}) OR row IS NOT NULL)"
 """Which paths are meant to be pictures; of a sound gallery those of status 0."""
 
 _ORIGINS = dict(enumerate(SOURCES))
@@ -53,10 +53,10 @@ def records(
     """Records in the order asked for; None for an id that is not there."""
     found: dict[str, Record] = {}
     line = _LINES[migrations.version(connection)]
-    for part in rows.chunks(list(filter(is_id, ids))):
+    for part in codec.chunks(list(filter(is_id, ids))):
         lines = connection.execute(
             f"SELECT {line} FROM paths LEFT JOIN pictures USING (row) "
-            f"WHERE paths.id IN ({rows.marks(part)}) AND {_MEANT}",
+            f"WHERE paths.id IN ({codec.marks(part)}) AND {_MEANT}",
             part,
         ).fetchall()
         found.update((record.id, record) for record in _records(connection, lines, kinds, classes))
@@ -68,7 +68,7 @@ def _records(
 ) -> list[Record]:
     """Records from lines that `_LINES` selects."""
     facts = facts_of(connection, [line[0] for line in lines], kinds)
-    return [rows.record(line, facts[line[0]], classes) for line in lines]
+    return [codec.record(line, facts[line[0]], classes) for line in lines]
 
 
 def facts_of(connection: sqlite3.Connection, numbers: Sequence[int], kinds: Kinds) -> dict[int, Facts]:
@@ -79,9 +79,9 @@ def facts_of(connection: sqlite3.Connection, numbers: Sequence[int], kinds: Kind
     """
     facts: dict[int, Facts] = defaultdict(dict)
     size = 0
-    for part in rows.chunks(numbers):
+    for part in codec.chunks(numbers):
         found = connection.execute(
-            f"SELECT row, field, value FROM facts WHERE row IN ({rows.marks(part)})", part
+            f"SELECT row, field, value FROM facts WHERE row IN ({codec.marks(part)})", part
         )
         for row, field, value in found:
             kind = type(value)
@@ -100,22 +100,22 @@ def own_fields_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dic
     if migrations.version(connection) > 1:
         column = f"from_picture, {columns.sound(columns.FROM_PICTURE)}"
     found: dict[int, frozenset[str]] = {}
-    for part in rows.chunks(numbers):
+    for part in codec.chunks(numbers):
         lines = connection.execute(
-            f"SELECT row, {column} FROM pictures WHERE row IN ({rows.marks(part)})", part
+            f"SELECT row, {column} FROM pictures WHERE row IN ({codec.marks(part)})", part
         ).fetchall()
         columns.require(lines, "pictures")
-        found.update((row, rows.fields_of(bits)) for row, bits, _ in lines)
+        found.update((row, codec.fields_of(bits)) for row, bits, _ in lines)
     return found
 
 
 def rows_of(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:
     """The rows of those ids that are pictures."""
     found: dict[str, int] = {}
-    for part in rows.chunks(list(filter(is_id, ids))):
+    for part in codec.chunks(list(filter(is_id, ids))):
         lines = connection.execute(
             f"SELECT paths.id, row, {columns.sound(columns.ROW)} AND paths.id = pictures.id FROM paths "
-            f"LEFT JOIN pictures USING (row) WHERE paths.id IN ({rows.marks(part)}) AND {_MEANT}",
+            f"LEFT JOIN pictures USING (row) WHERE paths.id IN ({codec.marks(part)}) AND {_MEANT}",
             part,
         ).fetchall()
         columns.require(lines, "paths")
@@ -130,11 +130,11 @@ def ids_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, 
         StoreCorrupt: a row is no picture's, or is another one's than its path says.
     """
     found: dict[int, str] = {}
-    for part in rows.chunks(numbers):
+    for part in codec.chunks(numbers):
         found.update(
             connection.execute(
                 "SELECT pictures.row, id FROM pictures JOIN paths USING (id) WHERE typeof(id) = 'text' "
-                f"AND pictures.row IN ({rows.marks(part)}) AND paths.row = pictures.row",
+                f"AND pictures.row IN ({codec.marks(part)}) AND paths.row = pictures.row",
                 part,
             ).fetchall()
         )
@@ -173,7 +173,7 @@ def states(connection: sqlite3.Connection) -> Iterator[State]:
         try:
             numbers = {*map(type, sizes), *map(type, times)}
             whole = last < ids[0] and all(map(lt, ids, ids[1:])) and "\0" not in "".join(ids)
-            kinds = [rows.STATUSES[status] for status in statuses]
+            kinds = [codec.STATUSES[status] for status in statuses]
             origins = [_ORIGINS[source] for source in sources]
         except (KeyError, TypeError):
             whole = False
@@ -199,9 +199,9 @@ def outdated(connection: sqlite3.Connection, decoder: int) -> Iterator[str]:
 def by_digest(connection: sqlite3.Connection, digests: Sequence[bytes]) -> dict[bytes, list[str]]:
     """The ids of the pictures whose file has one of these digests, in the order they came in."""
     found: dict[bytes, list[str]] = defaultdict(list)
-    for part in rows.chunks(list(set(digests))):
+    for part in codec.chunks(list(set(digests))):
         lines = connection.execute(
-            f"SELECT digest, row FROM pictures WHERE digest IN ({rows.marks(part)}) ORDER BY row", part
+            f"SELECT digest, row FROM pictures WHERE digest IN ({codec.marks(part)}) ORDER BY row", part
         ).fetchall()
         ids = ids_of(connection, [row for _, row in lines])
         for digest, row in lines:
@@ -215,7 +215,7 @@ def skipped(connection: sqlite3.Connection) -> list[Skipped]:
     lines = connection.execute(
         f"SELECT id, size, mtime_ns, coalesce(reason, ''), {sound} FROM paths "
         "WHERE status = ? AND status > 0 ORDER BY id",
-        (rows.SKIPPED,),
+        (codec.SKIPPED,),
     )
     return [Skipped(*line[:-1]) for some in columns.batches(lines, "paths") for line in some]
 
@@ -224,7 +224,7 @@ def removed(connection: sqlite3.Connection) -> list[str]:
     """Ids that are to stay out, sorted."""
     lines = connection.execute(
         f"SELECT id, {columns.sound(columns.ID)} FROM paths WHERE status = ? AND status > 0 ORDER BY id",
-        (rows.REMOVED,),
+        (codec.REMOVED,),
     )
     return [id_ for some in columns.batches(lines, "paths") for id_, _ in some]
 

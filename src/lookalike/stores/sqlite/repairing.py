@@ -11,15 +11,15 @@ import sys
 from typing import TYPE_CHECKING
 
 from lookalike.errors import StoreCorrupt
-from lookalike.stores.sqlite import checking, columns, filters, reading, rows, writing
+from lookalike.stores.sqlite import checking, codec, columns, filters, reading, writing
 from lookalike.types import BUILT_IN_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lookalike.indexes.cache import Cache
+    from lookalike.stores.sqlite.codes_maintenance import Upkeep
     from lookalike.stores.sqlite.database import Database
-    from lookalike.stores.sqlite.upkeep import Upkeep
     from lookalike.types import Header
 
 _AGAIN = "index their folder again to bring them back"
@@ -90,7 +90,7 @@ def _identity(connection: sqlite3.Connection) -> Iterator[str]:
         new |= {"token": known[0] if known else os.urandom(16).hex(), "indexed_ns": 0}
     connection.execute("DELETE FROM live")
     connection.execute(
-        f"INSERT INTO live ({', '.join(new)}) VALUES ({rows.marks(list(new))})", list(new.values())
+        f"INSERT INTO live ({', '.join(new)}) VALUES ({codec.marks(list(new))})", list(new.values())
     )
     yield "the header's counts were made again"
 
@@ -159,7 +159,7 @@ def _scores(connection: sqlite3.Connection, header: Header) -> Iterator[str]:
     """Class scores, without those of classes that there are not."""
     changed = []
     for row, content in connection.execute("SELECT row, scores FROM pictures"):
-        packed = rows.pack_scores(rows.sound_scores(content, header.classes))
+        packed = codec.pack_scores(codec.sound_scores(content, header.classes))
         if packed != content:
             changed.append((packed, row))
     connection.executemany("UPDATE pictures SET scores = ? WHERE row = ?", changed)
@@ -200,7 +200,7 @@ def _postings(connection: sqlite3.Connection, header: Header) -> Iterator[str]:
         connection.execute("DELETE FROM postings")
         cursor = connection.execute("SELECT row, scores FROM pictures ORDER BY row")
         while lines := cursor.fetchmany(checking.BATCH):
-            writing.add_postings(connection, {row: rows.unpack_scores(content) for row, content in lines})
+            writing.add_postings(connection, {row: codec.unpack_scores(content) for row, content in lines})
         yield "the postings of class scores were made again"
 
 

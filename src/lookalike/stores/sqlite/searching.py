@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lookalike import distances, forks, tracing
 from lookalike.errors import StoreCorrupt, UsageError
-from lookalike.indexes import approximate, exact
+from lookalike.indexes import approximate, distances, exact
 from lookalike.indexes import codes as coding
 from lookalike.indexes.bounds import SPREAD, Bounds
 from lookalike.indexes.twins import Twins
 from lookalike.stores.records import UNIT_TOLERANCE
 from lookalike.stores.sqlite import filters, reading
-from lookalike.stores.sqlite.resident import Resident
+from lookalike.stores.sqlite.row_cache import Resident
+from lookalike.system import forks, tracing
 from lookalike.types import Neighbours
 
 if TYPE_CHECKING:

@@ -6,24 +6,24 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lookalike import forks
 from lookalike.errors import NotFound, StoreBusy, StoreUnavailable
 from lookalike.indexes.cache import Cache
 from lookalike.stores import records as record_rules
 from lookalike.stores.sqlite import (
+    codec,
+    codes_maintenance,
     database,
     filters,
     finding,
     making,
     reading,
     replacing,
-    rows,
-    upkeep,
     writing,
 )
 from lookalike.stores.sqlite.database import FILE, Database, live
 from lookalike.stores.sqlite.file import directory_of
 from lookalike.stores.sqlite.lock import WriterLock
+from lookalike.system import forks
 from lookalike.types import Batch, Limits, Skipped
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class SqliteStore:
         create: Header | None = None,
         file: str = FILE,
         lock: WriterLock | None = None,
-        coded: int = upkeep.LEAST_ROWS,
+        coded: int = codes_maintenance.LEAST_ROWS,
     ) -> None:
         self.folder = folder
         self.directory = directory_of(folder)
@@ -83,7 +83,7 @@ class SqliteStore:
         self.cache = Cache(self.directory.child("cache" if file == FILE else f"{file}.cache"))
         self._mutex = forks.lock()
         self._known: _Known | None = None
-        self._codes = upkeep.Upkeep(self.database, self.cache, self._header, coded)
+        self._codes = codes_maintenance.Upkeep(self.database, self.cache, self._header, coded)
         try:
             self.header  # noqa: B018 - a header that can't be read is found at once
         except BaseException:
@@ -91,7 +91,7 @@ class SqliteStore:
             raise
 
     def _create(self, header: Header) -> None:
-        rows.check_dim(header.dim)
+        codec.check_dim(header.dim)
         try:
             self.directory.make()
         except OSError as error:
@@ -112,7 +112,7 @@ class SqliteStore:
     @property
     def limits(self) -> Limits:
         """What the store can do."""
-        return Limits(None, rows.MAX_DIM, None)
+        return Limits(None, codec.MAX_DIM, None)
 
     @property
     def address(self) -> str:
@@ -141,7 +141,7 @@ class SqliteStore:
                 chosen, blobs = [records[place] for place in good], keeper.blobs(vectors[good])
                 with self.database.changing() as change:
                     change.pictures = writing.pictures(change.connection, chosen, blobs, numbers)
-                self._codes.keep_up(tail=upkeep.TAIL_ROWS)
+                self._codes.keep_up(tail=codes_maintenance.TAIL_ROWS)
             refused = {place: reason for place, reason in faults.items() if reason is not None}
             return [record_rules.refused(records[place], reason) for place, reason in refused.items()]
 
@@ -354,7 +354,7 @@ class SqliteStore:
         generation = database.generation(connection) if now is None else now.generation
         with self._mutex:
             if self._known is None or self._known.generation != generation:
-                self._known = _Known(generation, rows.read_header(connection))
+                self._known = _Known(generation, codec.read_header(connection))
             return self._known
 
     def _searcher(self, header: Header) -> Searcher:
@@ -373,7 +373,7 @@ class SqliteStore:
         """Make codes that are missing or far behind, if this process may; a search works without."""
         if self.database.writable and self._codes.are_due():
             with suppress(StoreBusy, StoreUnavailable), self.writing():
-                self._codes.keep_up(tail=upkeep.TAIL_ROWS)
+                self._codes.keep_up(tail=codes_maintenance.TAIL_ROWS)
 
 
 @dataclass(slots=True)

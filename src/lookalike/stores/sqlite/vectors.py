@@ -9,7 +9,7 @@ import numpy as np
 from lookalike.errors import StoreCorrupt
 from lookalike.stores import records
 from lookalike.stores.sqlite import columns
-from lookalike.stores.sqlite.rows import chunks, marks
+from lookalike.stores.sqlite.codec import chunks, marks
 
 if TYPE_CHECKING:
     import sqlite3

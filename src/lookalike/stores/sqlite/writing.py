@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lookalike.errors import StoreCorrupt
 from lookalike.stores import records as record_rules
 from lookalike.stores import words
-from lookalike.stores.sqlite import columns, filters, reading, rows
+from lookalike.stores.sqlite import codec, columns, filters, reading
 from lookalike.types import PICTURE_FIELDS
 
 if TYPE_CHECKING:
@@ -55,11 +55,11 @@ def pictures(
                 r.digest,
                 r.width,
                 r.height,
-                rows.pack_scores(scores[row]),
+                codec.pack_scores(scores[row]),
                 r.thumbnail,
                 r.decoder,
                 r.format,
-                rows.bits_of(r.from_picture),
+                codec.bits_of(r.from_picture),
             )
             for row, r in new
         ],
@@ -79,16 +79,16 @@ def pictures(
 def drop_rows(connection: sqlite3.Connection, numbers: Iterable[int]) -> int:
     """Delete everything that belongs to some rows, but for their lines in `paths`; how many."""
     keys = [(row,) for row in numbers]
-    for part in rows.chunks(keys):
+    for part in codec.chunks(keys):
         found = connection.execute(
-            f"SELECT row, scores FROM pictures WHERE row IN ({rows.marks(part)})", [row for (row,) in part]
+            f"SELECT row, scores FROM pictures WHERE row IN ({codec.marks(part)})", [row for (row,) in part]
         ).fetchall()
         connection.executemany(
             "DELETE FROM postings WHERE part = ? AND class = ? AND row = ?",
             [
-                (rows.part(row), class_, row)
+                (codec.part(row), class_, row)
                 for row, scores in found
-                for class_, _ in rows.unpack_scores(scores)
+                for class_, _ in codec.unpack_scores(scores)
             ],
         )
     for table, column in (("words", "rowid"), ("facts", "row"), ("vectors", "row"), ("pictures", "row")):
@@ -102,7 +102,7 @@ def delete(connection: sqlite3.Connection, ids: Sequence[str], *, keep_out: bool
     drop_rows(connection, known.values())
     keys = [(id_,) for id_ in known]
     if keep_out:
-        connection.executemany(f"UPDATE paths SET status = {rows.REMOVED}, row = NULL WHERE id = ?", keys)
+        connection.executemany(f"UPDATE paths SET status = {codec.REMOVED}, row = NULL WHERE id = ?", keys)
         remember_removed(connection, ids)
     else:
         connection.executemany("DELETE FROM paths WHERE id = ?", keys)
@@ -113,7 +113,7 @@ def skip(connection: sqlite3.Connection, files: Sequence[Skipped]) -> int:
     """Remember files as skipped; how many pictures went for it."""
     gone = drop_rows(connection, reading.rows_of(connection, [file.id for file in files]).values())
     connection.executemany(
-        f"""INSERT INTO paths VALUES (?, {rows.SKIPPED}, 0, ?, ?, NULL, ?)
+        f"""INSERT INTO paths VALUES (?, {codec.SKIPPED}, 0, ?, ?, NULL, ?)
         ON CONFLICT (id) DO UPDATE SET status = excluded.status, size = excluded.size,
         mtime_ns = excluded.mtime_ns, row = NULL, reason = excluded.reason""",
         [(file.id, file.size, file.mtime_ns, file.reason) for file in files],
@@ -129,7 +129,7 @@ def forget(connection: sqlite3.Connection, ids: Sequence[str]) -> None:
 def remember_removed(connection: sqlite3.Connection, ids: Sequence[str]) -> None:
     """Remember ids as removed, unless something is known of them."""
     connection.executemany(
-        f"INSERT OR IGNORE INTO paths VALUES (?, {rows.REMOVED}, 0, 0, 0, NULL, NULL)",
+        f"INSERT OR IGNORE INTO paths VALUES (?, {codec.REMOVED}, 0, 0, 0, NULL, NULL)",
         [(id_,) for id_ in ids],
     )
 
@@ -161,7 +161,7 @@ def update(connection: sqlite3.Connection, metadata: Mapping[str, Mapping[str, V
     )
     connection.executemany(
         "UPDATE pictures SET from_picture = from_picture & ~? WHERE row = ?",
-        [(rows.bits_of(PICTURE_FIELDS.keys() & metadata[id_].keys()), row) for id_, row in known.items()],
+        [(codec.bits_of(PICTURE_FIELDS.keys() & metadata[id_].keys()), row) for id_, row in known.items()],
     )
     connection.executemany("DELETE FROM words WHERE rowid = ?", [(row,) for row in known.values()])
     facts = reading.facts_of(connection, list(known.values()), filters.Kinds())
@@ -205,7 +205,7 @@ def add_words(
 def add_postings(connection: sqlite3.Connection, scores: Mapping[int, Sequence[tuple[int, int]]]) -> None:
     """Make rows findable by their class scores, (class number, millionths) pairs."""
     lines = [
-        (rows.part(row), class_, row, score)
+        (codec.part(row), class_, row, score)
         for row, pairs in scores.items()
         for class_, score in pairs
         if score

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from lookalike import images, plots
-from lookalike.access import Access
+from lookalike import images
 from lookalike.errors import UsageError
-from lookalike.escapes import visible
 from lookalike.extractors import trained
 from lookalike.extractors.decoder import Decoder
 from lookalike.extractors.names import Name
-from lookalike.plots import Row, Tile
-from lookalike.queries import resolve
+from lookalike.search.query import resolve
+from lookalike.sources.access import Access
+from lookalike.system.escapes import visible
+from lookalike.views import plots
+from lookalike.views.plots import Row, Tile
 
 if TYPE_CHECKING:
     import os
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.plots import Plot
-    from lookalike.queries import Query
+    from lookalike.search.query import Query
     from lookalike.types import Floats
+    from lookalike.views.plots import Plot
 
 _ACROSS = 8  # pictures in a line of a plot
 

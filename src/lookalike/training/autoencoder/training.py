@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.splits import Split
+    from lookalike.evaluation.splits import Split
     from lookalike.training.autoencoder.network import Networks
     from lookalike.training.collection import Pixels
     from lookalike.training.result import Trained

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lookalike.steps import Concat, Linear, Normalise
+from lookalike.extractors.steps import Concat, Linear, Normalise
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.steps import Step
+    from lookalike.extractors.steps import Step
     from lookalike.types import Floats
 
     Doubles = NDArray[np.float64]

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lookalike import steps as vector_steps
 from lookalike.errors import UsageError
 from lookalike.evaluation.folder import Folder
+from lookalike.evaluation.splits import PARTS, Split, split
 from lookalike.extractors import DEFAULT
+from lookalike.extractors import steps as vector_steps
 from lookalike.extractors.keras import backend
-from lookalike.splits import PARTS, Split, split
-from lookalike.steps import Centre, Normalise, Power
+from lookalike.extractors.steps import Centre, Normalise, Power
 from lookalike.training import collection, export, heads
 from lookalike.training.bases import POOL, open_base
 from lookalike.training.batches import augmented, prepared
 from lookalike.training.fitting import fit, seeded
-from lookalike.training.ranker import check, labelled, paired, pairs
-from lookalike.training.ranker.check import Gain
-from lookalike.training.ranker.learnt import named
+from lookalike.training.ranker import labelled, model_selection, paired, pairs
+from lookalike.training.ranker.model_selection import Gain
+from lookalike.training.ranker.result import named
 from lookalike.training.ranker.triples import OfLabels, OfTable, TripleBatches
 from lookalike.training.recipes import DeepRankerRecipe
 from lookalike.training.run import Run, Stage, rows_of
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.evaluation.labels import LabelsLike
+    from lookalike.evaluation.splits import Part
     from lookalike.extractors.cards import Card
-    from lookalike.splits import Part
-    from lookalike.steps import Step
+    from lookalike.extractors.steps import Step
     from lookalike.training.bases import Base
     from lookalike.training.collection import Collection, Pixels
     from lookalike.training.result import Trained
@@ -223,7 +223,8 @@ class _Task:
         if not len(triples):
             return {}
         old, new = (
-            check.right(paired.scores(vectors, triples, "cosine")).mean() for vectors in (before, after)
+            model_selection.right(paired.scores(vectors, triples, "cosine")).mean()
+            for vectors in (before, after)
         )
         return named({"test": Gain((float(old),), (float(new),), len(triples))})
 

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike import measures
 from lookalike.errors import UsageError
+from lookalike.evaluation import measures
 from lookalike.evaluation.asking import similarity
 from lookalike.evaluation.labels import Pictures, read
-from lookalike.splits import Split, split
-from lookalike.steps import apply as applied
+from lookalike.evaluation.splits import Split, split
+from lookalike.extractors.steps import apply as applied
 from lookalike.training import collection
-from lookalike.training.ranker import check, stored
-from lookalike.training.ranker.check import Choice, Gain, Verdict
-from lookalike.training.ranker.learnt import Learnt, named
-from lookalike.training.ranker.ways import Closed, Pairwise
+from lookalike.training.ranker import model_selection
+from lookalike.training.ranker import vectors as stored
+from lookalike.training.ranker.methods import Closed, Pairwise
+from lookalike.training.ranker.model_selection import Choice, Gain, Verdict
+from lookalike.training.ranker.result import Learnt, named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 
     from lookalike.evaluation.folder import Folder
     from lookalike.evaluation.labels import Labels, LabelsLike
-    from lookalike.splits import Part
-    from lookalike.steps import Step
-    from lookalike.training.ranker.stored import Stored
-    from lookalike.training.ranker.ways import Way
+    from lookalike.evaluation.splits import Part
+    from lookalike.extractors.steps import Step
+    from lookalike.training.ranker.methods import Way
+    from lookalike.training.ranker.vectors import Stored
     from lookalike.training.recipes import RankerRecipe
     from lookalike.types import Floats
 
@@ -162,8 +163,8 @@ def map_of(
         metric: by which vectors are compared without a map.
         recipe: how.
     """
-    first, centred = stored.centred(vectors, check.kinds(labels))
-    rows = check.sampled(labels, recipe.seed)
+    first, centred = stored.centred(vectors, model_selection.kinds(labels))
+    rows = model_selection.sampled(labels, recipe.seed)
     some, of = vectors[rows], [labels[row] for row in rows]
 
     def plain(asked: Rows) -> Floats:
@@ -172,7 +173,7 @@ def map_of(
     choices: list[Choice] = []
     for way in _ways(centred[rows], of, recipe):
         rounds = way.rounds if len(rows) <= _ONCE else 1
-        judged = check.of_labels(
+        judged = model_selection.of_labels(
             way, plain, of, groups=_inside(groups, rows), rounds=rounds, seed=recipe.seed
         )
         choices += judged.choices
@@ -231,7 +232,7 @@ def tested(
         return {}
     relevant = alike.between(asked, np.arange(len(labels)))
     old, new = (
-        check.quality(similarity(vectors[asked], vectors, by), relevant, asked)
+        model_selection.quality(similarity(vectors[asked], vectors, by), relevant, asked)
         for vectors, by in (before, after)
     )
     return named({"test": Gain(old, new, len(asked))})

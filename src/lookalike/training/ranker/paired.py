@@ -8,12 +8,13 @@ import numpy as np
 
 from lookalike.errors import UsageError
 from lookalike.evaluation.asking import similarity
-from lookalike.splits import Split, split
-from lookalike.steps import apply as applied
-from lookalike.training.ranker import check, pairs, stored
-from lookalike.training.ranker.check import Gain
-from lookalike.training.ranker.learnt import Learnt, named
-from lookalike.training.ranker.ways import OfPairs
+from lookalike.evaluation.splits import Split, split
+from lookalike.extractors.steps import apply as applied
+from lookalike.training.ranker import model_selection, pairs
+from lookalike.training.ranker import vectors as stored
+from lookalike.training.ranker.methods import OfPairs
+from lookalike.training.ranker.model_selection import Gain
+from lookalike.training.ranker.result import Learnt, named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,16 +24,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.evaluation.folder import Folder
-    from lookalike.splits import Part
-    from lookalike.steps import Step
+    from lookalike.evaluation.splits import Part
+    from lookalike.extractors.steps import Step
     from lookalike.training.ranker.pairs import Triple
-    from lookalike.training.ranker.stored import Stored
+    from lookalike.training.ranker.vectors import Stored
     from lookalike.training.recipes import RankerRecipe, Recipe
     from lookalike.types import Floats
 
     Rows = NDArray[np.intp]
 
-_FEWEST = 2 * check.PARTS
+_FEWEST = 2 * model_selection.PARTS
 """Queries, so that some can be held out."""
 
 
@@ -85,7 +86,7 @@ def learn(
     way = OfPairs(
         centred, learnt, recipe.seed, ("closed", "pairwise") if recipe.way == "auto" else (recipe.way,)
     )
-    verdict = check.of_pairs(way, scores(vectors.vectors, learnt, metric), learnt, recipe.seed)
+    verdict = model_selection.of_pairs(way, scores(vectors.vectors, learnt, metric), learnt, recipe.seed)
     steps: tuple[Step, ...] = ()
     reached: dict[str, float] = {}
     if verdict.chosen is not None:
@@ -93,8 +94,8 @@ def learn(
         reached = named(verdict.chosen.gains)
     if len(tested):
         moved = applied(steps, vectors.vectors)
-        before = check.right(scores(vectors.vectors, tested, metric))
-        after = check.right(scores(moved, tested, "cosine")) if steps else before
+        before = model_selection.right(scores(vectors.vectors, tested, metric))
+        after = model_selection.right(scores(moved, tested, "cosine")) if steps else before
         reached |= named({"test": Gain((float(before.mean()),), (float(after.mean()),), len(tested))})
     return Learnt(steps, verdict, divided, reached)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from lookalike.errors import UsageError
 from lookalike.evaluation.labels import Pictures, read
-from lookalike.tables.rows import csv_rows
+from lookalike.sources.tables.rows import csv_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

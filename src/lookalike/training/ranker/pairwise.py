@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lookalike import measures
-from lookalike.steps import Linear, Normalise
+from lookalike.evaluation import measures
+from lookalike.extractors.steps import Linear, Normalise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.steps import Step
+    from lookalike.extractors.steps import Step
     from lookalike.types import Floats
 
     Rows = NDArray[np.intp]

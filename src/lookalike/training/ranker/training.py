@@ -10,7 +10,8 @@ from lookalike.errors import ModelError
 from lookalike.evaluation.folder import Folder
 from lookalike.extractors import extending
 from lookalike.extractors.network import OpenVinoExtractor
-from lookalike.training.ranker import labelled, paired, pairs, stored
+from lookalike.training.ranker import labelled, paired, pairs
+from lookalike.training.ranker import vectors as stored
 from lookalike.training.ranker.labelled import Labelled
 from lookalike.training.recipes import RankerRecipe
 from lookalike.training.run import Run

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lookalike import measures
+from lookalike.evaluation import measures
 from lookalike.training.batches import Shuffled
 
 if TYPE_CHECKING:

@@ -1,0 +1,158 @@
+"""Which pictures a model learns from, which choose between its states, and which it never sees.
+
+A split is drawn by a seed from the ids alone: the same pictures give the same split whatever is trained
+on them, and pictures that come in later change next to nothing for the others. Each label is divided by
+itself; pictures that are next to identical stay together, or a model would be asked for what it has seen.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
+
+from lookalike.errors import UsageError
+from lookalike.system.escapes import unguarded, write_csv
+from lookalike.system.files import writing
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+Part: TypeAlias = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
+
+FILE = "split.csv"
+"""What a split is called beside the model it belongs to."""
+
+_HEAD = ("id", "part")
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The part of every picture, by its id.
+
+    part_of: `train`, `validation` (chooses between states of a model) or `test` (never seen).
+    """
+
+    part_of: Mapping[str, Part]
+
+    def ids(self, part: Part) -> list[str]:
+        """The pictures of a part, sorted."""
+        return sorted(id_ for id_, own in self.part_of.items() if own == part)
+
+    def counts(self) -> dict[Part, int]:
+        """How many pictures each part has."""
+        counted = Counter(self.part_of.values())
+        return {part: counted[part] for part in PARTS}
+
+    def save(self, path: Path) -> None:
+        """Write it as a table of ids and parts."""
+        with (
+            writing(path) as fresh,
+            fresh.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+        ):
+            write_csv(file, [_HEAD, *sorted(self.part_of.items())])
+
+    @classmethod
+    def read(cls, path: Path) -> Split:
+        """What `save` wrote.
+
+        Raises:
+            UsageError: there is no such file, or it is none of these.
+        """
+        try:
+            with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+                rows = list(csv.reader(file, strict=True))
+        except (OSError, csv.Error) as error:
+            raise UsageError(
+                f"{path} can't be read: {error}; expected the split of a trained model"
+            ) from error
+        if (
+            not rows
+            or tuple(rows[0]) != _HEAD
+            or any(len(row) != 2 or row[1] not in PARTS for row in rows[1:])
+        ):
+            raise UsageError(
+                f"{path} is no split; expected lines of an id and one of {', '.join(PARTS)} below id,part"
+            )
+        part_of = {unguarded(id_): cast("Part", part) for id_, part in rows[1:]}
+        if len(part_of) < len(rows) - 1:
+            raise UsageError(f"{path} names a picture twice; expected one line of the split for each")
+        return cls(part_of)
+
+
+def split(
+    ids: Sequence[str],
+    labels: Sequence[Hashable] | None = None,
+    *,
+    groups: Iterable[Sequence[int]] = (),
+    test: float = 0.2,
+    validation: float = 0.2,
+    seed: int = 0,
+) -> Split:
+    """Divide pictures by chance, each label by itself.
+
+    A label keeps at least one picture to learn from; one with three pictures or more has one in each
+    part whose share is not 0.
+
+    Args:
+        ids: of n pictures, each once.
+        labels: n labels; without them all pictures are divided as one.
+        groups: rows of pictures that are next to identical and stay together, by the label of the first.
+        test: the share that is never seen.
+        validation: the share that chooses between states of the model.
+        seed: of the draw.
+
+    Raises:
+        UsageError: the shares leave nothing to learn from.
+    """
+    if not (test >= 0 and validation >= 0 and test + validation < 1):
+        raise UsageError(
+            f"a test part of {test} and a validation part of {validation} can't be meant; expected shares "
+            "from 0 that leave something to learn from"
+        )
+    members = _members(len(ids), groups)
+    by_label: dict[Hashable, list[list[int]]] = {}
+    for rows in members:
+        by_label.setdefault(None if labels is None else labels[rows[0]], []).append(rows)
+    part_of: dict[str, Part] = {}
+    for of in by_label.values():
+        drawn = sorted(of, key=lambda rows: _chance(min(ids[row] for row in rows), seed))
+        sizes = [len(rows) for rows in drawn]
+        for rows, part in zip(drawn, _parts(sizes, test, validation), strict=True):
+            part_of |= {ids[row]: part for row in rows}
+    return Split({id_: part_of[id_] for id_ in ids})
+
+
+def _members(count: int, groups: Iterable[Sequence[int]]) -> list[list[int]]:
+    """Every row once: in its group, or alone."""
+    grouped = [sorted(rows) for rows in groups]
+    taken = {row for rows in grouped for row in rows}
+    return [*grouped, *([row] for row in range(count) if row not in taken)]
+
+
+def _chance(id_: str, seed: int) -> bytes:
+    key = blake2b(str(seed).encode()).digest()
+    return blake2b(id_.encode(errors="surrogateescape"), key=key, digest_size=16).digest()
+
+
+def _parts(sizes: Sequence[int], test: float, validation: float) -> list[Part]:
+    """A part for each group of a label, the groups in the order of the draw."""
+    total = sum(sizes)
+    least = 1.0 if len(sizes) >= 3 else 0.0
+    left = {
+        part: max(least, share * total)
+        for part, share in zip(PARTS[::-1], (test, validation), strict=False)
+        if share
+    }
+    parts: list[Part] = []
+    for size in sizes:
+        # A group goes where more than half of it is wanted.
+        part: Part = next((part for part in left if left[part] >= size / 2), "train")
+        if part != "train":
+            left[part] -= size
+        parts.append(part)
+    return parts if "train" in parts else [*parts[:-1], "train"]

@@ -1,0 +1,1 @@
+"""Answers to look at: pages and plots, made of plain data."""
