@@ -32,7 +32,7 @@ from lookalike.errors import (
     UsageError,
     WeightsMissing,
 )
-from lookalike.system.lazy import attributes
+from lookalike.system.imports import attributes
 
 if TYPE_CHECKING:
     from lookalike.extractors import load as extractor

@@ -10,9 +10,9 @@ import sys
 import pytest
 
 from lookalike.cli.output import Bar, print_hits, print_report, print_table, tags_in_words
+from lookalike.errors import visible
 from lookalike.reports import Progress, Report, Skip, clock
 from lookalike.search.hits import Hit, Hits
-from lookalike.system.escapes import visible
 from lookalike.types import Tag
 
 

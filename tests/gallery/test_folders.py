@@ -10,7 +10,7 @@ import pytest
 
 from lookalike import Gallery
 from lookalike.evaluation import compare
-from lookalike.system.stamps import fitting
+from lookalike.system.files import fitting
 from lookalike.training.collection import collect
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)

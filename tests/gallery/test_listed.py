@@ -18,7 +18,7 @@ from lookalike.sources import remote, resolve
 from lookalike.sources import table as listed
 from lookalike.sources.access import Access
 from lookalike.sources.table import Seen
-from lookalike.system.redaction import redact_text
+from lookalike.system.text import redact_text
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
 

@@ -22,7 +22,7 @@ from lookalike.errors import ImageError, UsageError
 from lookalike.images import ImageLimits, decode, read_file
 from lookalike.images.exif import read_exif
 from lookalike.images.limits import MEMORY
-from lookalike.system.extras import install_command
+from lookalike.system.imports import install_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ import pytest
 from lookalike.indexes.cache import Cache, Coded
 from lookalike.indexes.codes import Coder
 from lookalike.indexes.twins import digests
-from lookalike.system.files import Directory
+from lookalike.system.directory import Directory
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from lookalike.system.extras import missing
+from lookalike.system.imports import missing
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCES = sorted((REPOSITORY / "src").rglob("*.py"))
-ASK = "from lookalike.system.extras import install_command as ask; print(ask('heif')); print(ask('keras'))"
+ASK = "from lookalike.system.imports import install_command as ask; print(ask('heif')); print(ask('keras'))"
 
 METADATA = """\
 Metadata-Version: 2.4

@@ -9,7 +9,8 @@ import stat
 import pytest
 
 from lookalike.errors import UsageError
-from lookalike.system.files import Directory, NoPlainFile, replacing
+from lookalike.system.directory import Directory, NoPlainFile
+from lookalike.system.files import replacing
 
 
 def test_a_file_is_replaced_whole(tmp_path):

@@ -4,7 +4,7 @@ import os
 import sys
 from contextlib import suppress
 
-from lookalike.system.stderr import without
+from lookalike.system.process import without
 
 
 def test_what_is_unwanted_is_left_out(capfd):

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from lookalike.errors import UsageError
-from lookalike.system import extras
+from lookalike.system import imports
 from lookalike.views.plots import Plot, Point, Row, Tile, bars, grid, history, quality_and_cost, save
 from lookalike.views.plots.charts import front
 from lookalike.views.plots.lettering import NAME, TEXT, drawable, shortened, width, wrapped
@@ -344,4 +344,4 @@ def test_without_matplotlib_the_extra_is_named():
         "    try:\n        draw({})\n    except MissingExtra as error:\n        print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [str(extras.missing("a plot", "plot"))] * 4
+    assert done.stdout.splitlines() == [str(imports.missing("a plot", "plot"))] * 4

@@ -18,8 +18,7 @@ from lookalike import __version__
 from lookalike.cli import streams
 from lookalike.cli.group import InOrder
 from lookalike.cli.output import one_line
-from lookalike.errors import LookalikeError, UsageError
-from lookalike.system.escapes import visible
+from lookalike.errors import LookalikeError, UsageError, visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,7 @@ from lookalike.cli.output import (
     write_page,
 )
 from lookalike.cli.viewing import View, view_options
-from lookalike.system.redaction import redact
+from lookalike.system.text import redact
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lookalike.cli.help import command
-from lookalike.system.escapes import visible
+from lookalike.errors import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -20,7 +20,7 @@ from lookalike.cli.output import (
     print_table,
 )
 from lookalike.cli.questions import confirm
-from lookalike.system.escapes import visible
+from lookalike.errors import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

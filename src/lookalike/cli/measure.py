@@ -19,7 +19,7 @@ from lookalike.cli.options import (
     quiet_option,
 )
 from lookalike.cli.output import Bar, note, notes, print_json, print_table, write_page
-from lookalike.system.escapes import visible
+from lookalike.errors import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

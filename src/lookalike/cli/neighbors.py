@@ -21,7 +21,7 @@ from lookalike.cli.options import (
 )
 from lookalike.cli.output import Bar, note, notes, print_answer, print_json, print_table, write_page
 from lookalike.cli.viewing import View, show_option
-from lookalike.system.escapes import visible
+from lookalike.errors import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from lookalike.system.escapes import visible
+from lookalike.errors import visible
 from lookalike.system.files import replacing
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from lookalike.cli.help import command
 from lookalike.cli.options import Place, gallery_options, json_option
 from lookalike.cli.output import notes, print_answer
 from lookalike.cli.questions import confirm
-from lookalike.system.escapes import visible
+from lookalike.errors import visible
 
 if TYPE_CHECKING:
     from lookalike.gallery import Gallery

@@ -13,7 +13,8 @@ from lookalike.cli.group import InOrder
 from lookalike.cli.help import command
 from lookalike.cli.options import json_option, plot_option, quiet_option
 from lookalike.cli.output import Bar, note, notes, print_json, print_skips, print_table
-from lookalike.system.escapes import quoted, visible
+from lookalike.errors import visible
+from lookalike.system.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

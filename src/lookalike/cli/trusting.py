@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from lookalike.cli.help import command
 from lookalike.cli.options import Place, gallery_options, json_option
 from lookalike.cli.output import print_answer, print_json
-from lookalike.system.escapes import visible
+from lookalike.errors import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

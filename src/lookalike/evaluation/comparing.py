@@ -24,7 +24,7 @@ from lookalike.sources.folder import path_of
 from lookalike.sources.packed import Packs
 from lookalike.sources.remote import is_remote
 from lookalike.sources.tables import is_table
-from lookalike.system.redaction import redact
+from lookalike.system.text import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from lookalike.errors import UsageError
+from lookalike.errors import UsageError, visible
 from lookalike.search.showing import card, tags, usual
-from lookalike.system.escapes import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

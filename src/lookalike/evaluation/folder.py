@@ -19,7 +19,7 @@ from lookalike.sources import ignoring, trust
 from lookalike.sources.folder import Found, Walk
 from lookalike.sources.packed import Packed, is_packed
 from lookalike.stores import location
-from lookalike.system.redaction import redact_text
+from lookalike.system.text import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

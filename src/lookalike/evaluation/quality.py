@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from lookalike.errors import UsageError
+from lookalike.errors import UsageError, visible
 from lookalike.evaluation import held_out, measures
 from lookalike.evaluation import labels as label_reading
 from lookalike.evaluation.asking import rankings
 from lookalike.extractors.needs import require_model
 from lookalike.stores import filtering
-from lookalike.system.escapes import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

@@ -14,8 +14,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
 
 from lookalike.errors import UsageError
-from lookalike.system.escapes import unguarded, write_csv
 from lookalike.system.files import writing
+from lookalike.system.text import unguarded, write_csv
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from lookalike.system import environment
+from lookalike.system import posix, process
 
 SECONDS, MEMORY = "LOOKALIKE_MODEL_SECONDS", "LOOKALIKE_MODEL_MEMORY"
 """The environment variables that change the limits."""
@@ -18,7 +16,7 @@ def seconds() -> int:
     Raises:
         UsageError: `LOOKALIKE_MODEL_SECONDS` is no whole number above 0.
     """
-    return environment.positive(SECONDS, _SECONDS)
+    return process.positive(SECONDS, _SECONDS)
 
 
 def memory() -> int:
@@ -27,20 +25,12 @@ def memory() -> int:
     Raises:
         UsageError: `LOOKALIKE_MODEL_MEMORY` is no whole number above 0.
     """
-    return environment.positive(MEMORY, _MEMORY)
+    return process.positive(MEMORY, _MEMORY)
 
 
 def impose() -> None:
     """Limit the memory of this process; on macOS, which does not limit it, time is the only limit."""
-    if sys.platform != "linux":
-        return
-    import resource
-
-    most = memory()
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    if hard != resource.RLIM_INFINITY:
-        most = min(most, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+    posix.limit_memory(memory())
 
 
 def in_words() -> str:

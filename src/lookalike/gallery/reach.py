@@ -11,7 +11,7 @@ from lookalike.extractors.model import IMPORTED
 from lookalike.extractors.needs import refused
 from lookalike.sources import remote
 from lookalike.sources.folder import is_address, path_of
-from lookalike.system.redaction import redact_text
+from lookalike.system.text import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

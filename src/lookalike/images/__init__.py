@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lookalike.system.lazy import attributes
+from lookalike.system.imports import attributes
 
 if TYPE_CHECKING:
     from lookalike.images.decoding import DECODER, THUMBNAIL_SIDE, Decoded, decode, from_array, thumbnail

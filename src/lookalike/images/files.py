@@ -10,6 +10,7 @@ from pathlib import Path
 from lookalike.errors import Unreadable
 from lookalike.images.limits import ImageLimits, require_bytes
 from lookalike.images.recognition import HEAD, recognise
+from lookalike.system import posix
 
 _HEADER = 1 << 16  # bytes
 
@@ -51,7 +52,7 @@ def _read(
     try:
         _require_regular(Path(os.fsdecode(path)).stat())  # first: opening a device may already do something
         # The file may have been replaced since: non-blocking, so that a pipe does not hold us.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        descriptor = posix.open_to_read(path)
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
             _require_regular(status)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from lookalike.errors import ImageError
 from lookalike.images.transparency import gif_class, open_png
-from lookalike.system import extras, forks
+from lookalike.system import forks, imports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,7 +66,7 @@ def _open_heic(stream: BytesIO) -> Image:
     try:
         import pillow_heif
     except ImportError:
-        raise ImageError(str(extras.missing("HEIC", "heif"))) from None
+        raise ImageError(str(imports.missing("HEIC", "heif"))) from None
     opened: Image = pillow_heif.HeifImageFile(stream)
     return opened
 

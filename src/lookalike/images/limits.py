@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lookalike.errors import ImageError
-from lookalike.system import environment, forks
+from lookalike.system import forks, process
 from lookalike.system.forks import Forked
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ class ImageLimits:
         Raises:
             UsageError: a variable is not a positive whole number.
         """
-        pixels = environment.positive("LOOKALIKE_MAX_PIXELS", cls().max_pixels)
+        pixels = process.positive("LOOKALIKE_MAX_PIXELS", cls().max_pixels)
         return cls(
             max_pixels=pixels,
             max_jpeg_pixels=max(pixels, cls().max_jpeg_pixels),
-            max_bytes=environment.positive("LOOKALIKE_MAX_BYTES", cls().max_bytes),
-            max_memory=environment.positive("LOOKALIKE_MAX_MEMORY", cls().max_memory),
-            max_seconds=environment.positive("LOOKALIKE_MAX_SECONDS", cls().max_seconds),
+            max_bytes=process.positive("LOOKALIKE_MAX_BYTES", cls().max_bytes),
+            max_memory=process.positive("LOOKALIKE_MAX_MEMORY", cls().max_memory),
+            max_seconds=process.positive("LOOKALIKE_MAX_SECONDS", cls().max_seconds),
         )
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.indexes.codes import Bits
-    from lookalike.system.files import Directory
+    from lookalike.system.directory import Directory
     from lookalike.types import Floats
 
 _FORMAT = 4

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import UsageError
-from lookalike.system import extras
+from lookalike.system import imports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -200,7 +200,7 @@ def _sklearn_metrics() -> list[str]:
     try:
         from sklearn.neighbors import VALID_METRICS
     except ImportError as error:
-        raise extras.missing("a metric other than cosine, euclidean and inner", "metrics") from error
+        raise imports.missing("a metric other than cosine, euclidean and inner", "metrics") from error
     return sorted(set(VALID_METRICS["brute"]) - _UNFIT - set(CORE))
 
 

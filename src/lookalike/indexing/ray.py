@@ -26,8 +26,8 @@ from lookalike.errors import LookalikeError, UsageError
 from lookalike.extractors import runtime
 from lookalike.indexing.extract import Part, apart, together
 from lookalike.indexing.pipeline import Worker
-from lookalike.system import extras
-from lookalike.system.stderr import without
+from lookalike.system import imports
+from lookalike.system.process import without
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -318,7 +318,7 @@ def _ray() -> Any:
         import ray.util.client
         import ray.util.scheduling_strategies
     except ImportError as error:
-        raise extras.missing("Ray", "ray") from error
+        raise imports.missing("Ray", "ray") from error
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     return ray
 

@@ -28,7 +28,7 @@ from lookalike.sources.packed import Packs
 from lookalike.sources.resolve import checked_id, path_given
 from lookalike.sources.table import Row, Seen
 from lookalike.stores.records import new_fields
-from lookalike.system.redaction import redact
+from lookalike.system.text import redact
 from lookalike.system.tracing import timed
 from lookalike.types import PICTURE_FIELDS
 

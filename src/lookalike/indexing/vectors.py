@@ -18,7 +18,7 @@ from lookalike.extractors.model import IMPORTED
 from lookalike.reports import Skip
 from lookalike.sources.folder import path_of
 from lookalike.sources.tables import LARGEST_DIM, read_head
-from lookalike.system.escapes import unguarded
+from lookalike.system.text import unguarded
 from lookalike.types import Header, Record
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from lookalike.errors import UsageError
+from lookalike.system import posix
 from lookalike.system.files import unwritable
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _opened(source: Path) -> BinaryIO:
         kind = "no plain file" if source.exists() else "not there any more"
         raise UsageError(f"{source} can't be copied: it is {kind}")
     # What is put in its place meanwhile is not waited for either.
-    return os.fdopen(os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    return os.fdopen(posix.open_to_read(source), "rb")
 
 
 def _is_there(source: Path, place: Path, *, link: bool) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, overload
 
+from lookalike.errors import visible
 from lookalike.search import showing
-from lookalike.system import extras
-from lookalike.system.escapes import visible
+from lookalike.system import imports
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -238,7 +238,7 @@ class Answers(list[Hits]):
         try:
             from pandas import DataFrame
         except ImportError as error:
-            raise extras.missing("a table", "tables") from error
+            raise imports.missing("a table", "tables") from error
         first = ["query", "rank", "id", "path", "score", "distance", "tags"]
         rows = [{"query": hits.query, **_table_row(hit)} for hits in self for hit in hits]
         return DataFrame(rows, columns=list(dict.fromkeys([*first, *(key for row in rows for key in row)])))

@@ -12,8 +12,8 @@ from lookalike.errors import ImageError, NotFound, UsageError
 from lookalike.search import own_ids
 from lookalike.sources import remote, tables
 from lookalike.sources.folder import id_of, is_address, is_text
-from lookalike.system.redaction import redact, redact_text
-from lookalike.system.stamps import stamp
+from lookalike.system.files import stamp
+from lookalike.system.text import redact, redact_text
 
 if TYPE_CHECKING:
     import numpy as np

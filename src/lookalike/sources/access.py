@@ -21,9 +21,8 @@ from lookalike import images
 from lookalike.errors import NotTrusted, Unreadable
 from lookalike.sources import remote, trust
 from lookalike.sources.folder import GALLERIES, is_address, path_of, to_id, to_path, under
-from lookalike.system.escapes import quoted
-from lookalike.system.redaction import redact_text, was_redacted
-from lookalike.system.stamps import stamp
+from lookalike.system.files import stamp
+from lookalike.system.text import quoted, redact_text, was_redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from lookalike.errors import UsageError
-from lookalike.system.stamps import stamp
+from lookalike.system.files import stamp
 
 if TYPE_CHECKING:
     import os

@@ -20,8 +20,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
 
 from lookalike.sources.ignoring import IGNORE_FILE, is_of_programs
-from lookalike.system.spelling import as_path, as_text
-from lookalike.system.stamps import LEAST, MOST, fitting
+from lookalike.system.files import LEAST, MOST, fitting
+from lookalike.system.text import as_path, as_text
 
 if TYPE_CHECKING:
     from lookalike.sources.ignoring import Patterns

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
 from lookalike.errors import UsageError
-from lookalike.system.spelling import as_text
+from lookalike.system import posix
+from lookalike.system.text import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,7 +175,7 @@ def _content(file: Path) -> bytes:
     """The bytes of an ignore file; none if there is no such file."""
     try:
         # A pipe of that name must not hold us.
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        descriptor = posix.open_to_read(file)
         with os.fdopen(descriptor, "rb") as opened:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise unusable(str(file), "it is not a file")

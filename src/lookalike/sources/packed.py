@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from lookalike.sources import cifar
 from lookalike.sources.folder import Found, is_address, path_of
 from lookalike.sources.memory import Memory
-from lookalike.system.stamps import fitting
+from lookalike.system.files import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

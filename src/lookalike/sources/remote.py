@@ -18,9 +18,9 @@ from lookalike import images
 from lookalike.errors import DownloadError, LookalikeError, MissingExtra, NotFound, Unreadable, UsageError
 from lookalike.images.limits import require_bytes
 from lookalike.images.recognition import HEAD
-from lookalike.system import extras, forks
-from lookalike.system.redaction import has_secret_parameter, has_user, redact_text
-from lookalike.system.stamps import MOST
+from lookalike.system import forks, imports
+from lookalike.system.files import MOST
+from lookalike.system.text import has_secret_parameter, has_user, redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -235,7 +235,7 @@ def _open(address: str) -> Any:
     try:
         from fsspec.core import url_to_fs
     except ImportError as error:
-        raise extras.missing(f"{scheme}://…", "remote") from error
+        raise imports.missing(f"{scheme}://…", "remote") from error
     try:
         return url_to_fs(address)[0]
     except ImportError as error:

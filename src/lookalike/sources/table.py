@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lookalike.sources import remote, tables
 from lookalike.sources.folder import id_of, is_address
 from lookalike.sources.tables.addresses import addresses, image_column
-from lookalike.system.redaction import has_user, redact
+from lookalike.system.text import has_user, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

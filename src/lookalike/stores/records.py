@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 from lookalike.errors import FilterError, UsageError
 from lookalike.stores import positions
-from lookalike.system.stamps import fitting
+from lookalike.system.files import fitting
 from lookalike.types import BUILT_IN_FIELDS, PICTURE_FIELDS, Skipped, Source
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lookalike.system.lazy import attributes
+from lookalike.system.imports import attributes
 from lookalike.training.recipes import (
     Augmentation,
     AutoencoderRecipe,

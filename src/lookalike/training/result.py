@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lookalike.errors import UsageError
+from lookalike.errors import UsageError, visible
 from lookalike.reports import clock
-from lookalike.system.escapes import visible, write_csv
 from lookalike.system.files import writing
+from lookalike.system.text import write_csv
 from lookalike.training.gains import Gain, gains
 from lookalike.views import pages, plots
 

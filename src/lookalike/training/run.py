@@ -8,7 +8,6 @@ a run that is killed goes on from its last epoch as if nothing had been.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import shutil
 import time
@@ -19,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from lookalike.errors import ModelError, UsageError
 from lookalike.evaluation.splits import FILE as SPLIT
 from lookalike.evaluation.splits import Split, split
+from lookalike.system import posix
 from lookalike.system.files import writing
 from lookalike.training import near_duplicates
 from lookalike.training.place import LAST, WORK, check_place
@@ -91,7 +91,7 @@ class Run:
         except OSError as error:
             raise ModelError(f"{self.folder} can't be written: {error.strerror}") from error
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            posix.lock(self._lock.fileno())
         except OSError as error:
             self._lock.close()
             raise UsageError(

@@ -15,7 +15,7 @@ from math import floor, isfinite, log10
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike.system.escapes import visible
+from lookalike.errors import visible
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

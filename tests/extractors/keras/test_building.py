@@ -13,7 +13,7 @@ from lookalike.errors import MissingExtra, ModelError, UsageError, WeightsMissin
 from lookalike.extractors import keras as extractors
 from lookalike.extractors.keras import child, recipes
 from lookalike.extractors.names import Name
-from lookalike.system.extras import install_command
+from lookalike.system.imports import install_command
 
 # Keras converts arrays in a way that numpy 2 will not know for ever.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn:DeprecationWarning")

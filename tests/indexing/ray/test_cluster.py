@@ -19,7 +19,7 @@ from lookalike.errors import LookalikeError, MissingExtra, ModelMismatch, UsageE
 from lookalike.extractors import runtime
 from lookalike.indexing import ray as distributed
 from lookalike.indexing.ray import Cluster
-from lookalike.system.extras import install_command
+from lookalike.system.imports import install_command
 from lookalike.testing import ToyExtractor
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -12,7 +12,7 @@ from lookalike.errors import UsageError
 from lookalike.gallery import Gallery
 from lookalike.sources.fetch import fetch
 from lookalike.sources.tables import read_metadata
-from lookalike.system.escapes import unguarded
+from lookalike.system.text import unguarded
 
 
 def rows_of(file):

@@ -16,7 +16,7 @@ from PIL import Image
 from lookalike import Gallery
 from lookalike.cli import run
 from lookalike.errors import LookalikeError
-from lookalike.system.redaction import redact, redact_text, was_redacted
+from lookalike.system.text import redact, redact_text, was_redacted
 
 USER, PASSWORD, TOKEN, SIGNATURE = "annaS3cret", "hunt/er2-sEcret", "tok-sEcret-9", "sIg-sEcret%2F8"
 SECRETS = ("annaS3cret", "er2-sEcret", "tok-sEcret-9", "sIg-sEcret")

@@ -8,9 +8,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lookalike.sources.tables.parquet import pyarrow
-from lookalike.system.escapes import guarded
 from lookalike.system.files import check_file as check_place
 from lookalike.system.files import replacing
+from lookalike.system.text import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

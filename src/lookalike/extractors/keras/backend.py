@@ -7,8 +7,8 @@ import sys
 from contextlib import nullcontext
 from typing import Any
 
-from lookalike.system import extras
-from lookalike.system.stderr import without
+from lookalike.system import imports
+from lookalike.system.process import without
 
 WHAT = "a network of Keras"
 """What the extra `keras` is needed for."""
@@ -38,7 +38,7 @@ def keras() -> Any:
             if library.backend.backend() == "tensorflow":
                 import tensorflow as tf  # noqa: F401
     except ImportError as error:
-        raise extras.missing(WHAT, "keras") from error
+        raise imports.missing(WHAT, "keras") from error
     return library
 
 

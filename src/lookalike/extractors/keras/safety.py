@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from lookalike.errors import ModelError
 from lookalike.extractors.keras.backend import WHAT, first_line
-from lookalike.system import extras
+from lookalike.system import imports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +116,7 @@ def _h5py() -> Any:
     try:
         import h5py
     except ImportError as error:
-        raise extras.missing(WHAT, "keras") from error
+        raise imports.missing(WHAT, "keras") from error
     return h5py
 
 

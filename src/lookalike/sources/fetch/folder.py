@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import os
 from contextlib import contextmanager, suppress
 from itertools import chain, count, repeat
@@ -15,8 +14,9 @@ from lookalike.sources.fetch.names import ENDINGS
 from lookalike.sources.fetch.report import Failure
 from lookalike.sources.fetch.wanted import OWN_COLUMNS
 from lookalike.sources.ignoring import IGNORE_FILE
-from lookalike.system.escapes import unguarded, write_csv
+from lookalike.system import posix
 from lookalike.system.files import unwritable, writing
+from lookalike.system.text import unguarded, write_csv
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,7 +54,7 @@ class Folder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            descriptor = os.open(self.path, posix.FOLDER)
         except OSError as error:
             raise unwritable(self.path, error) from error
         try:
@@ -124,7 +124,7 @@ class Folder:
 
     def _lock(self, descriptor: int) -> None:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            posix.lock(descriptor)
         except BlockingIOError:
             raise UsageError(f"{self.path}: another run is filling it; try again when it is done") from None
         except OSError:

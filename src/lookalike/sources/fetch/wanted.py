@@ -12,7 +12,7 @@ from lookalike.sources.fetch.names import digest, stem, with_digest
 from lookalike.sources.fetch.report import Failure
 from lookalike.sources.tables.addresses import addresses, existing_column, image_column
 from lookalike.sources.tables.cells import reader
-from lookalike.system.redaction import redact, redact_text
+from lookalike.system.text import redact, redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lookalike.system.lazy import attributes
+from lookalike.system.imports import attributes
 
 if TYPE_CHECKING:
     from lookalike.sources.tables.arrays import LARGEST_DIM, read_head, read_vector

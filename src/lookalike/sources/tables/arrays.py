@@ -10,6 +10,7 @@ from tokenize import TokenError
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from lookalike.errors import UsageError
+from lookalike.system import posix
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,7 +90,7 @@ def read_vector(path: str) -> NDArray[np.floating[Any]]:
 def _content(path: str) -> bytes:
     """The bytes of a regular file, of which none can be larger than the largest vector."""
     _require_plain(Path(path).stat())
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    descriptor = posix.open_to_read(path)
     with os.fdopen(descriptor, "rb") as file:
         _require_plain(os.fstat(descriptor))
         return file.read(_LARGEST_FILE + 1)

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, cast
 from lookalike.errors import UsageError
 from lookalike.sources.tables.addresses import IMAGE_COLUMNS
 from lookalike.sources.tables.parquet import pyarrow
-from lookalike.system.escapes import unguarded
+from lookalike.system.text import unguarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -9,8 +9,8 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from lookalike.sources.tables.parquet import pyarrow
-from lookalike.system.escapes import guarded
 from lookalike.system.files import check_file, replacing
+from lookalike.system.text import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,7 +17,7 @@ from lookalike.errors import (
     StoreUnavailable,
 )
 from lookalike.stores.elasticsearch.address import credentials
-from lookalike.system import extras, forks
+from lookalike.system import forks, imports
 from lookalike.system.forks import Forked
 
 try:
@@ -25,7 +25,7 @@ try:
     import orjson  # noqa: F401  # the client's serializer for vectors needs it
     from elasticsearch import Elasticsearch
 except ImportError as missing:
-    raise extras.missing("a gallery in Elasticsearch", "elasticsearch") from missing
+    raise imports.missing("a gallery in Elasticsearch", "elasticsearch") from missing
 
 # Which node failed and is tried again is for those who ask for it, not for everybody's terminal.
 logging.getLogger("elastic_transport").addHandler(logging.NullHandler())

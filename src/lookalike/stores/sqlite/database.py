@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lookalike.system.files import Directory
+    from lookalike.system.directory import Directory
 
 FILE = "gallery.sqlite"
 

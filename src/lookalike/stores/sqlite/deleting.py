@@ -15,7 +15,7 @@ from lookalike.stores.sqlite.lock import WriterLock
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lookalike.system.files import Directory
+    from lookalike.system.directory import Directory
 
 _LOCK = "lock"
 

@@ -8,7 +8,6 @@ mode, with no journal beside it. What somebody changes between that look and the
 
 from __future__ import annotations
 
-import fcntl
 import os
 import weakref
 from collections import deque
@@ -18,8 +17,8 @@ from typing import TYPE_CHECKING
 from lookalike.errors import NotFound, StoreCorrupt, StoreUnavailable
 from lookalike.sources.folder import GALLERIES
 from lookalike.stores.sqlite import log
-from lookalike.system import forks
-from lookalike.system.files import Directory, shared
+from lookalike.system import forks, posix
+from lookalike.system.directory import Directory, shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -207,7 +206,7 @@ def _clear_foreign_log(directory: Directory, name: str, descriptor: int) -> None
     if status is None or not status.st_size:
         return
     try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, *_SHARED)
+        posix.lock_range(descriptor, *_SHARED)
     except OSError:
         return  # in use: whoever opened it first has looked
     try:
@@ -220,7 +219,7 @@ def _clear_foreign_log(directory: Directory, name: str, descriptor: int) -> None
             directory.unlink(f"{name}-wal")
             directory.unlink(f"{name}-shm")
     finally:
-        fcntl.lockf(descriptor, fcntl.LOCK_UN, *_SHARED)
+        posix.unlock_range(descriptor, *_SHARED)
 
 
 def _release(held: _Held) -> None:

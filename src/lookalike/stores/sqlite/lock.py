@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from lookalike.errors import StoreBusy, StoreUnavailable
-from lookalike.system import forks
+from lookalike.system import forks, posix
 from lookalike.system.forks import Forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lookalike.system.files import Directory
+    from lookalike.system.directory import Directory
 
 
 class WriterLock(Forked):
@@ -80,7 +79,7 @@ class WriterLock(Forked):
 
     def _take(self, descriptor: int) -> None:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            posix.lock(descriptor)
         except OSError as error:
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
             os.close(descriptor)

@@ -13,7 +13,7 @@ from lookalike.stores.sqlite.database import connected
 from lookalike.stores.sqlite.file import clear
 
 if TYPE_CHECKING:
-    from lookalike.system.files import Directory
+    from lookalike.system.directory import Directory
     from lookalike.types import Header
 
 

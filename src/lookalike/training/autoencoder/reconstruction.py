@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from lookalike import images
-from lookalike.errors import UsageError
+from lookalike.errors import UsageError, visible
 from lookalike.extractors import trained
 from lookalike.extractors.decoder import Decoder
 from lookalike.extractors.names import Name
 from lookalike.search.query import resolve
 from lookalike.sources.access import Access
-from lookalike.system.escapes import visible
 from lookalike.views import plots
 from lookalike.views.plots import Row, Tile
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lookalike.system.lazy import attributes
+from lookalike.system.imports import attributes
 from lookalike.training.ranker.training import train_ranker
 
 if TYPE_CHECKING:

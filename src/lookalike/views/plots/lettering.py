@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from lookalike.system.escapes import visible
+from lookalike.errors import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookalike.system import extras, files, forks
+from lookalike.system import files, forks, imports
 from lookalike.views.plots.lettering import FAINT, SMALL, TITLE, UNIT, Style, drawable, wrapped
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def load() -> type[Figure]:
         try:
             from matplotlib.figure import Figure  # the fonts are looked through here, too
         except ImportError as error:
-            raise extras.missing("a plot", "plot") from error
+            raise imports.missing("a plot", "plot") from error
         finally:
             noise.setLevel(level)
     return Figure

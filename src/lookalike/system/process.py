@@ -1,15 +1,32 @@
-"""Standard error held back while a foreign library works, whose native code passes Python by."""
+"""This process: numbers of its environment, its standard error."""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from lookalike.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def positive(name: str, default: int) -> int:
+    """Return the number that a variable gives, or the default where it is not set.
+
+    Raises:
+        UsageError: it is not a positive whole number.
+    """
+    text = os.environ.get(name)
+    if not text:
+        return default
+    if not re.fullmatch(r"[0-9]+(_[0-9]+)*", text) or not (number := int(text)):
+        raise UsageError(f"{name} is {text!r}: expected a positive whole number, such as {default}")
+    return number
 
 
 @contextmanager

@@ -15,14 +15,14 @@ import pytest
 from PIL import Image
 
 from lookalike import Gallery
-from lookalike.errors import NotFound
+from lookalike.errors import NotFound, visible
 from lookalike.evaluation import compare, evaluate
 from lookalike.evaluation.neighbors import neighbors
 from lookalike.evaluation.neighbors.files import write
 from lookalike.evaluation.splits import Split
 from lookalike.search.hits import Answers, Hit, Hits
 from lookalike.sources.tables import open_table, read_metadata
-from lookalike.system.escapes import guarded, quoted, unguarded, visible, write_csv
+from lookalike.system.text import guarded, quoted, unguarded, write_csv
 from lookalike.types import Tag
 from lookalike.views.pages import Card, Row, Table, fragment, fragment_table, results_page
 from lookalike.views.plots.lettering import drawable

@@ -13,13 +13,12 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from lookalike.errors import StoreCorrupt
+from lookalike.system import posix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-_PASSING = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
-_CAREFUL = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _WRITING = os.O_WRONLY | os.O_RDWR
 _KINDS = {
     stat.S_IFREG: "a file", stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe",
@@ -63,14 +62,14 @@ class Directory:
             pass
 
     @contextmanager
-    def opened(self, flags: int = _PASSING) -> Iterator[int]:
+    def opened(self, flags: int = posix.PASSING) -> Iterator[int]:
         """Hold a descriptor of the folder.
 
         Raises:
             NoPlainFile: one of the inner ones is a link, or no folder.
             OSError: it is not there, or can't be opened.
         """
-        descriptor = os.open(self._anchor, _PASSING if self._inner else flags)
+        descriptor = os.open(self._anchor, posix.PASSING if self._inner else flags)
         try:
             for depth, name in enumerate(self._inner, start=1):
                 inside = self._open_inner(descriptor, name, depth, flags)
@@ -106,7 +105,7 @@ class Directory:
         """
         with self.opened() as folder:
             self._plain(folder, name)  # a device may do something when it is merely opened
-            descriptor = os.open(name, flags | _CAREFUL, mode, dir_fd=folder)
+            descriptor = os.open(name, flags | posix.CAREFUL, mode, dir_fd=folder)
         found = os.fstat(descriptor)
         if stat.S_ISREG(found.st_mode) and not (flags & _WRITING and found.st_nlink > 1):
             return descriptor
@@ -164,7 +163,7 @@ class Directory:
     def names(self) -> list[str]:
         """Return the names of all that is in the folder; none where it is not there."""
         try:
-            with self.opened(os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) as folder:
+            with self.opened(posix.FOLDER) as folder:
                 return os.listdir(folder)  # noqa: PTH208
         except FileNotFoundError:
             return []
@@ -172,7 +171,7 @@ class Directory:
     def sync(self, name: str | None = None) -> None:
         """Make a file, or which files there are, safe on disk."""
         if name is None:
-            with self.opened(os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) as folder:
+            with self.opened(posix.FOLDER) as folder:
                 os.fsync(folder)
             return
         descriptor = self.open(name, os.O_RDONLY)
@@ -183,7 +182,7 @@ class Directory:
 
     def _open_inner(self, around: int, name: str, depth: int, flags: int) -> int:
         try:
-            wanted = flags if depth == len(self._inner) else _PASSING
+            wanted = flags if depth == len(self._inner) else posix.PASSING
             return os.open(name, wanted | os.O_NOFOLLOW, dir_fd=around)
         except OSError:
             found = os.stat(name, dir_fd=around, follow_symlinks=False)

@@ -1,4 +1,4 @@
-"""What to install where an optional dependency is missing."""
+"""Names that are loaded when they are first asked for, and what to install where a package is missing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import json
 import re
 import shlex
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from lookalike.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 _OF_EXTRA = re.compile(r""";\s*(?:(?P<others>.*\S)\s+and\s+)?extra\s*==\s*['"](?P<extra>[\w-]+)['"]\s*$""")
 
@@ -78,3 +83,22 @@ def _requirements(extra: str) -> list[str]:
             others = condition["others"]
             found.append(requirement[: condition.start()].strip() + (f"; {others}" if others else ""))
     return found
+
+
+def attributes(package: str, places: Mapping[str, str]) -> Callable[[str], object]:
+    """Return the `__getattr__` (PEP 562) of a package that loads each name with its module.
+
+    Args:
+        package: the package's name.
+        places: for each name the module of the package that has it.
+
+    >>> attributes("lookalike", {"Term": "types"})("Term").__name__
+    'Term'
+    """
+
+    def load(name: str) -> object:
+        if name in places:
+            return getattr(import_module(f"{package}.{places[name]}"), name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return load
