@@ -8,8 +8,8 @@ from sklearn.metrics import average_precision_score, ndcg_score, pairwise_distan
 
 from lookalike import Gallery
 from lookalike.errors import UsageError
-from lookalike.evaluation import asking, evaluate
-from lookalike.evaluation.asking import similarity
+from lookalike.evaluation import evaluate, quality
+from lookalike.evaluation.quality import similarity
 
 
 def test_by_hand(line):
@@ -74,9 +74,9 @@ def test_blocks_change_nothing(twins, tmp_path, monkeypatch):
     """Three queries and seven pictures at a time give the numbers of all at once, ties and all."""
     with opened(twins, tmp_path / "gallery") as gallery:
         whole = evaluate(gallery, "folder", depth=20)
-        monkeypatch.setattr(asking, "_NUMBERS", 10 * gallery.store.header.dim)
-        monkeypatch.setattr(asking, "_PICTURES", 7)
-        monkeypatch.setattr(asking, "_SCORES", 3 * 7)
+        monkeypatch.setattr(quality, "_NUMBERS", 10 * gallery.store.header.dim)
+        monkeypatch.setattr(quality, "_PICTURES", 7)
+        monkeypatch.setattr(quality, "_SCORES", 3 * 7)
         assert evaluate(gallery, "folder", depth=20) == whole
 
 

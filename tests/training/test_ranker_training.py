@@ -11,7 +11,7 @@ import pytest
 import lookalike
 from lookalike import Gallery
 from lookalike.errors import UsageError
-from lookalike.evaluation.folder import Folder
+from lookalike.evaluation.folder import PictureFolder
 from lookalike.evaluation.splits import Split
 from lookalike.extractors import extending, steps
 from lookalike.training import RankerRecipe, collection, train_ranker
@@ -88,7 +88,7 @@ def test_the_same_seed_gives_the_same_model(ranker, indexed, tmp_path):
 
 def test_labels_by_chance_give_the_base_itself(indexed, tmp_path):
     """Where labels say nothing, no steps are added, the result says so, and the vectors are the base's."""
-    ids = sorted(Folder.look(indexed).found)
+    ids = sorted(PictureFolder.look(indexed).found)
     letters = np.random.default_rng(0).choice(list("abcd"), len(ids))
     made = train_ranker(
         indexed, labels=dict(zip(ids, letters.tolist(), strict=True)), base=BASE, out=tmp_path / "plain"
@@ -121,7 +121,7 @@ def test_without_a_gallery_the_pictures_are_described_and_bad_ones_told(shapes, 
 )
 def test_labels_that_say_too_little_are_refused_before_any_work(indexed, tmp_path, labels, said):
     """One label, labels of one picture, none at all: a message, and no folder is left."""
-    ids = sorted(Folder.look(indexed).found)
+    ids = sorted(PictureFolder.look(indexed).found)
     with pytest.raises(UsageError, match=said):
         train_ranker(indexed, labels=labels(ids), base="no-such-model", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -165,7 +165,7 @@ def test_a_limit_takes_what_other_trainings_take(cifar_folder, indexed):
         {"data_batch_1": (white[:30], labels[:30]), "test_batch": (white[30:], labels[30:])}
     )
     for folder in (batches, indexed):
-        found = Labelled.find(Folder.look(folder), "folder", RankerRecipe(limit=8, seed=5))
+        found = Labelled.find(PictureFolder.look(folder), "folder", RankerRecipe(limit=8, seed=5))
         assert found.ids == collection.collect(folder, "folder", limit=8, seed=5).ids
 
 
@@ -205,7 +205,7 @@ def write(path, rows):
 @pytest.fixture
 def table(indexed, tmp_path):
     """Pairs of shapes: for each picture another of its folder is better than one of the next folder."""
-    found = Folder.look(indexed).found
+    found = PictureFolder.look(indexed).found
     names = ("circle", "cross", "stripes")
     by_folder = {name: sorted(id_ for id_ in found if id_.startswith(name)) for name in names}
     rows = [
@@ -259,7 +259,7 @@ def test_pairs_may_be_paths_in_any_order_of_columns(indexed, tmp_path):
         f"﻿Worse\tQuery\tnote\tBetter\ncross/00.png\tcircle/00.png\t-\t{absolute}\n", encoding="utf-8"
     )
     try:
-        ids = sorted(Folder.look(indexed).found)
+        ids = sorted(PictureFolder.look(indexed).found)
         assert pairs.table_of(file) == file
         assert pairs.read_pairs(file, str(indexed), ids) == [
             ("circle/00.png", "circle/01.png", "cross/00.png")
@@ -279,7 +279,7 @@ def learnt_before(indexed, tmp_path_factory):
     """The base as a model that was trained on the shapes, and has never seen every fourth of them."""
     place = tmp_path_factory.mktemp("base") / "base"
     extending.extended(BASE, [], place)
-    ids = sorted(Folder.look(indexed).found)
+    ids = sorted(PictureFolder.look(indexed).found)
     never = ids[::4]
     Split({id_: "test" if id_ in never else "train" for id_ in ids}).save(place / "split.csv")
     return str(place), never

@@ -156,7 +156,7 @@ def evaluate(  # noqa: PLR0913  # an argument an option
     FOLDER is one that has a gallery; without it the gallery is found as by search.
     """
     from lookalike.evaluation import evaluate as measure
-    from lookalike.evaluation.held_out import read_split
+    from lookalike.evaluation.splits import read_split
 
     with _existing(folder, place) as gallery, Bar("asking", quiet=quiet) as bar:
         found = measure(
@@ -255,7 +255,7 @@ def compare(  # noqa: PLR0913  # an argument an option
     The exit code is 1 if a method failed; the others are shown all the same.
     """
     from lookalike.evaluation import compare as compare_methods
-    from lookalike.evaluation.held_out import read_split
+    from lookalike.evaluation.splits import read_split
 
     with _Bars(quiet=quiet) as bars:
         comparison = compare_methods(

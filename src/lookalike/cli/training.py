@@ -75,13 +75,13 @@ class Wishes:
 
         Keras takes seconds to load, so whatever can be wrong is found before that.
         """
-        from lookalike.evaluation.folder import Folder
+        from lookalike.evaluation.folder import PictureFolder
         from lookalike.training.place import check_place
 
         own = {name: str(value) for name, value in more.items() if value is not None}
         recipe = recipe.changed(self._settings | own)
         check_place(self._out, resume=self._resume, overwrite=self._overwrite)
-        Folder.look(pictures)
+        PictureFolder.look(pictures)
         return recipe
 
     def options(self, teller: Teller) -> dict[str, Any]:

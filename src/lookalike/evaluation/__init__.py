@@ -6,9 +6,9 @@
 >>> compare("products", ["efficientnet-lite0", "keras:VGG16@fc1"], labels="folder")  # doctest: +SKIP
 """
 
-from lookalike.evaluation.comparing import compare
-from lookalike.evaluation.comparison import Comparison, MethodResult
-from lookalike.evaluation.methods import Method
-from lookalike.evaluation.quality import Evaluation, LabelQuality, evaluate
+from lookalike.evaluation.comparison import compare
+from lookalike.evaluation.folder import Method
+from lookalike.evaluation.quality import evaluate
+from lookalike.evaluation.results import Comparison, Evaluation, LabelQuality, MethodResult
 
 __all__ = ["Comparison", "Evaluation", "LabelQuality", "Method", "MethodResult", "compare", "evaluate"]

@@ -1,260 +1,323 @@
-"""What a comparison of methods found: plain data that prints, plots and turns into JSON and HTML."""
+"""Compare methods on one folder: make the galleries that are missing, elsewhere, and ask them all."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+import os
+import statistics
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from lookalike.errors import UsageError, visible
-from lookalike.search.showing import card, tags, usual
+from lookalike.errors import LookalikeError, UsageError
+from lookalike.evaluation import splits
+from lookalike.evaluation.folder import PictureFolder, workshop
+from lookalike.evaluation.labels import ids_of
+from lookalike.evaluation.quality import check, evaluate
+from lookalike.evaluation.results import Comparison, MethodAnswer, MethodResult
+from lookalike.gallery import Gallery
+from lookalike.reports import Progress
+from lookalike.search.distinct import checked_k
+from lookalike.sources.folder import path_of
+from lookalike.sources.packed import Packs
+from lookalike.sources.remote import is_remote
+from lookalike.sources.tables import is_table
+from lookalike.system.text import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Sequence
 
-    from lookalike.evaluation.quality import Evaluation
-    from lookalike.search.hits import Hit
-    from lookalike.views import pages, plots
-    from lookalike.views.plots import Plot
+    from lookalike.evaluation.folder import Method, MethodLike
+    from lookalike.evaluation.labels import Labels, LabelsLike
+    from lookalike.evaluation.quality import SplitLike
+    from lookalike.reports import Report
+    from lookalike.sources.resolve import Given
+    from lookalike.types import Extractor, Precision
 
-QUALITY = ("P@5", "mAP@100", "nDCG@10")
-COST = ("dim", "bytes/picture", "pictures/s", "ms/search")
+    OnProgress: TypeAlias = Callable[[str, Progress], object]
 
+_SAMPLE = 96
+"""Pictures indexed again where the gallery is there already, to see how fast that is."""
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a method found for one query: the query in words, its hits, best first, and notes on them."""
-
-    query: str
-    hits: tuple[Hit, ...]
-    notes: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """It as JSON has it."""
-        return {"query": self.query, "hits": [hit.as_dict() for hit in self.hits]}
+_SEARCHES = 40
+_SECONDS_OF_SEARCHES = 2.0
+_HITS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class MethodResult:
-    """How good one method is and what it costs, or why that can't be said.
+def compare(  # noqa: PLR0913  # each is a wish of its own
+    folder: str | os.PathLike[str],
+    models: Sequence[MethodLike] | None = None,
+    *,
+    galleries: Sequence[str] = (),
+    queries: Sequence[str | os.PathLike[str]] = (),
+    labels: LabelsLike | None = None,
+    at_least: int = 2,
+    split: SplitLike | None = None,
+    k: int = 3,
+    precision: Precision | None = None,
+    progress: OnProgress | None = None,
+) -> Comparison:
+    """Compare methods on the pictures of one folder: how good their answers are, and what they cost.
 
-    method: as it was typed.
-    model, metric: what it came down to.
-    pictures: how many its gallery holds.
-    dim: numbers in a vector.
-    bytes: of the whole gallery on disk, shared out among its pictures.
-    rate: pictures a second of indexing, decoding included; None if it could not be measured.
-    rate_from: how many pictures that was measured on.
-    milliseconds: of a search by a stored vector, ten hits, the median of warm ones.
-    reused: the gallery of the folder that was read; None if one was made for the comparison.
-    evaluation: the measures, where there are labels.
-    answers: one for each query.
-    error: why the method failed; then nothing else is known of it.
+    A finished gallery of the same model and metric that the folder has is only read. Any other is
+    made in a temporary folder, which is removed whatever happens; the folder itself is never
+    written to. One method at a time is held, and a picture is decoded once for each.
+
+    Args:
+        folder: of the pictures.
+        models: extractors, their names, or `MODEL#METRIC` as `Method.parse` reads them. Default the
+            galleries that the folder has; if it has none, the default model and some of its cuts.
+        galleries: names of galleries that the folder has, taken as they are.
+        queries: pictures or ids to show every method's answers to.
+        labels: to measure the answers by; see `evaluate`.
+        at_least: pictures whose label fewer than so many have are not asked with.
+        split: which pictures are asked with, as for `evaluate`. `test`, `validation` or `train` mean those
+            that are in that part of the split of every model that was trained here; the other models
+            are asked with the same.
+        k: how many hits of each query to keep.
+        precision: of the arithmetic of what is made; default the fastest that the processor has.
+        progress: called with the method and how far it is, for every gallery that is made; and with
+            `asking` before the method while its answers are measured.
+
+    Returns:
+        The comparison. A method that failed has a row that says why; the others are not lost.
+
+    Raises:
+        UsageError: the folder, the labels or k can't be meant, or there is nothing to compare by.
+        NotFound: a query or a gallery that is not there.
     """
+    place = PictureFolder.look(folder)
+    methods = place.methods(models, galleries)
+    if not queries and labels is None:
+        raise UsageError("nothing to compare by: tell queries to show answers to, or where the labels are")
+    k = checked_k(k)
+    if split is not None and labels is None:
+        raise UsageError("a split says nothing without labels")
+    asked = [os.fspath(query) for query in queries]
+    held = place.held(methods)
+    known, only = frozenset.union(*held), frozenset.intersection(*held)
+    # Whatever can be wrong with these is found before the long part.
+    place.check_queries(asked, known)
+    meant = None if labels is None else place.labels(labels, known)
+    left_out = len(known) - len(only)
+    said: tuple[str, ...] = ()
+    if (part := splits.part_meant(split)) is not None:
+        only = splits.pictures_of_part(place.models(methods), part, place.path, only)
+        said, split = splits.notes_on_part(part, len(only)), None
+    if meant is not None:
+        check(meant, at_least, only)
+    wishes = _Wishes(asked, meant, at_least, split, k, precision, only)
+    thumbnails: dict[tuple[str, str], bytes | None] = {}
+    results = tuple(_attempt(method, place, wishes, thumbnails, progress) for method in methods)
+    measured = [one for one in results if one.error is None]
+    # A gallery with more than the others was asked about what all of them have.
+    counts = [one.evaluation.pictures if one.evaluation else one.pictures for one in measured]
+    return Comparison(
+        folder=place.path,
+        pictures=min(counts, default=len(only)),
+        labels=None if meant is None else meant.what,
+        queries=tuple(map(redact, asked)),
+        methods=results,
+        notes=(*place.notes, *said, *_notes(measured, left_out)),
+        thumbnails=thumbnails,
+    )
 
-    method: str
-    model: str = ""
-    metric: str = ""
-    pictures: int = 0
-    dim: int = 0
-    bytes: float = 0.0
-    rate: float | None = None
-    rate_from: int = 0
-    milliseconds: float = 0.0
-    reused: str | None = None
-    evaluation: Evaluation | None = None
-    answers: tuple[Answer, ...] = ()
-    error: str | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """It as JSON has it."""
-        if self.error is not None:
-            return {"method": self.method, "error": self.error}
-        quality = {} if self.evaluation is None else self.evaluation.as_dict()
-        return {
-            "method": self.method,
-            "model": self.model,
-            "metric": self.metric,
-            "pictures": self.pictures,
-            "dim": self.dim,
-            "bytes_per_picture": self.bytes,
-            "pictures_per_second": self.rate,
-            "pictures_per_second_from": self.rate_from,
-            "ms_per_search": self.milliseconds,
-            "gallery": self.reused,
-            **{key: quality[key] for key in ("measures", "by_label") if key in quality},
-            "answers": [answer.as_dict() for answer in self.answers],
-        }
-
-    def cells(self, *, labelled: bool) -> list[str]:
-        """Its row of the table: the measures if there are labels, the costs, and the method."""
-        if self.error is not None:
-            return ["-"] * (len(QUALITY) * labelled + len(COST)) + [f"{self.method} (failed)"]
-        quality = [f"{self.evaluation[measure]:.3f}" for measure in QUALITY] if self.evaluation else []
-        rate = "-" if self.rate is None else f"{self.rate:,.0f}"
-        return [
-            *quality,
-            f"{self.dim:,}",
-            f"{self.bytes:,.0f}",
-            rate,
-            f"{self.milliseconds:.2f}",
-            self.method,
-        ]
+def _notes(measured: Sequence[MethodResult], left_out: int) -> tuple[str, ...]:
+    notes = [note for one in measured[:1] if one.evaluation for note in one.evaluation.notes]
+    notes += [
+        f"{one.method} was read from the gallery {one.reused} of the folder"
+        for one in measured
+        if one.reused not in {None, one.method}
+    ]
+    notes += dict.fromkeys(note for one in measured for answer in one.answers for note in answer.notes)
+    if left_out:
+        notes.append(f"{left_out:,} pictures are not in every gallery, and were not compared")
+    return tuple(notes)
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """Several methods on the same pictures, in the order they were given.
+class _Wishes:
+    """What every method is asked alike; `only` are the pictures that all of them have."""
 
-    folder: of the pictures.
-    pictures: how many were compared.
-    labels: where the labels come from; None if there were none.
-    queries: the queries in words.
-    notes: what the user should know.
-    thumbnails: small pictures of queries (under `("query", query)`) and hits (under `("hit", id)`).
-    """
+    queries: list[str]
+    labels: Labels | None
+    at_least: int
+    split: SplitLike | None
+    k: int
+    precision: Precision | None
+    only: frozenset[str]
 
-    folder: str
-    pictures: int
-    labels: str | None
-    queries: tuple[str, ...]
-    methods: tuple[MethodResult, ...]
-    notes: tuple[str, ...] = ()
-    thumbnails: Mapping[tuple[str, str], bytes | None] = field(default_factory=dict, repr=False)
 
-    def __iter__(self) -> Iterator[MethodResult]:
-        """The methods, in the order they were given."""
-        return iter(self.methods)
+class _Made(NamedTuple):
+    """A gallery to measure, how fast it came about, on how many pictures, and its name if it was there."""
 
-    def __getitem__(self, method: str) -> MethodResult:
-        """The method of that name, as it was typed."""
-        for one in self.methods:
-            if one.method == method:
-                return one
-        raise KeyError(method)
+    gallery: Gallery
+    rate: float | None
+    rate_from: int
+    reused: str | None
 
-    @property
-    def failed(self) -> tuple[MethodResult, ...]:
-        """The methods that could not be measured."""
-        return tuple(one for one in self.methods if one.error is not None)
 
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """The notes, and of every method that failed why."""
-        return (*self.notes, *(f"{one.method} failed: {one.error}" for one in self.failed))
+def _attempt(
+    method: Method,
+    place: PictureFolder,
+    wishes: _Wishes,
+    thumbnails: dict[tuple[str, str], bytes | None],
+    progress: OnProgress | None,
+) -> MethodResult:
+    """Measure a method; whatever goes wrong with it is its result."""
+    try:
+        with _gallery(method, place, wishes.precision, progress) as made:
+            told = None if progress is None else partial(progress, f"asking {method}")
+            return _measure(method, made, wishes, thumbnails, told)
+    except LookalikeError as error:
+        return MethodResult(str(method), error=str(error))
+    except Exception as error:  # noqa: BLE001  # an extractor of someone else's may raise anything
+        return MethodResult(str(method), error=f"{type(error).__name__}: {error}")
 
-    def __str__(self) -> str:
-        """The table of methods, and the remarks."""
-        heads, rows = (self.table()[0], [[visible(cell) for cell in row] for row in self.table()[1]])
-        widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)][:-1]
-        lines = [
-            "  ".join([*(cell.rjust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
-            for row in (heads, *rows)
-        ]
-        return "\n".join([*lines, *map(visible, self.remarks)])
 
-    def as_dict(self) -> dict[str, Any]:
-        """The comparison as JSON has it."""
-        return {
-            "folder": self.folder,
-            "pictures": self.pictures,
-            "labels": self.labels,
-            "queries": list(self.queries),
-            "methods": [one.as_dict() for one in self.methods],
-            "notes": list(self.notes),
-        }
+@contextmanager
+def _gallery(
+    method: Method, place: PictureFolder, precision: Precision | None, progress: OnProgress | None
+) -> Iterator[_Made]:
+    """The method's gallery, open: one that the folder has, or one that is gone afterwards."""
+    with workshop("compare") as folder:
+        if method.gallery is not None:
+            with place.open(method.gallery) as gallery:
+                yield _Made(gallery, *_sampled(gallery, None, folder), method.gallery)
+            return
+        fresh = _fresh(place, folder, method, precision)
+        extractor = fresh.extractor()
+        name = place.finished(extractor, method.metric or extractor.metric, precision)
+        if name is not None:
+            fresh.close()
+            with place.open(name) as gallery:
+                yield _Made(gallery, *_sampled(gallery, extractor, folder), name)
+            return
+        with fresh:
+            rate = _fill(fresh, str(method), len(place.found), progress)
+        # Opened anew: only then what was written is where it stays, and its size is that of the gallery.
+        with Gallery.open(place.path, gallery=fresh.address, model=extractor, create=False) as gallery:
+            yield _Made(gallery, *rate, None)
 
-    def table(self) -> tuple[list[str], list[list[str]]]:
-        """Heads and rows of the table of methods; every column but the last is a number."""
-        labelled = self.labels is not None
-        heads = [*(QUALITY if labelled else ()), *COST, "method"]
-        return heads, [one.cells(labelled=labelled) for one in self.methods]
 
-    def plot(self, what: Literal["answers", "quality"] | None = None) -> Plot:
-        """A figure: for each query a row a method, or the methods by quality and cost.
+def _fresh(place: PictureFolder, folder: str, method: Method, precision: Precision | None) -> Gallery:
+    return Gallery.open(
+        place.path,
+        gallery=Path(folder, "gallery"),
+        model=method.model,
+        metric=method.metric,
+        normalize=method.normalize,
+        precision=precision,
+    )
 
-        Args:
-            what: `answers` or `quality`; default the answers where there were queries.
 
-        Raises:
-            MissingExtra: matplotlib is not installed.
-            UsageError: there were no queries to show answers of, or no labels to tell quality by.
-        """
-        from lookalike.views import plots
+def _fill(gallery: Gallery, name: str, files: int, progress: OnProgress | None) -> tuple[float | None, int]:
+    """Add the folder's pictures; how many a second, and how many these were."""
+    told = None if progress is None else partial(progress, name)
+    if told is not None:
+        told(Progress(0, files, 0, 0.0))
+    return _rate(gallery.add(progress=told))
 
-        if what is None:
-            what = "answers" if self.queries else "quality"
-        if len(self.failed) == len(self.methods):
-            raise UsageError("no method could be measured, so there is nothing to plot")
-        if what == "answers" and self.queries:
-            return plots.grid(list(self._grid()), title=self._title)
-        if what == "quality" and self.labels is not None:
-            points = [
-                plots.Point(one.method, one.evaluation["mAP@100"], one.milliseconds, one.bytes)
-                for one in self.methods
-                if one.evaluation is not None
-            ]
-            return plots.quality_and_cost(points, quality="mAP@100", cost="ms a search")
-        missing = "queries" if what == "answers" else "labels"
-        raise UsageError(f"the comparison had no {missing}, so there is no plot of {what}")
 
-    def page(self) -> str:
-        """The comparison as one self-contained HTML page: the table, the remarks, and the answers."""
-        from lookalike.views import pages
+def _sampled(gallery: Gallery, extractor: Extractor | None, folder: str) -> tuple[float | None, int]:
+    """Pictures a second of a gallery's model on some of its pictures, and how many these were."""
+    there = list(_some(gallery))
+    try:
+        model = extractor or gallery.extractor()
+    except LookalikeError:
+        # It can still be searched by what it holds.
+        return None, 0
+    if not there:
+        return None, 0
+    with Gallery.open(gallery.root, gallery=Path(folder, "sample"), model=model) as sample:
+        return _rate(sample.add(there))
 
-        facts = {"folder": self.folder} | ({} if self.labels is None else {"labels": self.labels})
-        return pages.results_page(
-            list(self._rows()), title=self._title, facts=facts, table=self._table(), notes=self.remarks
+
+def _some(gallery: Gallery) -> Iterator[Given]:
+    """Some of a gallery's pictures, spread over all, that can be read now."""
+    ids, packs = ids_of(gallery), Packs(gallery.access)
+    for id_ in ids[:: max(1, len(ids) // _SAMPLE)][:_SAMPLE]:
+        if gallery.access.refusal(id_):
+            continue
+        path = path_of(id_, gallery.root)
+        if is_table(Path(path), meant=True):
+            continue  # it would name other pictures, anywhere
+        if is_remote(id_) or os.path.isfile(path):  # noqa: PTH113
+            yield path
+        elif (memory := packs.picture(id_)) is not None:
+            yield id_, memory.picture
+
+
+def _rate(report: Report) -> tuple[float | None, int]:
+    return (report.added / report.seconds if report.added else None), report.added
+
+
+def _measure(
+    method: Method,
+    made: _Made,
+    wishes: _Wishes,
+    thumbnails: dict[tuple[str, str], bytes | None],
+    told: Callable[[Progress], object] | None,
+) -> MethodResult:
+    gallery = made.gallery
+    count = len(gallery)
+    if count < 2:
+        raise UsageError(f"there are {count} pictures that can be read; a comparison needs at least two")
+    evaluation = None
+    if wishes.labels is not None:
+        evaluation = evaluate(
+            gallery,
+            wishes.labels,
+            at_least=wishes.at_least,
+            split=wishes.split,
+            only=wishes.only,
+            progress=told,
         )
+    answers = tuple(_answer(gallery, query, wishes.k, thumbnails) for query in wishes.queries)
+    return MethodResult(
+        method=str(method),
+        model=gallery.model,
+        metric=gallery.store.header.metric,
+        pictures=count,
+        dim=gallery.store.header.dim,
+        bytes=gallery.store.bytes() / count,
+        rate=made.rate,
+        rate_from=made.rate_from,
+        milliseconds=_milliseconds(gallery),
+        reused=made.reused,
+        evaluation=evaluation,
+        answers=answers,
+    )
 
-    def _repr_html_(self) -> str:
-        """The table, for notebooks."""
-        from lookalike.views import pages
 
-        return pages.fragment_table(self._table(), self.remarks)
+def _answer(
+    gallery: Gallery, query: str, k: int, thumbnails: dict[tuple[str, str], bytes | None]
+) -> MethodAnswer:
+    hits = gallery.search(query, k)
+    query = redact(query)
+    # Small pictures are fetched now: a gallery that was made for the comparison is gone afterwards.
+    if ("query", query) not in thumbnails:
+        thumbnails["query", query] = hits.query_thumbnail()
+    for hit in hits:
+        if ("hit", hit.id) not in thumbnails:
+            thumbnails["hit", hit.id] = gallery.thumbnail(hit.id)
+    return MethodAnswer(query, tuple(hits), hits.notes)
 
-    def _table(self) -> pages.Table:
-        """The table with the methods in front."""
-        from lookalike.views import pages
 
-        heads, rows = self.table()
-        return pages.Table(
-            [heads[-1], *heads[:-1]], [[row[-1], *row[:-1]] for row in rows], range(1, len(heads))
-        )
-
-    @property
-    def _title(self) -> str:
-        methods = "1 method" if len(self.methods) == 1 else f"{len(self.methods)} methods"
-        return f"{self.pictures:,} pictures, {methods}"
-
-    def _answers(self) -> Iterator[tuple[MethodResult, Answer]]:
-        """For each query every method's answer to it."""
-        for number in range(len(self.queries)):
-            for one in self.methods:
-                if one.error is None:
-                    yield one, one.answers[number]
-
-    def _grid(self) -> Iterator[plots.Row]:
-        from lookalike.views import pages, plots
-
-        shown = ""
-        for one, answer in self._answers():
-            query = plots.Tile(answer.query, self.thumbnails.get(("query", answer.query)))
-            hits = [
-                plots.Tile(hit.id, self.thumbnails.get(("hit", hit.id)), score)
-                for hit, score in zip(
-                    answer.hits, pages.numbers(hit.score for hit in answer.hits), strict=True
-                )
-            ]
-            yield plots.Row(one.method, query if answer.query != shown else None, hits)
-            shown = answer.query
-
-    def _rows(self) -> Iterator[pages.Row]:
-        from lookalike.views import pages
-
-        for one, answer in self._answers():
-            query = pages.Card(answer.query, self.thumbnails.get(("query", answer.query)))
-            shown = usual(hit.metadata for hit in answer.hits)
-            hits = [
-                card(hit, self.thumbnails.get(("hit", hit.id)), shown, tags(hit.tags)) for hit in answer.hits
-            ]
-            yield pages.Row(query, hits, label=one.method)
+def _milliseconds(gallery: Gallery) -> float:
+    """The median of warm searches by stored vectors, none of which is asked for twice."""
+    ids = ids_of(gallery)
+    chosen = ids[:: max(1, len(ids) // _SEARCHES)][:_SEARCHES]
+    gallery.search(f"id:{chosen[0]}", _HITS)
+    times: list[float] = []
+    started = time.perf_counter()
+    for id_ in chosen:
+        before = time.perf_counter()
+        gallery.search(f"id:{id_}", _HITS)
+        times.append(1000 * (time.perf_counter() - before))
+        if time.perf_counter() - started > _SECONDS_OF_SEARCHES:
+            break
+    return statistics.median(times)

@@ -1,115 +1,35 @@
-"""How good a gallery's answers are, where labels say which pictures belong together."""
+"""Measure how good a gallery's answers are, where labels say which pictures belong together."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+import time
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from lookalike.errors import UsageError, visible
-from lookalike.evaluation import held_out, measures
+from lookalike.errors import UsageError
 from lookalike.evaluation import labels as label_reading
-from lookalike.evaluation.asking import rankings
+from lookalike.evaluation import measures, splits
+from lookalike.evaluation.results import Evaluation, LabelQuality
 from lookalike.extractors.needs import require_model
+from lookalike.indexes import distances
+from lookalike.reports import Progress
 from lookalike.stores import filtering
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from lookalike.evaluation.labels import Labels, LabelsLike
     from lookalike.gallery import Gallery
-    from lookalike.reports import Progress
+    from lookalike.types import Floats
 
-    Split: TypeAlias = float | str | Collection[str]
+    SplitLike: TypeAlias = float | str | Collection[str]
 
 RANKS = (1, 5, 10)
 DEPTH = 100
 _DEEPEST = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class LabelQuality:
-    """The measures of the queries of one label.
-
-    label: the label.
-    queries: how many pictures of it asked.
-    measures: their means, by name.
-    """
-
-    label: str
-    queries: int
-    measures: Mapping[str, float]
-
-    def as_dict(self) -> dict[str, Any]:
-        """It as JSON has it."""
-        return {"label": self.label, "queries": self.queries, **self.measures}
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """How good the answers of a gallery are; `evaluation["P@5"]` is a mean over the queries.
-
-    gallery, model, metric: what was asked.
-    labels: where the labels come from.
-    pictures: how many could be found.
-    queries: how many pictures asked.
-    unlabelled, rare: how many did not, because they have no label, or one that too few others have.
-    measures: the means over the queries: `P@1`, `P@5`, `P@10`, `recall@10`, `mAP@100`, `nDCG@10`.
-    by_label: the same for the queries of each label, in the order of labels.
-    notes: what the user should know of it.
-    """
-
-    gallery: str
-    model: str
-    metric: str
-    labels: str
-    pictures: int
-    queries: int
-    unlabelled: int
-    rare: int
-    measures: Mapping[str, float]
-    by_label: tuple[LabelQuality, ...] = field(repr=False)
-    notes: tuple[str, ...] = ()
-
-    def __getitem__(self, measure: str) -> float:
-        """The mean of a measure by its name."""
-        return self.measures[measure]
-
-    def __str__(self) -> str:
-        """The measures in one line."""
-        figures = ", ".join(f"{name} {value:.3f}" for name, value in self.measures.items())
-        what = f"{self.queries:,} queries to {self.pictures:,} pictures, {visible(self.model)}"
-        return f"{figures} ({what})"
-
-    def _repr_html_(self) -> str:
-        from lookalike.views import pages
-
-        rows = [
-            ("all", self.queries, self.measures),
-            *((q.label, q.queries, q.measures) for q in self.by_label),
-        ]
-        heads = ["label", "queries", *self.measures]
-        cells = [[label, f"{n:,}", *(f"{x:.3f}" for x in by.values())] for label, n, by in rows]
-        return pages.fragment_table(pages.Table(heads, cells, range(1, len(heads))), self.notes)
-
-    def as_dict(self) -> dict[str, Any]:
-        """It as JSON has it."""
-        return {
-            "gallery": self.gallery,
-            "model": self.model,
-            "metric": self.metric,
-            "labels": self.labels,
-            "pictures": self.pictures,
-            "queries": self.queries,
-            "unlabelled": self.unlabelled,
-            "rare": self.rare,
-            "measures": dict(self.measures),
-            "by_label": [of.as_dict() for of in self.by_label],
-            "notes": list(self.notes),
-        }
 
 
 def evaluate(  # noqa: PLR0913  # each is a wish of its own
@@ -119,7 +39,7 @@ def evaluate(  # noqa: PLR0913  # each is a wish of its own
     k: Sequence[int] = RANKS,
     at_least: int = 2,
     queries: int | None = None,
-    split: Split | None = None,
+    split: SplitLike | None = None,
     only: Collection[str] | None = None,
     seed: int = 0,
     depth: int = DEPTH,
@@ -164,10 +84,10 @@ def evaluate(  # noqa: PLR0913  # each is a wish of its own
         raise UsageError(f"k and depth can be {_DEEPEST:,} at most, so far does a ranking go")
     known = _only(label_reading.read(labels, label_reading.Pictures.of(gallery)), only)
     said: tuple[str, ...] = ()
-    if (part := held_out.part_meant(split)) is not None:
+    if (part := splits.part_meant(split)) is not None:
         require_model(gallery.model, gallery.access)  # whose folder has the split
-        held = held_out.pictures([gallery.model], part, gallery.root, known.ids)
-        known, said, split = _only(known, held), held_out.notes(part, len(held)), None
+        held = splits.pictures_of_part([gallery.model], part, gallery.root, known.ids)
+        known, said, split = _only(known, held), splits.notes_on_part(part, len(held)), None
     asking, searched = _parts(known, gallery, split, seed)
     asked, rare = _eligible(known, asking, searched, at_least)
     if queries is not None:
@@ -217,7 +137,7 @@ def _only(labels: Labels, ids: Collection[str] | None) -> Labels:
 
 
 def _parts(
-    labels: Labels, gallery: Gallery, split: Split | None, seed: int
+    labels: Labels, gallery: Gallery, split: SplitLike | None, seed: int
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """The rows that may ask, and which pictures are searched."""
     every = np.arange(len(labels.ids))
@@ -316,3 +236,135 @@ def _nothing_to_ask(labels: Labels, at_least: int) -> str:
         f"nothing to ask: of the {len(labels.ids):,} pictures, with {count:,} labels by {labels.what}, none "
         f"has a label that {at_least} or more have among the pictures that are searched"
     )
+
+
+_NUMBERS = 1 << 25
+"""Numbers of query vectors that are held at a time, in float64: 256 MB."""
+
+_SCORES = 1 << 22
+"""Scores that are looked at at a time."""
+
+_PICTURES = 4096
+"""Pictures read at a time; the store reads fewer of long vectors."""
+
+
+def rankings(
+    gallery: Gallery,
+    ids: Sequence[str],
+    labels: Sequence[Hashable],
+    *,
+    queries: NDArray[np.intp],
+    searched: NDArray[np.bool_],
+    depth: int,
+    progress: Callable[[Progress], object] | None = None,
+) -> measures.Ranking:
+    """What each query finds among the pictures searched, by the gallery's own metric.
+
+    A picture is never its own answer. The gallery's vectors are read once for every 256 MB of query
+    vectors, some thousand pictures at a time, and nothing but the best of each query is kept.
+
+    Args:
+        gallery: whose vectors.
+        ids: its pictures.
+        labels: of each its label, as `lookalike.evaluation.measures` has them.
+        queries: the rows of those that ask, shape (q,), at least one.
+        searched: which pictures can be found, shape (n,); for each query at least one besides itself.
+        depth: how many ranks to keep.
+        progress: called with how many queries have been answered, and of the last ones the share.
+    """
+    rows = {id_: row for row, id_ in enumerate(ids)}
+    alike = measures.Relevance(labels)
+    # With itself left out a query can't fill more ranks than this.
+    depth = min(depth, int(searched.sum()) - bool(searched[queries].any()))
+    block = max(1, _NUMBERS // gallery.store.header.dim)
+    parts = []
+    began = time.perf_counter()
+    for start in range(0, len(queries), block):
+        asked = queries[start : start + block]
+
+        def told(share: float, start: int = start, count: int = len(asked)) -> None:
+            if progress is not None:
+                done = start + int(share * count)
+                progress(Progress(done, len(queries), 0, time.perf_counter() - began))
+
+        best = _ask(gallery, rows, alike, asked, [ids[row] for row in asked], searched, depth, told)
+        parts += [one.ranking(of) for one, of in zip(best, _split(asked), strict=True)]
+    return measures.join(parts)
+
+
+def similarity(queries: NDArray[np.floating], pictures: Floats, metric: str) -> Floats:
+    """Scores by the metric, larger is closer, the same for equal vectors wherever they stand.
+
+    A sum of many products depends on the order in which they are added, and so equal vectors may
+    differ in the last digit, which would order what has no order. In float64 that digit is far behind
+    the ones that are returned.
+
+    Args:
+        queries: ndarray of shape (q, dim); in float64 they need not be copied.
+        pictures: ndarray of shape (n, dim), float32.
+        metric: as `lookalike.indexes.distances` has them.
+
+    Returns:
+        ndarray of shape (q, n).
+    """
+    if metric not in distances.CORE:
+        return distances.estimates(queries.astype(np.float32, copy=False), pictures, metric)
+    one, other = np.asarray(queries, np.float64), np.asarray(pictures, np.float64)
+    products: NDArray[np.float64] = one @ other.T  # (q, n)
+    if metric == "inner":
+        return products.astype(np.float32)
+    ours, theirs = (np.einsum("ij,ij->i", x, x) for x in (one, other))
+    if metric == "cosine":
+        sizes = np.sqrt(ours)[:, None] * np.sqrt(theirs)
+        products = np.divide(products, sizes, out=np.zeros_like(products), where=sizes > 0)
+        return products.astype(np.float32)
+    sums = ours[:, None] + theirs
+    squares = sums - 2 * products
+    # What is left of equal vectors is the rounding of their squares.
+    squares[squares < 1e-13 * sums] = 0
+    scores: Floats = -np.sqrt(squares).astype(np.float32)
+    return scores
+
+
+def _ask(
+    gallery: Gallery,
+    rows: dict[str, int],
+    alike: measures.Relevance,
+    asked: NDArray[np.intp],
+    ids: list[str],
+    searched: NDArray[np.bool_],
+    depth: int,
+    told: Callable[[float], None],
+) -> list[measures.Shortlist]:
+    """The best of some queries, one shortlist for each of the parts that `_split` makes of them."""
+    metric = gallery.store.header.metric
+    parts = _split(asked)
+    best = [measures.Shortlist(depth) for _ in parts]
+    stored = gallery.vectors(ids)
+    # As `similarity` wants them, once and not for every batch.
+    held: NDArray[np.floating] = stored.astype(np.float64) if metric in distances.CORE else stored
+    del stored
+    vectors = np.split(held, np.cumsum([len(part) for part in parts])[:-1])
+    read = 0
+    for batch in gallery.store.scan(batch=_PICTURES):
+        read += len(batch.records)
+        # What came in since the labels were read has no row.
+        found = np.array([rows.get(record.id, -1) for record in batch.records], np.intp)
+        wanted = (found >= 0) & searched[found]
+        found, pictures = found[wanted], batch.vectors[wanted]
+        if not len(found):
+            continue
+        for one, part, own in zip(best, parts, vectors, strict=True):
+            scores = similarity(own, pictures, metric)  # (q, n)
+            relevant = alike.between(part, found)
+            itself = part[:, None] == found
+            scores[itself], relevant[itself] = -np.inf, False
+            one.add(scores, relevant)
+        told(min(read / max(len(rows), 1), 1))
+    return best
+
+
+def _split(queries: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Queries in parts whose scores on one batch of pictures are not too many."""
+    size = _SCORES // _PICTURES
+    return [queries[start : start + size] for start in range(0, len(queries), size)]

@@ -15,7 +15,7 @@ import numpy as np
 
 from lookalike import images
 from lookalike.errors import ImageError, ModelError, UsageError
-from lookalike.evaluation.folder import Folder
+from lookalike.evaluation.folder import PictureFolder
 from lookalike.extractors.network import resized, wants_all_pixels
 from lookalike.reports import Progress, Skip
 from lookalike.sources import cifar
@@ -127,7 +127,7 @@ def drawn(ids: Sequence[str], fixed: Mapping[str, Part], limit: int, seed: int) 
 
 
 def _of_folder(root: str, labels: LabelsLike | None) -> Collection:
-    place = Folder.look(root)
+    place = PictureFolder.look(root)
     ids = sorted(place.found)
     if labels is None:
         return Collection(root, ids, [None] * len(ids), {}, place.notes)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lookalike.errors import UsageError
-from lookalike.evaluation.folder import Folder
+from lookalike.evaluation.folder import PictureFolder
 from lookalike.evaluation.splits import PARTS, Split, split
 from lookalike.extractors import DEFAULT
 from lookalike.extractors import steps as vector_steps
@@ -264,7 +264,7 @@ def _given(
                 "with several pictures each, so that there is something to rank"
             )
         return found, None
-    place = Folder.look(pictures)
+    place = PictureFolder.look(pictures)
     triples = paired.find(place, table, recipe)
     found = collection.collect(pictures)
     wanted = set(paired.pictures_of(triples))

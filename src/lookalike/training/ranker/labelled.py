@@ -11,8 +11,8 @@ import numpy as np
 
 from lookalike.errors import UsageError
 from lookalike.evaluation import measures
-from lookalike.evaluation.asking import similarity
 from lookalike.evaluation.labels import Pictures, read
+from lookalike.evaluation.quality import similarity
 from lookalike.evaluation.splits import Split, split
 from lookalike.extractors.steps import apply as applied
 from lookalike.training import collection
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.evaluation.folder import Folder
+    from lookalike.evaluation.folder import PictureFolder
     from lookalike.evaluation.labels import Labels, LabelsLike
     from lookalike.evaluation.splits import Part
     from lookalike.extractors.steps import Step
@@ -62,7 +62,7 @@ class Labelled:
     what: str
 
     @classmethod
-    def find(cls, place: Folder, labels: LabelsLike, recipe: RankerRecipe) -> Labelled:
+    def find(cls, place: PictureFolder, labels: LabelsLike, recipe: RankerRecipe) -> Labelled:
         """The labelled pictures of a folder.
 
         Raises:
@@ -110,7 +110,7 @@ class Labelled:
         return found
 
 
-def _known(place: Folder, labels: LabelsLike) -> Labels:
+def _known(place: PictureFolder, labels: LabelsLike) -> Labels:
     if place.packed is not None and labels == "folder":
         labels = "label"  # its own: in folders there are none
     if isinstance(labels, str | os.PathLike):  # a gallery's metadata may be meant

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import UsageError
-from lookalike.evaluation.asking import similarity
+from lookalike.evaluation.quality import similarity
 from lookalike.evaluation.splits import Split, split
 from lookalike.extractors.steps import apply as applied
 from lookalike.training.ranker import model_selection, pairs
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.evaluation.folder import Folder
+    from lookalike.evaluation.folder import PictureFolder
     from lookalike.evaluation.splits import Part
     from lookalike.extractors.steps import Step
     from lookalike.training.ranker.pairs import Triple
@@ -37,7 +37,7 @@ _FEWEST = 2 * model_selection.PARTS
 """Queries, so that some can be held out."""
 
 
-def find(place: Folder, file: Path, recipe: Recipe) -> list[Triple]:
+def find(place: PictureFolder, file: Path, recipe: Recipe) -> list[Triple]:
     """The pairs of a table, of as many queries as the recipe's limit says.
 
     Raises:

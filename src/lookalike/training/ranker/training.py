@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lookalike import extractors
 from lookalike.errors import ModelError
-from lookalike.evaluation.folder import Folder
+from lookalike.evaluation.folder import PictureFolder
 from lookalike.extractors import extending
 from lookalike.extractors.network import OpenVinoExtractor
 from lookalike.training.ranker import labelled, paired, pairs
@@ -70,7 +70,7 @@ def train_ranker(
     """
     recipe = recipe or RankerRecipe()
     with Run(Path(out), recipe, progress, resume=resume, overwrite=overwrite) as run:
-        place = Folder.look(pictures)
+        place = PictureFolder.look(pictures)
         run.notes += place.notes
         # Whatever can be wrong with these is found before the long part.
         table = pairs.table_of(labels)

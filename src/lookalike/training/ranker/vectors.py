@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import UsageError
-from lookalike.evaluation import held_out
+from lookalike.evaluation import splits
 from lookalike.evaluation.folder import workshop
 from lookalike.evaluation.labels import ids_of
 from lookalike.extractors.steps import Centre, Normalise
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.evaluation.folder import Folder
+    from lookalike.evaluation.folder import PictureFolder
     from lookalike.extractors.steps import Step
     from lookalike.reports import Progress
     from lookalike.types import Extractor, Floats
@@ -66,7 +66,7 @@ class Stored:
 
 
 def vectors_of(
-    place: Folder,
+    place: PictureFolder,
     extractor: Extractor,
     ids: Sequence[str],
     *,
@@ -95,7 +95,7 @@ def vectors_of(
         return _read(gallery, ids, None)
 
 
-def _given(place: Folder, ids: Sequence[str]) -> list[str] | None:
+def _given(place: PictureFolder, ids: Sequence[str]) -> list[str] | None:
     """The files of some pictures; None for the whole folder where they are most, or lie many in a file.
 
     What would be taken for a table that names other pictures is left out.
@@ -114,7 +114,7 @@ def _read(gallery: Gallery, ids: Sequence[str], name: str | None) -> Stored:
     return Stored(there, gallery.vectors(there), name, tuple(lost))
 
 
-def never_seen(base: str, place: Folder) -> frozenset[str]:
+def never_seen(base: str, place: PictureFolder) -> frozenset[str]:
     """The pictures of a folder that a base which was trained here, and what that was made of, never saw.
 
     Args:
@@ -122,7 +122,7 @@ def never_seen(base: str, place: Folder) -> frozenset[str]:
         place: the folder.
     """
     with suppress(UsageError):  # it has no split, or one of other pictures
-        return held_out.pictures([base], "test", place.path, frozenset(place.found))
+        return splits.pictures_of_part([base], "test", place.path, frozenset(place.found))
     return frozenset()
 
 
