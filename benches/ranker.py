@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from lookalike import Gallery
 from lookalike.evaluation import measures
 from lookalike.extractors import steps
 from lookalike.indexes import distances
-from lookalike.training import DeepRankerRecipe, RankerRecipe, train_deep_ranker, train_ranker
+from lookalike.training import RankerRecipe, train_ranker
 from lookalike.training.ranker import labelled
 from lookalike.training.ranker import vectors as stored
 from lookalike.training.ranker.vectors import Stored
@@ -219,8 +220,11 @@ def hostile(stamps: Stamps) -> None:
 
 def deep(stamps: Stamps) -> None:
     """Through the network: one split a seed, beside the map on the same split, and with a map on top."""
+    sys.path.append(str(Path(__file__).resolve().parent.parent / "examples"))
+    from deep_ranker import DeepRankerRecipe, train_deep_ranker
+
     folder = pictures.stamps(DATA / "stamps")
-    found: dict[str, list[list[float]]] = {"--deep": [], "the map": [], "the map behind --deep": []}
+    found: dict[str, list[list[float]]] = {"deep": [], "the map": [], "the map behind deep": []}
     took = []
     for seed in range(SEEDS):
         given = split(stamps, np.random.default_rng([seed, 0]))
@@ -232,7 +236,7 @@ def deep(stamps: Stamps) -> None:
             made = train_deep_ranker(folder, recipe, labels=table, out=Path(place, "deep"))
             took.append(made.seconds)
             vectors = Stamps.read(str(made)).vectors
-        for name, of in (("--deep", None), ("the map", stamps.vectors), ("the map behind --deep", vectors)):
+        for name, of in (("deep", None), ("the map", stamps.vectors), ("the map behind deep", vectors)):
             moved = vectors if of is None else learnt_map(of, given, "closed", seed)[0]
             found[name].append(gains(stamps, given[0], moved))
     for what, rows in found.items():
@@ -242,7 +246,7 @@ def deep(stamps: Stamps) -> None:
             for name, mean, spread in zip(NAMES, means, spreads, strict=True)
         )
         figure(f"ranker, {what}, a quarter of the labels unseen", reached, "T", "", "")
-    figure("ranker, --deep, some 270 pictures learnt from", f"{statistics.median(took):.0f} s", "", "", "")
+    figure("ranker, deep, some 270 pictures learnt from", f"{statistics.median(took):.0f} s", "", "", "")
 
 
 def times(stamps: Stamps) -> None:

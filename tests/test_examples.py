@@ -228,6 +228,17 @@ def test_train_ranker(shelf):
     assert list(answers(said)) == ["before", "after"]
 
 
+def test_train_deep_ranker(shelf):
+    """One command trains a network of chance weights on the folders, and says what it gained."""
+    base = ("--base", "keras:VGG16?weights=none&size=32")
+    settings = ("--set", "unfreeze=block5_conv3", "epochs=1", "batch=8", "rate=0.001")
+    said = run(shelf.parent, "train_deep_ranker.py", shelf.name, *base, *settings)
+    assert "epoch 1/1 (ranking)  loss" in said
+    gained = re.findall(r"^ +[\d.]+ +[\d.]+  (.*)$", said, re.MULTILINE)
+    assert gained == ["P@5, pictures never seen", "mAP@100, pictures never seen"]
+    assert (shelf.parent / "my-deep-ranker" / "model.json").is_file()
+
+
 def test_train_cifar(cifar_folder):
     """Two stages on CIFAR's batches, ten hits with their labels by the scores, and by the vector below."""
     random = np.random.default_rng(0)

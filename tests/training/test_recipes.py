@@ -5,9 +5,9 @@ import json
 import pytest
 
 from lookalike.errors import UsageError
-from lookalike.training import AutoencoderRecipe, ClassifierRecipe, DeepRankerRecipe, RankerRecipe
+from lookalike.training import AutoencoderRecipe, ClassifierRecipe, RankerRecipe
 
-ALL = (AutoencoderRecipe, ClassifierRecipe, RankerRecipe, DeepRankerRecipe)
+ALL = (AutoencoderRecipe, ClassifierRecipe, RankerRecipe)
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -243,14 +243,12 @@ def classifier(*, pictures: str, wishes: Wishes, named: str, base: str, labels: 
     Examples:
       lookalike train ranker photos --out my-ranker
       lookalike train ranker photos --labels pairs.csv --out my-ranker
-      lookalike train ranker photos --deep --out my-deep-ranker
       lookalike convert photos --model my-ranker --name ranked
 
     A table of pairs has the columns query, better and worse.
     """,
 )
 @training_options
-@click.option("--deep", is_flag=True, help="Train the upper layers of the network, too; takes minutes.")
 @click.option("--base", default="efficientnet-lite0", show_default=True, metavar="NAME", help="The model.")
 @click.option(
     "--labels",
@@ -259,31 +257,18 @@ def classifier(*, pictures: str, wishes: Wishes, named: str, base: str, labels: 
     metavar="WHERE",
     help="As `evaluate` has it, or a table of pairs.",
 )
-def ranker(*, pictures: str, wishes: Wishes, deep: bool, base: str, labels: str) -> None:
+def ranker(*, pictures: str, wishes: Wishes, base: str, labels: str) -> None:
     """Learn from the labels of FOLDER, or from pairs, which pictures are to score higher.
 
     A linear map of the base's vectors, in seconds; it is kept only where it is better on pictures that
     it did not see. A gallery of the base is converted to it without opening a picture.
     """
-    with Teller(quiet=wishes.quiet) as teller:
-        options = {"labels": labels, "base": base, **wishes.options(teller)}
-        made = (_train_deep if deep else _train_map)(pictures, wishes, options)
-    wishes.show(made, pictures)
-
-
-def _train_map(pictures: str, wishes: Wishes, options: dict[str, Any]) -> Trained:
     from lookalike.training import RankerRecipe, train_ranker
 
-    return train_ranker(pictures, wishes.followed(RankerRecipe(), pictures), **options)
-
-
-def _train_deep(pictures: str, wishes: Wishes, options: dict[str, Any]) -> Trained:
-    from lookalike.training import DeepRankerRecipe
-
-    recipe = wishes.followed(DeepRankerRecipe(), pictures)
-    from lookalike.training import train_deep_ranker
-
-    return train_deep_ranker(pictures, recipe, **options)
+    recipe = wishes.followed(RankerRecipe(), pictures)
+    with Teller(quiet=wishes.quiet) as teller:
+        made = train_ranker(pictures, recipe, labels=labels, base=base, **wishes.options(teller))
+    wishes.show(made, pictures)
 
 
 @command(

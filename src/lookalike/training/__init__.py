@@ -1,7 +1,7 @@
 """Train on one's own pictures: an autoencoder, a classifier, a ranker.
 
 Each is one call, and what comes out is a folder that every other call takes as its model. Keras and
-TensorFlow, the extra `keras`, are needed for all but the ranker on stored vectors.
+TensorFlow, the extra `keras`, are needed for all but the ranker.
 
     from lookalike.training import ClassifierRecipe, train_classifier
     result = train_classifier("photos", ClassifierRecipe(epochs=10), out="my-classes")
@@ -17,7 +17,6 @@ from lookalike.training.recipes import (
     Augmentation,
     AutoencoderRecipe,
     ClassifierRecipe,
-    DeepRankerRecipe,
     RankerRecipe,
     Recipe,
 )
@@ -26,13 +25,12 @@ from lookalike.training.result import Epoch, History, Trained
 if TYPE_CHECKING:
     from lookalike.training.autoencoder import Reconstructions, reconstruct, train_autoencoder
     from lookalike.training.classifier import train_classifier
-    from lookalike.training.ranker import train_deep_ranker, train_ranker
+    from lookalike.training.ranker import train_ranker
 
 __all__ = [
     "Augmentation",
     "AutoencoderRecipe",
     "ClassifierRecipe",
-    "DeepRankerRecipe",
     "Epoch",
     "History",
     "RankerRecipe",
@@ -42,7 +40,6 @@ __all__ = [
     "reconstruct",
     "train_autoencoder",
     "train_classifier",
-    "train_deep_ranker",
     "train_ranker",
 ]
 
@@ -52,7 +49,6 @@ _LATER = {
     "reconstruct": "autoencoder",
     "train_autoencoder": "autoencoder",
     "train_classifier": "classifier",
-    "train_deep_ranker": "ranker",
     "train_ranker": "ranker",
 }
 

@@ -86,7 +86,7 @@ class Recipe:
         for name in ("epochs", "head_epochs", "batch", "patience"):
             value = getattr(self, name, 1)
             require(value >= (name == "batch"), f"{name} is {value}; expected a count")
-        for name in ("rate", "head_rate", "temperature"):
+        for name in ("rate", "head_rate"):
             value = getattr(self, name, 1.0)
             require(value > 0, f"{name} is {value}; expected a number above 0")
         size = getattr(self, "size", None)
@@ -232,22 +232,6 @@ class RankerRecipe(Recipe):
 
     validation: float = 0.0  # the check divides what is learnt from by itself
     way: RankerWay = "closed"  # the closed form, the pairwise loss, or the better one of both: `auto`
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeepRankerRecipe(Recipe):
-    """The pairwise loss with its gradient through the upper layers of the network."""
-
-    kind: ClassVar[str] = "deep-ranker"
-
-    size: int | None = None  # pixels on a side; None for the base's own
-    epochs: int = 8  # at most
-    rate: float = 1e-4  # of Adam at its start
-    unfreeze: int | str | None = None  # layer, or its number, from which on the base learns; None: its top
-    batch: int = 16  # triples of query, better and worse a step
-    patience: int = 3  # epochs without a better validation after which it ends
-    temperature: float = 10.0  # factor on differences of scores
-    augmentation: Augmentation = Augmentation()
 
 
 def _value(name: str, text: str, kind: Any) -> Any:

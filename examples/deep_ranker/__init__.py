@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from lookalike.errors import UsageError
+from lookalike.evaluation import measures
 from lookalike.evaluation.folder import PictureFolder
 from lookalike.evaluation.splits import PARTS, Split, split
 from lookalike.extractors import DEFAULT
 from lookalike.extractors import steps as vector_steps
 from lookalike.extractors.keras import backend
 from lookalike.extractors.steps import Centre, Normalise, Power
-from lookalike.training import collection, export, heads
+from lookalike.training import Augmentation, Recipe, collection, export, heads
 from lookalike.training.bases import POOL, open_base
-from lookalike.training.batches import augmented, prepared
+from lookalike.training.batches import Shuffled, augmented, prepared
 from lookalike.training.fitting import fit, seeded
 from lookalike.training.ranker import labelled, model_selection, paired, pairs
 from lookalike.training.ranker.model_selection import Gain
 from lookalike.training.ranker.result import named
-from lookalike.training.ranker.triples import OfLabels, OfTable, TripleBatches
-from lookalike.training.recipes import DeepRankerRecipe
+from lookalike.training.recipes import require
 from lookalike.training.run import Run, Stage, rows_of
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable, Hashable, Sequence
 
     from numpy.typing import NDArray
 
@@ -37,20 +38,43 @@ if TYPE_CHECKING:
     from lookalike.evaluation.splits import Part
     from lookalike.extractors.cards import Card
     from lookalike.extractors.steps import Step
+    from lookalike.training import Trained
     from lookalike.training.bases import Base
     from lookalike.training.collection import Collection, Pixels
-    from lookalike.training.result import Trained
     from lookalike.training.run import OnProgress
     from lookalike.types import Floats
 
-    Rows = NDArray[np.intp]
+    Rows: TypeAlias = NDArray[np.intp]
+    Draw: TypeAlias = Callable[[np.random.Generator, Rows], Rows]
 
-backend.keras()  # says what is missing
+__all__ = ["DeepRankerRecipe", "train_deep_ranker"]
 
-import keras  # noqa: E402
+keras = backend.keras()  # says what is missing
 
 _LEAST = 1e-6  # below it the slope of a root, or of a unit length, has no bound
 _EQUAL = 0.005  # of a measure: less is chance
+_HARDEST = 40
+"""Worse pictures are drawn from so many of other labels that score highest before the training."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeepRankerRecipe(Recipe):
+    """Hold what can be chosen of a training by the pairwise loss through the upper layers of a network."""
+
+    kind: ClassVar[str] = "deep-ranker"
+
+    size: int | None = None  # pixels on a side; None for the base's own
+    epochs: int = 8  # at most
+    rate: float = 1e-4  # of Adam at its start
+    unfreeze: int | str | None = None  # layer, or its number, from which on the base learns; None: its top
+    batch: int = 16  # triples of query, better and worse a step
+    patience: int = 3  # epochs without a better validation after which it ends
+    temperature: float = 10.0  # factor on differences of scores
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        Recipe.__post_init__(self)
+        require(self.temperature > 0, f"temperature is {self.temperature}; expected a number above 0")
 
 
 def train_deep_ranker(
@@ -293,3 +317,89 @@ def _judged(reached: dict[str, float]) -> list[str]:
         return []
     said = f"on pictures never seen {worse[0].removeprefix('base_')} has become worse than the base's"
     return [f"{said}: use the base, or train a ranker without the network, which is checked"]
+
+
+class OfLabels:
+    """Draws a better picture of the query's label and a worse one of the hardest others.
+
+    Args:
+        vectors: as the base gives them, of unit length, ndarray of shape (n, dim).
+        labels: n of them.
+        among: the rows that answers are drawn from.
+    """
+
+    def __init__(self, vectors: Floats, labels: Sequence[Hashable], among: Rows) -> None:
+        self._vectors = vectors
+        self._alike = measures.Relevance(labels)
+        self._among = among
+
+    def asking(self, rows: Rows) -> Rows:
+        """Those that there is a better and a worse answer for."""
+        found = self._alike.between(rows, self._among)
+        others = found & (rows[:, None] != self._among)
+        asking: Rows = rows[others.any(1) & ~found.all(1)]
+        return asking
+
+    def __call__(self, random: np.random.Generator, rows: Rows) -> Rows:
+        """A triple for each query: (rows, 3)."""
+        right = self._alike.between(rows, self._among)
+        scores = np.where(right, -np.inf, self._vectors[rows] @ self._vectors[self._among].T)
+        right &= rows[:, None] != self._among
+        better = np.where(right, random.random(right.shape), -1.0).argmax(1)
+        hardest = np.argsort(-scores, axis=1)[:, :_HARDEST]
+        possible = np.take_along_axis(scores, hardest, 1) > -np.inf
+        chosen = np.where(possible, random.random(possible.shape), -1.0).argmax(1)
+        worse = hardest[np.arange(len(rows)), chosen]
+        return np.stack([rows, self._among[better], self._among[worse]], axis=1)
+
+
+class OfTable:
+    """Draws from triples that are given.
+
+    Args:
+        triples: rows of query, better and worse, ndarray of shape (t, 3).
+    """
+
+    def __init__(self, triples: Rows) -> None:
+        self._triples = triples
+
+    def __call__(self, random: np.random.Generator, rows: Rows) -> Rows:  # noqa: ARG002  # nothing by chance
+        """The triples of these numbers: (rows, 3)."""
+        return self._triples[rows]
+
+
+class TripleBatches(Shuffled):
+    """Triples in batches; what is drawn follows from the seed, the epoch and the query alone.
+
+    Args:
+        pictures: ndarray of shape (n, height, width, 3), uint8.
+        draw: gives triples for some rows.
+        rows: of what is drawn for.
+        batch: triples at a time.
+        seed: of the chance.
+        fixed: whether every epoch has the same triples in the same order, to measure by.
+    """
+
+    def __init__(
+        self,
+        pictures: NDArray[np.uint8],
+        draw: Draw,
+        rows: Rows,
+        *,
+        batch: int,
+        seed: int,
+        fixed: bool = False,
+    ) -> None:
+        super().__init__(rows.tolist(), batch=batch, seed=None if fixed else seed)
+        self._pictures = pictures
+        self._draw = draw
+        self._chance = seed
+        self._fixed = fixed
+
+    def take(self, rows: Rows) -> tuple[Any, Any]:
+        """Pixels of queries, better and worse ones, each (rows, height, width, 3), and 1 for each triple."""
+        epoch = 0 if self._fixed else self.epoch
+        random = np.random.default_rng([self._chance, epoch, *rows[:1].tolist()])
+        triples = self._draw(random, rows)
+        pixels = tuple(self._pictures[triples[:, i]].astype(np.float32) for i in range(3))
+        return pixels, np.ones((len(rows), 1), np.float32)

@@ -1,4 +1,7 @@
-"""A ranker through the network: its triples, its vector in Keras, and a whole training on a tiny setting."""
+"""The example of a ranker through the network: its triples, its vector in Keras, and whole trainings."""
+
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +11,12 @@ from lookalike import images
 from lookalike.errors import UsageError
 from lookalike.extractors import steps
 from lookalike.extractors.steps import Centre, Normalise, Power
-from lookalike.training import DeepRankerRecipe, train_deep_ranker
-from lookalike.training.ranker import deep
-from lookalike.training.ranker.triples import OfLabels, TripleBatches
 from lookalike.training.recipes import NO_AUGMENTATION
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "examples"))
+
+import deep_ranker
+from deep_ranker import DeepRankerRecipe, OfLabels, TripleBatches, train_deep_ranker
 
 TINY = DeepRankerRecipe(unfreeze="block5_conv3", epochs=2, batch=16, rate=1e-3, augmentation=NO_AUGMENTATION)
 BASE = "keras:VGG16?weights=none&size=32"  # few layers, so that Keras soon has its graph
@@ -22,7 +27,7 @@ def test_the_vector_in_keras_is_that_of_the_steps():
     features = np.abs(np.random.default_rng(0).standard_normal((6, 8))).astype(np.float32)
     mean = np.full(8, 0.2, np.float32)
     made = (Power(0.5), Normalise(), Centre(mean), Normalise())
-    assert np.allclose(deep._Vector(made)(features), steps.apply(made, features), atol=1e-5)
+    assert np.allclose(deep_ranker._Vector(made)(features), steps.apply(made, features), atol=1e-5)
 
 
 def test_triples_of_labels_are_in_the_right_order():
