@@ -18,15 +18,14 @@ from lookalike.extractors import DEFAULT
 from lookalike.extractors import steps as vector_steps
 from lookalike.extractors.keras import backend
 from lookalike.extractors.steps import Centre, Normalise, Power
-from lookalike.training import Augmentation, Recipe, collection, export, heads
-from lookalike.training.bases import POOL, open_base
-from lookalike.training.batches import Shuffled, augmented, prepared
+from lookalike.training import Augmentation, TrainingRecipe, classifier, dataset, networks
 from lookalike.training.fitting import fit, seeded
+from lookalike.training.networks import POOL, Shuffled, augmented, open_base, prepared
 from lookalike.training.ranker import labelled, model_selection, paired, pairs
 from lookalike.training.ranker.model_selection import Gain
 from lookalike.training.ranker.result import named
 from lookalike.training.recipes import require
-from lookalike.training.run import Run, Stage, rows_of
+from lookalike.training.run import Run, TrainingStage, rows_of
 
 if TYPE_CHECKING:
     import os
@@ -39,8 +38,8 @@ if TYPE_CHECKING:
     from lookalike.extractors.cards import Card
     from lookalike.extractors.steps import Step
     from lookalike.training import Trained
-    from lookalike.training.bases import Base
-    from lookalike.training.collection import Collection, Pixels
+    from lookalike.training.dataset import Dataset, DecodedDataset
+    from lookalike.training.networks import Base
     from lookalike.training.run import OnProgress
     from lookalike.types import Floats
 
@@ -58,7 +57,7 @@ _HARDEST = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeepRankerRecipe(Recipe):
+class DeepRankerRecipe(TrainingRecipe):
     """Hold what can be chosen of a training by the pairwise loss through the upper layers of a network."""
 
     kind: ClassVar[str] = "deep-ranker"
@@ -73,7 +72,7 @@ class DeepRankerRecipe(Recipe):
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        Recipe.__post_init__(self)
+        TrainingRecipe.__post_init__(self)
         require(self.temperature > 0, f"temperature is {self.temperature}; expected a number above 0")
 
 
@@ -124,7 +123,7 @@ def train_deep_ranker(
         with seeded(recipe.seed):
             start = open_base(base, side=recipe.size)
         upper = start.from_layer(recipe.unfreeze)
-        pixels = collection.load(found, start.card, run.pixels, progress=progress)
+        pixels = dataset.load(found, start.card, run.pixels, progress=progress)
         run.begin({"base": base, "data": pixels.digest})
         task = _Task(recipe, start, pixels, *_divided(run, pixels, given))
         task.require_enough()
@@ -135,7 +134,7 @@ def train_deep_ranker(
         run.notes += [*found.notes, *_judged(reached)]
         record = run.record(pixels, task.split, reached, root=found.root, base=base)
         card = replace(task.card(run.folder.name), training=record)
-        card = export.write(run.folder, start.network, card, pixels.array)
+        card = networks.export_model(run.folder, start.network, card, pixels.array)
         return run.finished(card, task.split, reached, pixels.skipped)
 
 
@@ -167,14 +166,14 @@ class _Task:
     """What is to be learnt, and from what; the network of the base is changed in place."""
 
     def __init__(
-        self, recipe: DeepRankerRecipe, base: Base, pixels: Pixels, split: Split, triples: Rows | None
+        self, recipe: DeepRankerRecipe, base: Base, pixels: DecodedDataset, split: Split, triples: Rows | None
     ) -> None:
         self.recipe, self.base, self.pixels, self.split, self.triples = recipe, base, pixels, split, triples
         self.rows = {part: np.array(rows_of(pixels, split, part), np.intp) for part in PARTS}
         self.before = self._features()
         own = base.card.steps
         followed = bool(own) and all(isinstance(step, Power | Normalise | Centre) for step in own)
-        self.steps = own if followed else heads.recommended(self.before[self.rows["train"]])
+        self.steps = own if followed else classifier.recommended(self.before[self.rows["train"]])
 
     def require_enough(self) -> None:
         """Raise `UsageError` if there is no triple to learn from."""
@@ -198,7 +197,7 @@ class _Task:
         apart = keras.ops.sum(query * (better - worse), axis=-1, keepdims=True)
         return keras.Model(inputs, self.recipe.temperature * apart, name="ranking")
 
-    def stage(self, model: Any, upper: list[Any]) -> Stage:
+    def stage(self, model: Any, upper: list[Any]) -> TrainingStage:
         """The upper layers learn, batch norms apart."""
         recipe = self.recipe
 
@@ -214,7 +213,7 @@ class _Task:
             right = keras.metrics.BinaryAccuracy("right", threshold=0.0)
             model.compile(keras.optimizers.Adam(rate), loss=loss, metrics=[right], jit_compile=False)
 
-        return Stage("ranking", recipe.epochs, compile_, recipe.patience)
+        return TrainingStage("ranking", recipe.epochs, compile_, recipe.patience)
 
     def batches(self, part: Part) -> TripleBatches:
         """The triples of a part; those to learn from are drawn anew in every epoch."""
@@ -256,7 +255,7 @@ class _Task:
         """What has to be known of the network as it is now."""
         base = replace(self.base.card, scores=None, classes=None, top_classes=None)
         return replace(
-            export.described(base, self.base.network),
+            networks.described(base, self.base.network),
             name=name,
             features=POOL,
             steps=self.steps,
@@ -267,12 +266,12 @@ class _Task:
     def _features(self) -> Floats:
         """The pooled features of all pictures, as the network is now: (n, dim)."""
         array = self.pixels.array
-        return export.outputs(self.base.network, POOL, self.base.card, array, range(len(array)))
+        return networks.outputs(self.base.network, POOL, self.base.card, array, range(len(array)))
 
 
 def _given(
     pictures: str | os.PathLike[str], labels: LabelsLike, recipe: DeepRankerRecipe
-) -> tuple[Collection, list[pairs.Triple] | None]:
+) -> tuple[Dataset, list[pairs.Triple] | None]:
     """The pictures to read, with labels or with pairs.
 
     Raises:
@@ -280,7 +279,7 @@ def _given(
     """
     table = pairs.table_of(labels)
     if table is None:
-        found = collection.collect(pictures, labels, limit=recipe.limit, seed=recipe.seed)
+        found = dataset.collect(pictures, labels, limit=recipe.limit, seed=recipe.seed)
         shared = sum(count > 1 for count in Counter(found.labels).values())
         if shared < 2:
             raise UsageError(
@@ -290,12 +289,12 @@ def _given(
         return found, None
     place = PictureFolder.look(pictures)
     triples = paired.find(place, table, recipe)
-    found = collection.collect(pictures)
+    found = dataset.collect(pictures)
     wanted = set(paired.pictures_of(triples))
     return found.chosen(row for row, id_ in enumerate(found.ids) if id_ in wanted), triples
 
 
-def _divided(run: Run, pixels: Pixels, given: list[pairs.Triple] | None) -> tuple[Split, Rows | None]:
+def _divided(run: Run, pixels: DecodedDataset, given: list[pairs.Triple] | None) -> tuple[Split, Rows | None]:
     """The split of the pictures, and the triples by their rows; where there are some, queries are divided."""
     if given is None:
         return run.divide(pixels), None

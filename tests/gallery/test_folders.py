@@ -11,7 +11,7 @@ import pytest
 from lookalike import Gallery
 from lookalike.evaluation import compare
 from lookalike.system.files import fitting
-from lookalike.training.collection import collect
+from lookalike.training.dataset import collect
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
 AFTER_2262 = 10_413_792_000 * 10**9  # 2300-01-01

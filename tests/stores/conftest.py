@@ -5,20 +5,18 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from dataclasses import fields
 
 import numpy as np
 import pytest
 
 from lookalike.stores import open_store
-from lookalike.types import Classes, Header, Record, Space
+from lookalike.types import Classes, Header, Record
 
-SPACE = {field.name for field in fields(Space)}
 CLASSES = Classes(("c0", "c1", "c2"), ("red", "green", "blue"))
 
 
 def _header(**changes):
-    space = {
+    fields = {
         "extractor": "toy",
         "digest": "0" * 64,
         "dim": 8,
@@ -26,9 +24,10 @@ def _header(**changes):
         "precision": "f32",
         "normalized": True,
         "row_type": "float16",
+        "root": "",
+        "classes": CLASSES,
     }
-    about = {"root": "", "classes": CLASSES} | {key: changes.pop(key) for key in {*changes} - SPACE}
-    return Header(Space(**space | changes), **about)
+    return Header(**fields | changes)
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ import lookalike
 from lookalike import extractors
 from lookalike.errors import ModelError, NotFound, UsageError
 from lookalike.extractors.decoder import Decoder
-from lookalike.training import AutoencoderRecipe
-from lookalike.training.autoencoder import network, reconstruct, train_autoencoder, training
+from lookalike.training import AutoencoderRecipe, autoencoder
+from lookalike.training.autoencoder import train_autoencoder
 from lookalike.training.recipes import NO_AUGMENTATION, Augmentation
+from lookalike.training.reconstruction import reconstruct
 from lookalike.training.result import Epoch
 
 TINY = {
@@ -89,11 +90,11 @@ def test_a_gallery_is_searched_by_it(whole, shapes, tmp_path):
 
 def test_what_is_written_is_what_keras_gives(tmp_path, shapes):
     """Encoder and decoder, in OpenVINO and in Keras, equal to a thousandth."""
-    card = training.blank(recipe(), "model")
-    networks = network.build(recipe())
+    card = autoencoder.blank(recipe(), "model")
+    networks = autoencoder.build(recipe())
     random = np.random.default_rng(1)
     given = random.integers(0, 256, (6, 32, 32, 3), np.uint8)
-    training.write(tmp_path / "model", networks, card, given)
+    autoencoder.export_autoencoder(tmp_path / "model", networks, card, given)
     vectors = extractors.load(str(tmp_path / "model"), precision="f32").extract(list(given)).vectors
     wanted = np.asarray(networks.encoder(given / np.float32(255)))
     np.testing.assert_allclose(vectors, wanted, atol=1e-3 * abs(wanted).max())
@@ -104,10 +105,12 @@ def test_what_is_written_is_what_keras_gives(tmp_path, shapes):
 
 def test_a_decoder_that_draws_something_else_is_noticed(tmp_path):
     """What was written is run and compared before a training ends."""
-    networks, other = network.build(recipe()), network.build(recipe())
-    training.write(tmp_path / "model", networks, training.blank(recipe(), "model"), _noise(4))
+    networks, other = autoencoder.build(recipe()), autoencoder.build(recipe())
+    autoencoder.export_autoencoder(
+        tmp_path / "model", networks, autoencoder.blank(recipe(), "model"), _noise(4)
+    )
     with pytest.raises(ModelError, match="draws other pictures"):
-        training.compare_decoder(tmp_path / "model", other.decoder, np.full((2, 4), 3, np.float32))
+        autoencoder.compare_decoder(tmp_path / "model", other.decoder, np.full((2, 4), 3, np.float32))
 
 
 def _noise(count):
@@ -118,8 +121,8 @@ def test_pictures_are_drawn_without_keras(whole, shapes):
     """Neither Keras nor TensorFlow is loaded for it, and the errors are those of what is drawn."""
     program = (
         "import sys, json\n"
-        "from lookalike.training import autoencoder\n"
-        "found = autoencoder.reconstruct(sys.argv[2:], sys.argv[1])\n"
+        "from lookalike.training import reconstruct\n"
+        "found = reconstruct(sys.argv[2:], sys.argv[1])\n"
         "loaded = [name for name in ('keras', 'tensorflow') if name in sys.modules]\n"
         "print(json.dumps(found.as_dict() | {'loaded': loaded}))"
     )
@@ -228,9 +231,9 @@ def test_no_epochs(tmp_path):
 )
 def test_sides_go_together(size, pool, inner, smallest):
     """The network works at no less than the inner side, where the picture is that large."""
-    found = network.Geometry.of(AutoencoderRecipe(size=size, inner=64, widths=(16, 32, 64, 128)))
+    found = autoencoder.Geometry.of(AutoencoderRecipe(size=size, inner=64, widths=(16, 32, 64, 128)))
     assert (found.pool, found.inner, found.map) == (pool, inner, smallest)
-    networks = network.build(AutoencoderRecipe(size=size, inner=64, widths=(2, 2, 2, 2)))
+    networks = autoencoder.build(AutoencoderRecipe(size=size, inner=64, widths=(2, 2, 2, 2)))
     assert networks.encoder.output_shape == (None, 16)
     assert networks.decoder.output_shape == (None, size, size, 3)
 
@@ -247,10 +250,10 @@ def test_a_side_that_can_not_be_halved_is_refused(size, tmp_path):
 def test_pooled_pictures_are_means():
     """Each pixel of the inner size is the mean of its cell, rounded; without a pool nothing is changed."""
     given = _noise(3)
-    small = network.pooled(given, network.Geometry(32, 2, 16, 4))
+    small = autoencoder.pooled(given, autoencoder.Geometry(32, 2, 16, 4))
     assert small.shape == (3, 16, 16, 3)
     assert abs(small[1, 3, 5] - given[1, 6:8, 10:12].mean((0, 1))).max() <= 0.5
-    assert network.pooled(given, network.Geometry(32, 1, 32, 8)) is given
+    assert autoencoder.pooled(given, autoencoder.Geometry(32, 1, 32, 8)) is given
 
 
 def test_what_is_drawn_is_compared_with_the_changed_picture():
@@ -259,13 +262,13 @@ def test_what_is_drawn_is_compared_with_the_changed_picture():
 
     shifted = recipe(augmentation=Augmentation(flip=False, rotation=0, zoom=0, shift=0.3, colour=0), varied=1)
     given = _noise(4)[:, ::2, ::2].astype(np.float32)
-    networks = network.build(shifted)
+    networks = autoencoder.build(shifted)
     wanted, drawn = networks.trained(given, training=True)
     assert abs(np.asarray(wanted) - given / 255).max() > 0.1
     loss = networks.trained.compute_loss(y_pred=[wanted, drawn])
     assert float(loss) == pytest.approx(float(keras.ops.mean((wanted - drawn) ** 2)), rel=1e-5)
     np.testing.assert_allclose(networks.trained(given, training=False)[0], given / 255, atol=1e-6)
-    plain = network.build(recipe(augmentation=NO_AUGMENTATION))
+    plain = autoencoder.build(recipe(augmentation=NO_AUGMENTATION))
     np.testing.assert_allclose(plain.trained(given, training=True)[0], given / 255, atol=1e-6)
 
 
@@ -273,7 +276,7 @@ def test_some_pictures_are_learnt_as_they_are():
     """Of many pictures that would all be changed, about the share that the recipe names is."""
     given = np.broadcast_to(np.linspace(0, 255, 16, dtype=np.float32)[:, None, None], (400, 16, 16, 3))
     for share in (0.0, 0.25, 1.0):
-        sometimes = network.Sometimes(share, 3, name="sometimes")
+        sometimes = autoencoder.Sometimes(share, 3, name="sometimes")
         taken = np.asarray(sometimes([given, 255 - given], training=True))
         changed = (taken != given).any(axis=(1, 2, 3))
         np.testing.assert_array_equal(taken[changed], 255 - given[changed])

@@ -10,8 +10,8 @@ from lookalike.errors import WeightsMissing
 from lookalike.extractors import trained
 from lookalike.extractors.steps import Normalise
 from lookalike.training import ClassifierRecipe
-from lookalike.training.bases import open_base
 from lookalike.training.classifier import train_classifier
+from lookalike.training.networks import open_base
 
 
 def learning(base):

@@ -14,7 +14,7 @@ from lookalike.errors import UsageError
 from lookalike.evaluation.folder import PictureFolder
 from lookalike.evaluation.splits import Split
 from lookalike.extractors import extending, steps
-from lookalike.training import RankerRecipe, collection, train_ranker
+from lookalike.training import RankerRecipe, dataset, train_ranker
 from lookalike.training.ranker import labelled, pairs
 from lookalike.training.ranker import vectors as stored
 from lookalike.training.ranker.labelled import Labelled
@@ -166,7 +166,7 @@ def test_a_limit_takes_what_other_trainings_take(cifar_folder, indexed):
     )
     for folder in (batches, indexed):
         found = Labelled.find(PictureFolder.look(folder), "folder", RankerRecipe(limit=8, seed=5))
-        assert found.ids == collection.collect(folder, "folder", limit=8, seed=5).ids
+        assert found.ids == dataset.collect(folder, "folder", limit=8, seed=5).ids
 
 
 def test_near_identical_pictures_are_found_by_their_vectors():

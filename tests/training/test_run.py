@@ -7,7 +7,7 @@ import pytest
 
 from lookalike.errors import ModelError, UsageError
 from lookalike.training import ClassifierRecipe
-from lookalike.training.collection import Pixels
+from lookalike.training.dataset import DecodedDataset
 from lookalike.training.run import Run
 
 
@@ -50,7 +50,7 @@ def pixels(parts):
     """Pictures by chance of a data set that names their parts."""
     array = np.random.default_rng(0).integers(0, 256, (len(parts), 8, 8, 3), np.uint8)
     ids = [f"{part}/{number:05}" for number, part in enumerate(parts)]
-    return Pixels(ids, ["cat"] * len(ids), array, (), "", dict(zip(ids, parts, strict=True)))
+    return DecodedDataset(ids, ["cat"] * len(ids), array, (), "", dict(zip(ids, parts, strict=True)))
 
 
 def test_a_data_set_without_its_test_part(tmp_path):

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from lookalike.extractors.cards import Card
-from lookalike.training import ClassifierRecipe, collection, export
-from lookalike.training.batches import Batches, augmented, prepared
+from lookalike.training import ClassifierRecipe, dataset, networks
 from lookalike.training.fitting import fit, keras, seeded
-from lookalike.training.run import Run, Stage, rows_of
+from lookalike.training.networks import Batches, augmented, prepared
+from lookalike.training.run import Run, TrainingStage, rows_of
 from lookalike.types import Classes
 
 CARD = Card("tiny", "none", (24, 24), ("input",), "input", "none", mean=(127.0,), scale=(128.0,))
@@ -27,8 +27,8 @@ def train(folder, out, *, progress=None, resume=False, overwrite=False, rate=0.0
     """Train a convolution and a layer of classes on the first folders of pictures, in two stages."""
     recipe = ClassifierRecipe(**{"epochs": 4, "head_epochs": 2, "patience": 0, **changes})
     with Run(Path(out), recipe, progress, resume, overwrite) as run, seeded(recipe.seed):
-        found = collection.collect(folder, "folder:1", limit=recipe.limit, seed=recipe.seed)
-        pixels = collection.load(found, CARD, run.pixels)
+        found = dataset.collect(folder, "folder:1", limit=recipe.limit, seed=recipe.seed)
+        pixels = dataset.load(found, CARD, run.pixels)
         run.begin({"base": "tiny", "digest": pixels.digest})
         split = run.divide(pixels)
         names = sorted(set(pixels.labels))
@@ -46,8 +46,10 @@ def train(folder, out, *, progress=None, resume=False, overwrite=False, rate=0.0
             return compile_
 
         stages = (
-            Stage("head", recipe.head_epochs, compiling(lambda: keras.optimizers.RMSprop(0.01), frozen=True)),
-            Stage(
+            TrainingStage(
+                "head", recipe.head_epochs, compiling(lambda: keras.optimizers.RMSprop(0.01), frozen=True)
+            ),
+            TrainingStage(
                 "all",
                 recipe.epochs,
                 compiling(lambda: keras.optimizers.SGD(rate, momentum=0.9), frozen=False),
@@ -58,13 +60,13 @@ def train(folder, out, *, progress=None, resume=False, overwrite=False, rate=0.0
         batches = Batches(pixels.array, targets, learnt, batch=recipe.batch, seed=recipe.seed)
         fit(run, model, stages, batches, Batches(pixels.array, targets, validated, batch=recipe.batch))
         card = replace(
-            export.described(replace(CARD, features="input"), network),
+            networks.described(replace(CARD, features="input"), network),
             features="pool",
             scores="classes",
             classes=Classes(tuple(names), tuple(names)),
             training=run.record(pixels, split, {}),
         )
-        written = export.write(run.folder, network, card, pixels.array)
+        written = networks.export_model(run.folder, network, card, pixels.array)
         return run.finished(written, split, {}, pixels.skipped)
 
 

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from typing import Self
 
     from lookalike.reports import Progress
-    from lookalike.training import Epoch, Recipe, Trained
+    from lookalike.training import Epoch, Trained, TrainingRecipe
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
-Kind = TypeVar("Kind", bound="Recipe")
+Kind = TypeVar("Kind", bound="TrainingRecipe")
 
 _USAGE, _STOPPED = 2, 130  # exit codes
 _BASE_HELP = "The network to begin with: efficientnet-lite0, or any of keras:NETWORK."
@@ -56,7 +56,7 @@ class Teller:
             self._bar.callback(event)
 
 
-class Wishes:
+class TrainingOptions:
     """What every training command is asked: where to, how, and what to show."""
 
     def __init__(self, options: dict[str, Any]) -> None:
@@ -76,11 +76,11 @@ class Wishes:
         Keras takes seconds to load, so whatever can be wrong is found before that.
         """
         from lookalike.evaluation.folder import PictureFolder
-        from lookalike.training.place import check_place
+        from lookalike.training.run import check_model_folder
 
         own = {name: str(value) for name, value in more.items() if value is not None}
         recipe = recipe.changed(self._settings | own)
-        check_place(self._out, resume=self._resume, overwrite=self._overwrite)
+        check_model_folder(self._out, resume=self._resume, overwrite=self._overwrite)
         PictureFolder.look(pictures)
         return recipe
 
@@ -95,7 +95,7 @@ class Wishes:
 
     def say_what_is_kept(self) -> None:
         """Tell of epochs that were finished before it was stopped while nothing learnt."""
-        from lookalike.training.place import is_begun
+        from lookalike.training.run import is_begun
 
         if is_begun(self._out.expanduser()):
             note(f"the epochs that were finished are kept in {self._out}: go on with --resume")
@@ -132,7 +132,7 @@ def training_options(command: Command) -> Command:
 
     @wraps(command)
     def with_wishes(*args: Any, **options: Any) -> Any:
-        wishes = Wishes(options)
+        wishes = TrainingOptions(options)
         try:
             return command(*args, wishes=wishes, **options)
         except KeyboardInterrupt:
@@ -181,7 +181,7 @@ def training_options(command: Command) -> Command:
 @training_options
 @click.option("--latent", type=click.IntRange(min=1), metavar="N", help="Numbers of a vector; 16.")
 @click.option("--size", type=click.IntRange(min=1), metavar="N", help="Pixels on a side; 256.")
-def autoencoder(*, pictures: str, wishes: Wishes, latent: int | None, size: int | None) -> None:
+def autoencoder(*, pictures: str, wishes: TrainingOptions, latent: int | None, size: int | None) -> None:
     """Train a convolutional autoencoder on the pictures of FOLDER; it needs no labels.
 
     Its vector are the few numbers that a picture is squeezed into.
@@ -221,7 +221,7 @@ def autoencoder(*, pictures: str, wishes: Wishes, latent: int | None, size: int 
 )
 @click.option("--base", default="efficientnet-lite0", show_default=True, metavar="NAME", help=_BASE_HELP)
 @click.option("--labels", default="folder", show_default=True, metavar="WHERE", help="As `evaluate` has it.")
-def classifier(*, pictures: str, wishes: Wishes, named: str, base: str, labels: str) -> None:
+def classifier(*, pictures: str, wishes: TrainingOptions, named: str, base: str, labels: str) -> None:
     """Train a network to tell one's own classes, on the labelled pictures of FOLDER.
 
     Words then find one's own classes. Its vector is the recommended one; @classes are the class scores.
@@ -257,7 +257,7 @@ def classifier(*, pictures: str, wishes: Wishes, named: str, base: str, labels: 
     metavar="WHERE",
     help="As `evaluate` has it, or a table of pairs.",
 )
-def ranker(*, pictures: str, wishes: Wishes, base: str, labels: str) -> None:
+def ranker(*, pictures: str, wishes: TrainingOptions, base: str, labels: str) -> None:
     """Learn from the labels of FOLDER, or from pairs, which pictures are to score higher.
 
     A linear map of the base's vectors, in seconds; it is kept only where it is better on pictures that
@@ -321,7 +321,7 @@ _PARTS = ("pictures learnt from", "to choose by", "never seen")
 
 def _print_measures(made: Trained) -> None:
     """Print what it gained as a table and a sentence, and what else was measured below."""
-    from lookalike.training.gains import BASE, conclusion
+    from lookalike.training.result import BASE, conclusion
     from lookalike.views.pages import numbers
 
     if made.gains:

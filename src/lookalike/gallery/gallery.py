@@ -87,13 +87,13 @@ class Gallery(Owned):
             return cls(address, None, top, lazy, named=(top,))
         lazy.check(store.header, address)
         if tracing.heard():
-            space = store.header.space
+            header = store.header
             tracing.tell(
-                f"gallery {address}: {store.count():,} pictures by {space.extractor}, {space.metric}"
+                f"gallery {address}: {store.count():,} pictures by {header.extractor}, {header.metric}"
             )
         # One that is not whole, which none of ours is, would be another in every folder.
         root = location.absolute(store.header.root or str(Path(address).parent.parent))
-        named = (*([] if top is None else [top]), *([] if model is None else [store.header.space.extractor]))
+        named = (*([] if top is None else [top]), *([] if model is None else [store.header.extractor]))
         return cls(address, store, root, lazy, named=named)
 
     @staticmethod

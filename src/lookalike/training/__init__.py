@@ -18,14 +18,15 @@ from lookalike.training.recipes import (
     AutoencoderRecipe,
     ClassifierRecipe,
     RankerRecipe,
-    Recipe,
+    TrainingRecipe,
 )
 from lookalike.training.result import Epoch, History, Trained
 
 if TYPE_CHECKING:
-    from lookalike.training.autoencoder import Reconstructions, reconstruct, train_autoencoder
+    from lookalike.training.autoencoder import train_autoencoder
     from lookalike.training.classifier import train_classifier
     from lookalike.training.ranker import train_ranker
+    from lookalike.training.reconstruction import Reconstructions, reconstruct
 
 __all__ = [
     "Augmentation",
@@ -34,9 +35,9 @@ __all__ = [
     "Epoch",
     "History",
     "RankerRecipe",
-    "Recipe",
     "Reconstructions",
     "Trained",
+    "TrainingRecipe",
     "reconstruct",
     "train_autoencoder",
     "train_classifier",
@@ -45,8 +46,8 @@ __all__ = [
 
 # Most of them load Keras, which takes seconds, and need not be there for the others.
 _LATER = {
-    "Reconstructions": "autoencoder",
-    "reconstruct": "autoencoder",
+    "Reconstructions": "reconstruction",
+    "reconstruct": "reconstruction",
     "train_autoencoder": "autoencoder",
     "train_classifier": "classifier",
     "train_ranker": "ranker",

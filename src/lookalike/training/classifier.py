@@ -1,4 +1,4 @@
-"""Fine-tune a network to know one's own classes."""
+"""Fine-tune a network to tell one's own classes."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from lookalike.errors import UsageError
 from lookalike.evaluation.splits import PARTS
 from lookalike.extractors import steps as vector_steps
 from lookalike.extractors.keras import backend
-from lookalike.training import collection, export, heads
-from lookalike.training.bases import POOL, open_base
-from lookalike.training.batches import Batches, augmented, prepared
+from lookalike.extractors.steps import Centre, Normalise, Power, Step
+from lookalike.training import dataset, networks
 from lookalike.training.fitting import fit, seeded
+from lookalike.training.networks import POOL, Batches, augmented, open_base, prepared
 from lookalike.training.ranker import labelled
 from lookalike.training.recipes import ClassifierRecipe
-from lookalike.training.run import Run, Stage, rows_of
+from lookalike.training.run import Run, TrainingStage, rows_of
 from lookalike.types import Classes
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from lookalike.evaluation.labels import LabelsLike
     from lookalike.evaluation.splits import Part, Split
     from lookalike.extractors.cards import Card
-    from lookalike.training.bases import Base
-    from lookalike.training.collection import Collection, Pixels
+    from lookalike.training.dataset import Dataset, DecodedDataset
+    from lookalike.training.networks import Base
     from lookalike.training.result import Trained
     from lookalike.training.run import OnProgress
     from lookalike.types import Floats
 
-backend.keras()  # says what is missing
-
-import keras  # noqa: E402
+keras = backend.keras()  # says what is missing
 
 _FEWEST = 3  # pictures of a class: to learn from, to choose the best state by, and to measure by
 _NAMED = 5  # classes, or files, that a message names
@@ -88,12 +88,12 @@ def train_classifier(  # each is a wish of its own
     """
     recipe = recipe or ClassifierRecipe()
     with Run(Path(out), recipe, progress, resume=resume, overwrite=overwrite) as run:
-        found = collection.collect(pictures, labels, limit=recipe.limit, seed=recipe.seed)
+        found = dataset.collect(pictures, labels, limit=recipe.limit, seed=recipe.seed)
         found = _with_enough(found, recipe.fewest)
         with seeded(recipe.seed):
             start = open_base(base, side=recipe.size, raw=recipe.raw)
         start.from_layer(recipe.unfreeze)  # or it is said now that there is none
-        pixels = collection.load(found, start.card, run.pixels, progress=progress)
+        pixels = dataset.load(found, start.card, run.pixels, progress=progress)
         _require_readable(found, pixels, recipe.fewest or _FEWEST)
         run.begin({"base": base, "data": pixels.digest})
         task = _Task(recipe, start, pixels, run.divide(pixels))
@@ -105,7 +105,7 @@ def train_classifier(  # each is a wish of its own
         run.notes += [*found.notes, *_judged(reached)]
         record = run.record(pixels, task.split, reached, root=found.root, base=base)
         card = replace(_card(network, run.folder.name, after["train"]), training=record)
-        card = export.write(run.folder, network.whole, card, pixels.array)
+        card = networks.export_model(run.folder, network.whole, card, pixels.array)
         return run.finished(card, task.split, reached, pixels.skipped)
 
 
@@ -116,7 +116,7 @@ class _Task:
     numbers: ndarray of shape (n,), the class of each picture.
     """
 
-    def __init__(self, recipe: ClassifierRecipe, base: Base, pixels: Pixels, split: Split) -> None:
+    def __init__(self, recipe: ClassifierRecipe, base: Base, pixels: DecodedDataset, split: Split) -> None:
         self.recipe, self.base, self.pixels = recipe, base, pixels
         self.split = split
         self.names = sorted({str(label) for label in pixels.labels})
@@ -139,7 +139,7 @@ class _Task:
         """What a network makes at a layer of the pictures looked at, (n, dim) for each part that has any."""
         rows = {part: self.looked_at(part) for part in PARTS if self._rows[part]}
         every = [row for of in rows.values() for row in of]
-        made = export.outputs(network, layer, self.base.card, self.pixels.array, every)
+        made = networks.outputs(network, layer, self.base.card, self.pixels.array, every)
         ends = np.cumsum([len(of) for of in rows.values()])
         return dict(zip(rows, np.split(made, ends[:-1]), strict=True))
 
@@ -157,8 +157,8 @@ class _Network:
         self.task = task
         self.before = task.features(base.network, POOL)
         numbers = task.numbers[task.looked_at("train")]
-        self._head = heads.layers(recipe, self.before["train"], numbers, len(task.names))
-        scores = heads.through(self._head, base.network.outputs[0])
+        self._head = head_layers(recipe, self.before["train"], numbers, len(task.names))
+        scores = through(self._head, base.network.outputs[0])
         self.whole = keras.Model(base.network.inputs[0], scores, name="classifier")
         picture = keras.Input(task.pixels.array.shape[1:], name="pixels")
         # A model of its own, or its operations could have the names of layers.
@@ -168,16 +168,16 @@ class _Network:
 
     def features(self) -> dict[Part, Floats]:
         """The penultimate numbers of the pictures looked at, as the network is now."""
-        return self.task.features(self.whole, heads.features_layer(self.task.recipe))
+        return self.task.features(self.whole, features_layer(self.task.recipe))
 
     def scores(self, features: Floats) -> Floats:
         """Of the classes, (n, classes), by penultimate numbers (n, dim)."""
         read = self._head[1:] if self.task.recipe.dense else self._head
-        scores: Floats = np.asarray(heads.through(read, features), np.float32)
+        scores: Floats = np.asarray(through(read, features), np.float32)
         return scores
 
 
-def _stages(network: _Network) -> list[Stage]:
+def _stages(network: _Network) -> list[TrainingStage]:
     """The head on the frozen base, then the upper part of the base with it."""
     recipe, base = network.task.recipe, network.task.base
 
@@ -192,8 +192,8 @@ def _stages(network: _Network) -> list[Stage]:
         _compile(network, keras.optimizers.SGD(rate, momentum=recipe.momentum))
 
     return [
-        Stage("head", recipe.head_epochs, head, recipe.patience),
-        Stage("top", recipe.epochs, top, recipe.patience),
+        TrainingStage("head", recipe.head_epochs, head, recipe.patience),
+        TrainingStage("top", recipe.epochs, top, recipe.patience),
     ]
 
 
@@ -212,8 +212,7 @@ def _measures(network: _Network, after: Mapping[Part, Floats]) -> dict[str, floa
         found[f"{part}_accuracy"] = float(right.mean())
     if "test" in after:
         before, now = (
-            vector_steps.apply(heads.recommended(made["train"]), made["test"])
-            for made in (network.before, after)
+            vector_steps.apply(recommended(made["train"]), made["test"]) for made in (network.before, after)
         )
         names = [frozenset([task.names[number]]) for number in task.numbers[task.looked_at("test")]]
         found |= labelled.tested((before, "cosine"), (now, "cosine"), names)
@@ -235,22 +234,22 @@ def _card(network: _Network, name: str, features: Floats) -> Card:
     """What has to be known of the trained network, which makes features (n, dim) of what it learnt from."""
     task = network.task
     base, names = task.base.card, tuple(task.names)
-    shown = export.described(base, network.whole)
+    shown = networks.described(base, network.whole)
     return replace(
         shown,
         name=name,
-        features=heads.features_layer(task.recipe),
-        steps=heads.recommended(features),
+        features=features_layer(task.recipe),
+        steps=recommended(features),
         metric="cosine",
-        metrics={heads.CLASSES: "euclidean"},
-        scores=heads.CLASSES,
+        metrics={CLASSES: "euclidean"},
+        scores=CLASSES,
         classes=Classes(names, names),
         top_classes=None,
         licence=f"{base.licence}; trained further on pictures of the user's own",
     )
 
 
-def _with_enough(found: Collection, fewest: int | None) -> Collection:
+def _with_enough(found: Dataset, fewest: int | None) -> Dataset:
     """Pictures of classes that have enough of them.
 
     Raises:
@@ -278,7 +277,7 @@ def _with_enough(found: Collection, fewest: int | None) -> Collection:
     return replace(found.chosen(kept), notes=(*found.notes, note))
 
 
-def _require_readable(found: Collection, pixels: Pixels, fewest: int) -> None:
+def _require_readable(found: Dataset, pixels: DecodedDataset, fewest: int) -> None:
     """Raise `UsageError` if too few pictures of a class can be read."""
     counts = Counter(pixels.labels)
     few = {label: counts[label] for label in dict.fromkeys(found.labels) if counts[label] < fewest}
@@ -293,3 +292,104 @@ def _require_readable(found: Collection, pixels: Pixels, fewest: int) -> None:
 def _listed(few: Mapping[str | None, int]) -> str:
     some = [f"{label} ({count})" for label, count in list(few.items())[:_NAMED]]
     return ", ".join(some) + (", …" if len(few) > _NAMED else "")
+
+
+CLASSES = "classes"
+"""The layer of the class scores."""
+
+VECTOR = "vector"
+DENSE = "dense"
+
+_NO_ROOT = 1e-6  # below it a number's root is no longer followed: its slope has no bound
+_SHARPNESS = 12.0  # factor on vectors of unit length, or no score could come near 1
+
+
+class Recommended(keras.layers.Layer):  # type: ignore[misc, name-defined]  # Keras has no types
+    """The recommended vector as a layer: what is compared in a search is what the classes are told by.
+
+    Args:
+        mean: ndarray of shape (dim,), taken off the square roots at unit length.
+        name: of the layer.
+    """
+
+    def __init__(self, mean: Floats, *, name: str) -> None:
+        super().__init__(name=name)
+        self._mean = mean
+
+    def call(self, features: Any) -> Any:
+        """(n, dim) stays; its rows have one and the same length."""
+        size = keras.ops.abs(features)
+        root = keras.ops.sign(features) * keras.ops.sqrt(keras.ops.maximum(size, _NO_ROOT))
+        centred = keras.ops.normalize(root) - self._mean
+        return _SHARPNESS * keras.ops.normalize(centred)
+
+
+def head_layers(
+    recipe: ClassifierRecipe, features: Floats, numbers: NDArray[np.intp], count: int
+) -> list[Any]:
+    """The layers of a head, each fed by the one before.
+
+    Without a dense layer a class is a direction, and its score grows with the cosine of the recommended
+    vector and that; it begins as the mean of its pictures (Qi, Brown and Lowe, "Low-Shot Learning with
+    Imprinted Weights", 2018).
+
+    Args:
+        recipe: the training's.
+        features: ndarray of shape (n, dim), of the base, of the pictures that are learnt from.
+        numbers: ndarray of shape (n,), the class of each.
+        count: of classes.
+    """
+    left_out = [keras.layers.Dropout(recipe.dropout, seed=recipe.seed, name="dropout")]
+    left_out = left_out if recipe.dropout else []
+    if recipe.dense:
+        dense = keras.layers.Dense(recipe.dense, activation="relu", name=DENSE)
+        return [dense, *left_out, keras.layers.Dense(count, activation="softmax", name=CLASSES)]
+    mean = _mean(features)
+    vectors = vector_steps.apply(_steps(mean), features)  # (n, dim)
+    scores = keras.layers.Dense(
+        count,
+        activation="softmax",
+        use_bias=False,
+        kernel_constraint=keras.constraints.UnitNorm(axis=0),
+        name=CLASSES,
+    )
+    scores.build((None, features.shape[1]))
+    scores.set_weights([_means(vectors, numbers, count).T])
+    return [Recommended(mean, name=VECTOR), *left_out, scores]
+
+
+def features_layer(recipe: ClassifierRecipe) -> str:
+    """The layer of the penultimate numbers."""
+    return DENSE if recipe.dense else POOL
+
+
+def through(layers: Sequence[Any], x: Any) -> Any:
+    """What layers make of a tensor, one after the other; nothing is left out by chance."""
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
+def recommended(features: Floats) -> tuple[Step, ...]:
+    """T with the mean of these pictures.
+
+    Args:
+        features: ndarray of shape (n, dim).
+    """
+    return _steps(_mean(features))
+
+
+def _steps(mean: Floats) -> tuple[Step, ...]:
+    return (Power(0.5), Normalise(), Centre(mean), Normalise())
+
+
+def _mean(features: Floats) -> Floats:
+    roots = vector_steps.apply((Power(0.5), Normalise()), features)
+    return np.asarray(roots.mean(axis=0), np.float32)
+
+
+def _means(vectors: Floats, numbers: NDArray[np.intp], count: int) -> Floats:
+    """Of each class the mean of its vectors at unit length, (count, dim); zeros where it has none."""
+    sums = np.zeros((count, vectors.shape[1]), np.float32)
+    np.add.at(sums, numbers, vectors)
+    return Normalise().apply(sums)

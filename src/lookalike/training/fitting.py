@@ -7,7 +7,7 @@ import random
 import time
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from lookalike.training.batches import Shuffled
-    from lookalike.training.run import Run, Stage
+    from lookalike.training.networks import Shuffled
+    from lookalike.training.run import Run, TrainingStage
 
-backend.keras()  # says what is missing
+    Stages: TypeAlias = Sequence[TrainingStage]
 
-import keras  # noqa: E402
+keras = backend.keras()  # says what is missing
 
 
 def fit(
     run: Run,
     model: Any,
-    stages: Sequence[Stage],
+    stages: Stages,
     learnt: Shuffled,
     validated: Shuffled | None,
     *,
@@ -104,10 +104,12 @@ def seeded(seed: int) -> Iterator[None]:
         np.random.set_state(numpy)  # noqa: NPY002
 
 
-class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+class _Keeper(keras.callbacks.Callback):  # type: ignore[misc, name-defined]  # Keras has no types
     """Writes the state after every epoch, tells of it, and ends a stage that gets no better."""
 
-    def __init__(self, run: Run, model: Any, stages: Sequence[Stage], learnt: Shuffled, monitor: str) -> None:
+    def __init__(
+        self, run: Run, model: Any, stages: Sequence[TrainingStage], learnt: Shuffled, monitor: str
+    ) -> None:
         super().__init__()
         self._run = run
         self._of = model
@@ -209,7 +211,7 @@ def _save(path: Path, model: Any, state: Mapping[str, Any]) -> None:
         np.savez(file, allow_pickle=False, state=np.array(json.dumps(state)), **arrays)
 
 
-class _State(NamedTuple):
+class _Checkpoint(NamedTuple):
     """What a checkpoint knows beside the numbers of the model."""
 
     epochs: list[Epoch]
@@ -219,7 +221,7 @@ class _State(NamedTuple):
     done: int
 
 
-def _state(path: Path, stages: Sequence[int]) -> _State:
+def _state(path: Path, stages: Sequence[int]) -> _Checkpoint:
     """Read what a checkpoint knows of a training whose stages have so many epochs.
 
     Raises:
@@ -229,7 +231,9 @@ def _state(path: Path, stages: Sequence[int]) -> _State:
         with np.load(path, allow_pickle=False) as content:
             said: dict[str, Any] = json.loads(str(content["state"]))
         epochs = [Epoch(**epoch) for epoch in said["epochs"]]
-        state = _State(epochs, float(said["lowest"]), *(said[name] for name in ("waited", "stage", "done")))
+        state = _Checkpoint(
+            epochs, float(said["lowest"]), *(said[name] for name in ("waited", "stage", "done"))
+        )
         whole = all(type(number) is int and number >= 0 for number in state[2:])
         if not whole or state.stage >= len(stages) or state.done > stages[state.stage]:
             raise ValueError(f"it is at epoch {state.done} of stage {state.stage}")

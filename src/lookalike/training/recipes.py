@@ -64,7 +64,7 @@ NO_AUGMENTATION = Augmentation(flip=False, rotation=0.0, zoom=0.0, shift=0.0, co
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class TrainingRecipe:
     """What every training has."""
 
     kind: ClassVar[str]
@@ -137,7 +137,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AutoencoderRecipe(Recipe):
+class AutoencoderRecipe(TrainingRecipe):
     """A convolutional autoencoder: pictures squeezed through a few numbers and drawn again."""
 
     kind: ClassVar[str] = "autoencoder"
@@ -155,7 +155,7 @@ class AutoencoderRecipe(Recipe):
     augmentation: Augmentation = Augmentation(rotation=0.0, zoom=0.12, shift=0.06, colour=0.0)
 
     def __post_init__(self) -> None:
-        Recipe.__post_init__(self)
+        TrainingRecipe.__post_init__(self)
         require(self.latent <= _LONGEST, f"latent is {self.latent}; expected {_LONGEST} at most")
         counts = {"latent": self.latent, "inner": self.inner}
         for name, count in (*counts.items(), *(("a width", width) for width in self.widths)):
@@ -165,7 +165,7 @@ class AutoencoderRecipe(Recipe):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClassifierRecipe(Recipe):
+class ClassifierRecipe(TrainingRecipe):
     """A network that knows one's own classes: a new head on a frozen base, then the base's top with it."""
 
     kind: ClassVar[str] = "classifier"
@@ -190,7 +190,7 @@ class ClassifierRecipe(Recipe):
     augmentation: Augmentation = Augmentation()
 
     def __post_init__(self) -> None:
-        Recipe.__post_init__(self)
+        TrainingRecipe.__post_init__(self)
         require(self.dense >= 0, f"dense is {self.dense}; expected a count, or 0 for none")
         require(self.fewest is None or self.fewest >= 1, f"fewest is {self.fewest}; expected 1 or more")
         require_share(self, "momentum")
@@ -225,7 +225,7 @@ class ClassifierRecipe(Recipe):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RankerRecipe(Recipe):
+class RankerRecipe(TrainingRecipe):
     """A linear map of vectors by which pictures of one label score higher."""
 
     kind: ClassVar[str] = "ranker"

@@ -1,48 +1,101 @@
-"""One training and its folder: begun, stopped, taken up again, and finished.
+"""Run one training in its folder: begun, stopped, resumed, and finished.
 
-While it lasts, `OUT/.training` holds the decoded pictures and the checkpoints. A checkpoint is every
-number of the model and of its optimizer, in one file that is written whole under another name and renamed:
-a run that is killed goes on from its last epoch as if nothing had been.
+While it lasts, `OUT/.training` holds the decoded pictures and the checkpoints. A checkpoint is every number
+of the model and of its optimizer, in one file that is written whole under another name and renamed: a run
+that is killed goes on from its last epoch as if nothing had happened.
 """
 
 from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from lookalike.errors import ModelError, UsageError
 from lookalike.evaluation.splits import FILE as SPLIT
 from lookalike.evaluation.splits import Split, split
+from lookalike.extractors.names import CARD
 from lookalike.system import posix
-from lookalike.system.files import writing
-from lookalike.training import near_duplicates
-from lookalike.training.place import LAST, WORK, check_place
+from lookalike.system.files import check_folder, writing
+from lookalike.training import dataset
 from lookalike.training.result import Epoch, History, Trained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
     from lookalike.extractors.cards import Card
     from lookalike.reports import Progress, Skip
-    from lookalike.training.collection import Pixels
-    from lookalike.training.recipes import Recipe
+    from lookalike.training.dataset import DecodedDataset
+    from lookalike.training.recipes import TrainingRecipe
 
     OnProgress: TypeAlias = Callable[[Progress | Epoch], object]
+
+WORK = ".training"
+LAST = "last.npz"
+
+
+def check_model_folder(out: str | os.PathLike[str], *, resume: bool, overwrite: bool) -> Path:
+    """Make sure that a model can be trained into a folder, before the long work begins.
+
+    Args:
+        out: the folder, which need not be there.
+        resume: whether a training that was stopped there goes on.
+        overwrite: whether a model that is there may be replaced.
+
+    Returns:
+        The folder's absolute path.
+
+    Raises:
+        UsageError: the folder holds something else or can't be made, or there is nothing to resume.
+    """
+    folder = Path(os.path.abspath(os.path.expanduser(out)))  # noqa: PTH100, PTH111 - as `Name`
+    for fault in _faults(folder, resume=resume, overwrite=overwrite):
+        raise UsageError(fault)
+    check_folder(folder)
+    return folder
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether a folder holds a training that can be gone on with."""
+    return (folder / WORK / LAST).exists()
+
+
+def _faults(folder: Path, *, resume: bool, overwrite: bool) -> Iterator[str]:
+    """What is against it, in words."""
+    if resume and overwrite:
+        yield "a training goes on with --resume, or begins anew with --overwrite, not both"
+    if folder.exists() and not folder.is_dir():
+        yield f"{folder} is a file; expected a folder for the model, new or empty"
+    model, begun = (folder / CARD).exists(), is_begun(folder)
+    own = model or (folder / WORK).exists()
+    if not own and folder.is_dir() and any(folder.iterdir()):
+        yield f"{folder} holds other files; expected a new or an empty folder for the model"
+    if overwrite or (resume and (begun or not model)):
+        return
+    if resume:
+        yield f"the training of {folder} is finished; there is nothing to resume"
+    elif begun:
+        yield (
+            f"{folder} holds a training that was stopped: go on with --resume, or begin anew with --overwrite"
+        )
+    elif model:
+        yield f"{folder} holds a model already: choose another folder, or --overwrite it"
+
 
 HISTORY = "history.csv"
 _BEGUN = "begun.json"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 
-class Stage(NamedTuple):
+class TrainingStage(NamedTuple):
     """A part of a training.
 
     name: for people.
@@ -73,7 +126,7 @@ class Run:
     """
 
     folder: Path
-    recipe: Recipe
+    recipe: TrainingRecipe
     progress: OnProgress | None = None
     resume: bool = False
     overwrite: bool = False
@@ -85,7 +138,7 @@ class Run:
 
     def __enter__(self) -> Self:
         try:
-            self.folder = check_place(self.folder, resume=self.resume, overwrite=self.overwrite)
+            self.folder = check_model_folder(self.folder, resume=self.resume, overwrite=self.overwrite)
             self.work.mkdir(parents=True, exist_ok=True)
             self._lock = (self.work / "lock").open("w")
         except OSError as error:
@@ -165,7 +218,7 @@ class Run:
             with writing(file) as part:
                 part.write_text(json.dumps(now), encoding="utf-8")
 
-    def divide(self, pixels: Pixels) -> Split:
+    def divide(self, pixels: DecodedDataset) -> Split:
         """Draw the split of pictures; next to identical ones stay together.
 
         Pictures without labels are divided folder by folder: what is trained on the same ones with their
@@ -184,7 +237,7 @@ class Run:
         drawn = split(
             [pixels.ids[row] for row in free],
             [pixels.labels[row] or pixels.ids[row].rpartition("/")[0] for row in free],
-            groups=near_duplicates.groups(pixels.array, free),
+            groups=dataset.groups(pixels.array, free),
             test=0.0 if tested else self.recipe.test,
             validation=self.recipe.validation,
             seed=self.recipe.seed,
@@ -198,7 +251,7 @@ class Run:
             self.progress(epoch)
 
     def record(
-        self, pixels: Pixels | None, split: Split, measures: Mapping[str, float], **more: Any
+        self, pixels: DecodedDataset | None, split: Split, measures: Mapping[str, float], **more: Any
     ) -> dict[str, Any]:
         """What a card says of the training: plain JSON."""
         return {
@@ -257,7 +310,7 @@ def versions() -> dict[str, str]:
     return known
 
 
-def rows_of(pixels: Pixels, split: Split, part: str) -> list[int]:
+def rows_of(pixels: DecodedDataset, split: Split, part: str) -> list[int]:
     """The rows of the pictures of a part."""
     return [row for row, id_ in enumerate(pixels.ids) if split.part_of[id_] == part]
 

@@ -15,7 +15,7 @@ from lookalike.evaluation.labels import Pictures, read
 from lookalike.evaluation.quality import similarity
 from lookalike.evaluation.splits import Split, split
 from lookalike.extractors.steps import apply as applied
-from lookalike.training import collection
+from lookalike.training import dataset
 from lookalike.training.ranker import model_selection
 from lookalike.training.ranker import vectors as stored
 from lookalike.training.ranker.methods import Closed, Pairwise
@@ -75,7 +75,7 @@ class Labelled:
         there = [row for row, of in enumerate(known.sets) if of]
         if recipe.limit is not None:
             ids = [known.ids[row] for row in there]
-            there = [there[row] for row in collection.drawn(ids, fixed, recipe.limit, recipe.seed)]
+            there = [there[row] for row in dataset.drawn(ids, fixed, recipe.limit, recipe.seed)]
         ids = [known.ids[row] for row in there]
         found = cls(ids, [known.sets[row] for row in there], fixed, known.what)
         found.require_enough()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lookalike.extractors.steps import Step
     from lookalike.training.ranker.pairs import Triple
     from lookalike.training.ranker.vectors import Stored
-    from lookalike.training.recipes import RankerRecipe, Recipe
+    from lookalike.training.recipes import RankerRecipe, TrainingRecipe
     from lookalike.types import Floats
 
     Rows = NDArray[np.intp]
@@ -37,7 +37,7 @@ _FEWEST = 2 * model_selection.PARTS
 """Queries, so that some can be held out."""
 
 
-def find(place: PictureFolder, file: Path, recipe: Recipe) -> list[Triple]:
+def find(place: PictureFolder, file: Path, recipe: TrainingRecipe) -> list[Triple]:
     """The pairs of a table, of as many queries as the recipe's limit says.
 
     Raises:

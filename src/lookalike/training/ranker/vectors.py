@@ -19,7 +19,7 @@ from lookalike.extractors.steps import apply as applied
 from lookalike.gallery import Gallery
 from lookalike.reports import Skip
 from lookalike.sources.tables import is_table
-from lookalike.training.near_duplicates import linked
+from lookalike.training.dataset import linked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

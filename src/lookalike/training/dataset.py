@@ -1,4 +1,4 @@
-"""The pictures that are learnt from: found, labelled, and decoded once to the size that is wanted."""
+"""Find the pictures to learn from, with their labels, and decode them once to the size of the network."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     from lookalike.evaluation.labels import LabelsLike
     from lookalike.evaluation.splits import Part
     from lookalike.extractors.cards import Card
+    from lookalike.types import Floats
 
 _CHUNK = 256  # pictures in flight
 
 
 @dataclass(frozen=True, slots=True)
-class Collection:
+class Dataset:
     """Pictures that may be learnt from.
 
     root: the folder that ids are relative to.
@@ -56,16 +57,16 @@ class Collection:
         """Whether the pictures lie in the batches of CIFAR-10, and not in files of their own."""
         return bool(self.fixed)
 
-    def chosen(self, rows: Iterable[int]) -> Collection:
+    def chosen(self, rows: Iterable[int]) -> Dataset:
         """Some of the pictures."""
         kept = list(rows)
         ids = [self.ids[row] for row in kept]
         fixed = {id_: self.fixed[id_] for id_ in ids if id_ in self.fixed}
-        return Collection(self.root, ids, [self.labels[row] for row in kept], fixed, self.notes)
+        return Dataset(self.root, ids, [self.labels[row] for row in kept], fixed, self.notes)
 
 
 @dataclass(frozen=True, slots=True)
-class Pixels:
+class DecodedDataset:
     """Pictures decoded.
 
     ids, labels: of n pictures.
@@ -89,7 +90,7 @@ def collect(
     *,
     limit: int | None = None,
     seed: int = 0,
-) -> Collection:
+) -> Dataset:
     """Find the pictures of a folder, or of CIFAR-10's batches, and their labels.
 
     Args:
@@ -126,11 +127,11 @@ def drawn(ids: Sequence[str], fixed: Mapping[str, Part], limit: int, seed: int) 
     return sorted(row for rows in parts.values() for row in random.permutation(rows)[:limit].tolist())
 
 
-def _of_folder(root: str, labels: LabelsLike | None) -> Collection:
+def _of_folder(root: str, labels: LabelsLike | None) -> Dataset:
     place = PictureFolder.look(root)
     ids = sorted(place.found)
     if labels is None:
-        return Collection(root, ids, [None] * len(ids), {}, place.notes)
+        return Dataset(root, ids, [None] * len(ids), {}, place.notes)
     known = place.labels(labels, frozenset(ids))
     kept = [(id_, next(iter(of))) for id_, of in zip(known.ids, known.sets, strict=True) if len(of) == 1]
     several = sum(len(of) > 1 for of in known.sets)
@@ -145,10 +146,10 @@ def _of_folder(root: str, labels: LabelsLike | None) -> Collection:
     ]
     if not kept:
         raise UsageError(f"no picture of {root} has exactly one label by {known.what}; {'; '.join(notes)}")
-    return Collection(root, [id_ for id_, _ in kept], [label for _, label in kept], {}, tuple(notes))
+    return Dataset(root, [id_ for id_, _ in kept], [label for _, label in kept], {}, tuple(notes))
 
 
-def _of_cifar(root: str) -> Collection:
+def _of_cifar(root: str) -> Dataset:
     names = cifar.labels(root)
     parts: dict[str, Part] = {}
     labels: dict[str, str] = {}
@@ -156,16 +157,16 @@ def _of_cifar(root: str) -> Collection:
         parts |= dict.fromkeys(batch.ids(), batch.part)
         labels |= dict(zip(batch.ids(), (names[number] for number in batch.labels), strict=True))
     ids = sorted(labels)
-    return Collection(root, ids, [labels[id_] for id_ in ids], parts)
+    return Dataset(root, ids, [labels[id_] for id_ in ids], parts)
 
 
 def load(
-    collection: Collection,
+    collection: Dataset,
     card: Card,
     file: Path,
     *,
     progress: Callable[[Progress], object] | None = None,
-) -> Pixels:
+) -> DecodedDataset:
     """Decode pictures to the size that a network takes, by the rule of its card, into a file.
 
     Args:
@@ -205,7 +206,7 @@ def load(
     array = (
         np.memmap(file, np.uint8, "r", shape=(len(ids), *shape)) if ids else np.zeros((0, *shape), np.uint8)
     )
-    return Pixels(ids, labels, array, tuple(skipped), state.hexdigest(), collection.fixed)
+    return DecodedDataset(ids, labels, array, tuple(skipped), state.hexdigest(), collection.fixed)
 
 
 def _require_room(file: Path, needed: int) -> None:
@@ -217,7 +218,7 @@ def _require_room(file: Path, needed: int) -> None:
         )
 
 
-def _pictures(collection: Collection, card: Card) -> Iterator[tuple[str, NDArray[np.uint8] | str]]:
+def _pictures(collection: Dataset, card: Card) -> Iterator[tuple[str, NDArray[np.uint8] | str]]:
     """Every picture at the card's size, or why it can't be read, in the order of ids."""
     if collection.is_cifar:
         wanted = frozenset(collection.ids)
@@ -245,3 +246,116 @@ def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
     rest = iter(ids)
     while chunk := list(islice(rest, _CHUNK)):
         yield chunk
+
+
+# On 796 cliparts and photographs: copies, the same coin of another year, letters of both cases.
+_COARSE, _COARSE_SIDE = 0.97, 8  # cosine of 8x8 colours, each picture less its mean
+_FINE, _FINE_SIDE = 0.95, 32  # of 32x32 greys, for those alone
+_BLOCK = 2048  # rows compared with as many others at a time
+_READ = 1 << 23  # numbers of pictures made small at a time; of large pictures it is one
+
+_FLAT = 0.02
+"""What a picture's mean counts beside all of its differences: only where there are next to none."""
+
+
+def groups(pixels: NDArray[np.uint8], among: Sequence[int]) -> list[list[int]]:
+    """Rows of pictures that are next to identical, directly or by way of others.
+
+    Args:
+        pixels: ndarray of shape (n, height, width, 3), uint8.
+        among: the rows that are looked at.
+
+    Returns:
+        Groups of two or more, each a list of places in `among`.
+    """
+    rows, count = np.asarray(among, np.intp), len(among)
+    at_once = max(1, _READ // max(1, int(np.prod(pixels.shape[1:]))))
+    parts = [_described(pixels[rows[block]], _COARSE_SIDE) for block in _blocks(count, at_once)]
+    coarse = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
+    greys = _FineDescriptions(pixels, rows)
+    return linked(coarse, _COARSE, greys.same)
+
+
+def linked(
+    unit: Floats, least: float, same: Callable[[int, int], bool] = lambda _one, _other: True
+) -> list[list[int]]:
+    """Rows of vectors that point the same way, directly or by way of others.
+
+    Args:
+        unit: ndarray of shape (n, dim), of unit length.
+        least: the cosine from which on two may be linked.
+        same: whether two such are; asked only where it decides.
+
+    Returns:
+        Groups of two or more.
+    """
+    leader = np.arange(len(unit))
+    for ours in _blocks(len(unit), _BLOCK):
+        for theirs in _blocks(ours.stop, _BLOCK):
+            close = np.argwhere(unit[ours] @ unit[theirs].T >= least) + np.array([ours.start, theirs.start])
+            for one, other in close[close[:, 0] > close[:, 1]].tolist():
+                above, below = _leader(leader, one), _leader(leader, other)
+                if above != below and same(one, other):
+                    leader[above] = below
+    found: dict[int, list[int]] = {}
+    for row in range(len(unit)):
+        found.setdefault(_leader(leader, row), []).append(row)
+    return [rows for rows in found.values() if len(rows) > 1]
+
+
+class _FineDescriptions:
+    """The fine description of pictures, each made once: scans and icons are alike by the thousand.
+
+    Args:
+        pixels: ndarray of shape (n, height, width, 3), uint8.
+        rows: those that places stand for.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8], rows: NDArray[np.intp]) -> None:
+        self._pixels = pixels
+        self._rows = rows
+        self._made: dict[int, Floats] = {}
+
+    def same(self, one: int, other: int) -> bool:
+        """Whether the pictures of two places are next to identical."""
+        return bool(self._of(one) @ self._of(other) >= _FINE)
+
+    def _of(self, place: int) -> Floats:
+        if place not in self._made:
+            picture = self._pixels[self._rows[[place]]]
+            greys = picture.mean(axis=3, keepdims=True, dtype=np.float32)
+            self._made[place] = _described(greys, _FINE_SIDE)[0]
+        return self._made[place]
+
+
+def _described(pictures: NDArray[np.generic], side: int) -> Floats:
+    """Small pictures less their means, at unit length; what is of one colour is like others of that colour.
+
+    Args:
+        pictures: ndarray of shape (n, height, width, channels), of numbers from 0 to 255.
+        side: of the small pictures, in pixels.
+
+    Returns:
+        ndarray of shape (n, side * side * channels + 1).
+    """
+    count, height, width, _channels = pictures.shape
+    down, across = (np.linspace(0, size, min(side, size) + 1).astype(int)[:-1] for size in (height, width))
+    small = np.add.reduceat(np.add.reduceat(pictures.astype(np.float32), down, 1), across, 2)
+    areas = np.diff([*down, height])[:, None, None] * np.diff([*across, width])[:, None]
+    flat = (small / areas).reshape(count, -1)  # (n, side * side * channels)
+    mean = flat.mean(1, keepdims=True)
+    flat = np.concatenate([flat - mean, _FLAT * mean], axis=1)
+    length = np.linalg.norm(flat, axis=1, keepdims=True)
+    return np.asarray(flat / np.maximum(length, np.float32(1e-6)), np.float32)
+
+
+def _leader(leader: NDArray[np.intp], row: int) -> int:
+    while leader[row] != row:
+        leader[row] = leader[leader[row]]
+        row = leader[row]
+    return int(row)
+
+
+def _blocks(count: int, size: int) -> Iterator[slice]:
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))

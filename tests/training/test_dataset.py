@@ -10,7 +10,7 @@ from PIL import Image
 from lookalike.errors import ModelError, UsageError
 from lookalike.extractors.cards import Card
 from lookalike.extractors.network import resized
-from lookalike.training.collection import Collection, collect, load
+from lookalike.training.dataset import Dataset, collect, load
 
 CARD = Card("any", "none", (20, 12), ("input",), "input", "none")
 
@@ -92,7 +92,7 @@ def test_progress(shapes, tmp_path):
 
 def test_no_room(shapes, tmp_path):
     """Where the pixels would not fit on the disk, that is said before anything is read."""
-    huge = Collection(str(shapes), ["circle/00.png"] * 10**6, [None] * 10**6)
+    huge = Dataset(str(shapes), ["circle/00.png"] * 10**6, [None] * 10**6)
     with pytest.raises(ModelError, match="make room"):
         load(huge, replace(CARD, size=(4096, 4096)), tmp_path / "pixels")
     assert not (tmp_path / "pixels").exists()

@@ -7,7 +7,7 @@ import pytest
 from lookalike.errors import UsageError
 from lookalike.evaluation.splits import Split
 from lookalike.training import History, RankerRecipe, Trained
-from lookalike.training.gains import Gain, conclusion, gains
+from lookalike.training.result import Gain, conclusion, gains
 
 MEASURES = {
     "base_seen_p5": 0.45,
