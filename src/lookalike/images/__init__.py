@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from lookalike.images.given import encoded, is_picture
     from lookalike.images.limits import ImageLimits
     from lookalike.images.recognition import recognise
+    from lookalike.images.regions import Box
 
 __all__ = [
     "DECODER",
     "THUMBNAIL_SIDE",
+    "Box",
     "Decoded",
     "ImageLimits",
     "decode",
@@ -39,6 +41,7 @@ __all__ = [
 
 # A search by an id reads no picture, and one by a picture reads one format.
 _LATER = {
+    "Box": "regions",
     "DECODER": "decoding",
     "Decoded": "decoding",
     "ImageLimits": "limits",

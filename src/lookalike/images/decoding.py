@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from lookalike.images.regions import Box
     from lookalike.types import Value
 
     Size = tuple[int, int]
+    Region = tuple[int, int, int, int]
 
 DECODER = 1
 """The version of what is done here: a picture may look different to another one."""
@@ -59,7 +61,9 @@ class Decoded:
     note: str = ""
 
 
-def decode(source: bytes, *, size: Size | None = None, limits: ImageLimits | None = None) -> Decoded:
+def decode(
+    source: bytes, *, size: Size | None = None, limits: ImageLimits | None = None, box: Box | None = None
+) -> Decoded:
     """Decode a picture, whatever its file is called.
 
     Colours are converted to sRGB by the picture's profile, EXIF orientation is applied, transparency
@@ -71,17 +75,20 @@ def decode(source: bytes, *, size: Size | None = None, limits: ImageLimits | Non
             never below this size in either direction: a JPEG by the decoder, which is many times
             faster, any other by whole factors down to four times this size.
         limits: refused beyond these; `ImageLimits.from_environment()` by default.
+        box: the region of the upright picture that is wanted, of which `size` is then said, and which
+            `width` and `height` of the answer measure; None for all of it.
 
     Raises:
-        ImageError: not a picture, a broken one, or one over the limits; the message says which.
+        ImageError: not a picture, a broken one, one over the limits, or a box that lies outside of it; the
+            message says which.
     """
     limits = limits or ImageLimits.from_environment()
     require_bytes(len(source), limits)
     kind = recognise(source)
     try:
         if kind == RAW:
-            return _decode_raw(source, size, limits)
-        return _decode(source, kind, size, limits)
+            return _decode_raw(source, size, limits, box)
+        return _decode(source, kind, size, limits, box)
     except ImageError:
         raise
     except MemoryError:
@@ -119,14 +126,19 @@ def thumbnail(image: Image, *, side: int = THUMBNAIL_SIDE, quality: int = 82) ->
     return out.getvalue()
 
 
-def _decode_raw(source: bytes, size: Size | None, limits: ImageLimits) -> Decoded:
+def _decode_raw(source: bytes, size: Size | None, limits: ImageLimits, box: Box | None) -> Decoded:
     """What the preview shows, by what the raw file says of it."""
     content, exif = raws.preview(source)
-    return replace(_decode(content, "JPEG", size, limits, exif), format=RAW)
+    return replace(_decode(content, "JPEG", size, limits, box, exif), format=RAW)
 
 
 def _decode(
-    source: bytes, kind: str, size: Size | None, limits: ImageLimits, exif: Exif | None = None
+    source: bytes,
+    kind: str,
+    size: Size | None,
+    limits: ImageLimits,
+    box: Box | None = None,
+    exif: Exif | None = None,
 ) -> Decoded:
     durations.require_few_parts(kind, source)
     stream = BytesIO(source)
@@ -135,6 +147,9 @@ def _decode(
     exif = exif or _exif(image, kind, source)
     orientation = 1 if _turns_itself(image, kind) else exif.orientation
     turned = orientation >= 5
+    shape = (height, width) if turned else (width, height)
+    region = None if box is None else box.pixels(*shape)
+    size = _whole_size(size, shape, region)
     wanted = size[::-1] if size and turned else size
     reduces = kind == "JPEG" and wanted is not None
     require_pixels(width, height, limits.max_jpeg_pixels if reduces else limits.max_pixels)
@@ -152,7 +167,27 @@ def _decode(
     with MEMORY.hold(need, limits.max_memory):
         image, note = truncation.load(image, kind, source, wanted)
         picture = upright(to_rgb(image, factors, profiles_of_file(kind, source, image.info)), orientation)
-    return Decoded(picture, *((height, width) if turned else (width, height)), exif.facts(), kind, note)
+    if region is not None:
+        picture = _cut(picture, shape, region)
+        shape = region[2:]
+    return Decoded(picture, *shape, exif.facts(), kind, note)
+
+
+def _whole_size(size: Size | None, shape: Size, region: Region | None) -> Size | None:
+    """The size that the whole picture may come reduced to, so that its region does not fall below `size`."""
+    if size is None or region is None:
+        return size
+    across, down = (-(-size[i] * shape[i] // region[2 + i]) for i in (0, 1))
+    return across, down
+
+
+def _cut(picture: Image, shape: Size, region: Region) -> Image:
+    """A region of a picture, which may have come reduced; at least one pixel of it."""
+    left, top, width, height = region
+    across, down = picture.width / shape[0], picture.height / shape[1]
+    x, y = min(round(left * across), picture.width - 1), min(round(top * down), picture.height - 1)
+    right, bottom = max(x + 1, round((left + width) * across)), max(y + 1, round((top + height) * down))
+    return picture.crop((x, y, right, bottom))
 
 
 def _turns_itself(image: Any, kind: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[3] / "src" / "lookalike"
 
-DOOR = "access.py"
+DOOR = Path("sources/access.py")
 READERS = {
     "lookalike.sources.remote": {"read", "stat", "is_folder"},
     "lookalike.sources.remote_walk": {"RemoteWalk"},
@@ -43,7 +43,8 @@ def test_only_the_door_reads():
         (str(file.relative_to(PACKAGE)), name)
         for file in PACKAGE.rglob("*.py")
         for module, name in _uses(file)
-        if file.name != DOOR and f"lookalike.{file.parent.name}" != module
+        if (place := file.relative_to(PACKAGE)) != DOOR
+        and ".".join(("lookalike", *place.parent.parts)) != module
     }
     assert found == set()
 
