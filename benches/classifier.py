@@ -27,8 +27,7 @@ import lookalike
 from lookalike import images
 from lookalike.extractors import architecture, efficientnet, steps
 from lookalike.extractors.keras import lite0
-from lookalike.training import ClassifierRecipe, train_classifier
-from lookalike.training.ranker import closed
+from lookalike.training import ClassifierRecipe, maps, train_classifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from lookalike.types import Floats
 
 SEEDS = 3
-STRENGTH = closed.Strength(within=0.1, between=0.2)
+STRENGTH = maps.Strength(within=0.1, between=0.2)
 ALONE, RANKER, BOTH = "the classifier alone", "the ranker alone", "the ranker on top of the classifier"
 GOALS = {
     ALONE: ("≥ +.01", "≥ +.04", "not harmed", "not harmed"),
@@ -75,7 +74,7 @@ def described(model: str, folder: Path, ids: Sequence[str]) -> tuple[Floats, Flo
 def learnt_map(vectors: Floats, labels: Sequence[str]) -> tuple[steps.Step, ...]:
     """The ranker's closed form of some pictures (n, dim) and their labels."""
     sets = [frozenset([label]) for label in labels]
-    return closed.Scatter.of_labels(vectors, sets).map(STRENGTH).steps()
+    return maps.Scatter.of_labels(vectors, sets).map(STRENGTH).steps()
 
 
 def everything(stamps: ranker.Stamps, random: np.random.Generator) -> ranker.Given:

@@ -33,16 +33,16 @@ from lookalike.evaluation import measures
 from lookalike.extractors import steps
 from lookalike.indexes import distances
 from lookalike.training import RankerRecipe, train_ranker
-from lookalike.training.ranker import labelled
-from lookalike.training.ranker import vectors as stored
-from lookalike.training.ranker.vectors import Stored
+from lookalike.training.model_selection import learn_map
+from lookalike.training.ranker import LabelExamples, StoredVectors, learn, near
+from lookalike.training.trials import LabelTrials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from lookalike.training.recipes import RankerWay
+    from lookalike.training.recipes import RankerMethod
     from lookalike.types import Floats
 
     Rows = NDArray[np.intp]
@@ -140,13 +140,12 @@ HOSTILE: dict[str, Callable[[Stamps, np.random.Generator], Given]] = {
 }
 
 
-def learnt_map(vectors: Floats, given: Given, way: RankerWay, seed: int) -> tuple[Floats, str]:
+def learnt_map(vectors: Floats, given: Given, method: RankerMethod, seed: int) -> tuple[Floats, str]:
     """All vectors by a map learnt from some pictures; and which it is."""
     learnt, told = given
     labels = [frozenset([label]) for label in told.tolist()]
-    groups = stored.near(vectors[learnt])
-    recipe = RankerRecipe(way=way, seed=seed)
-    verdict, made = labelled.map_of(vectors[learnt], labels, groups, "cosine", recipe)
+    trials = LabelTrials.of(vectors[learnt], "cosine", labels, near(vectors[learnt]))
+    verdict, made = learn_map(trials, method, seed)
     chosen = "plain" if verdict.chosen is None else verdict.chosen.name.partition(",")[0]
     return steps.apply(made, vectors), chosen
 
@@ -181,35 +180,35 @@ def measure(
     stamps: Stamps,
     what: str,
     give: Callable[[Stamps, np.random.Generator], Given],
-    way: RankerWay,
+    method: RankerMethod,
     wanted: Sequence[str],
 ) -> None:
     """Fifteen splits of one part: a row for each of `NAMES`."""
     found: list[list[list[float]]] = []
-    ways: list[str] = []
+    methods: list[str] = []
     for seed in range(SEEDS):
         found.append([])
         for number in range(SPLITS):
             given = give(stamps, np.random.default_rng([seed, number]))
-            moved, chosen = learnt_map(stamps.vectors, given, way, seed)
+            moved, chosen = learnt_map(stamps.vectors, given, method, seed)
             found[-1].append(gains(stamps, given[0], moved))
-            ways.append(chosen)
+            methods.append(chosen)
     table = np.array(found)  # (seeds, splits, 4)
-    taken = ", ".join(f"{ways.count(name)} {name}" for name in sorted(set(ways)))
+    taken = ", ".join(f"{methods.count(name)} {name}" for name in sorted(set(methods)))
     for column, (name, goal) in enumerate(zip(NAMES, wanted, strict=True)):
         if np.isnan(table[..., column]).any():
             continue  # every label was seen
         by_seed, every = table[..., column].mean(axis=1), table[..., column].ravel()
         least = every.mean() - STUDENT * every.std(ddof=1) / np.sqrt(len(every))
         spread = f"{by_seed.mean():+.3f} ± {by_seed.std(ddof=1):.3f}, least {least:+.3f}"
-        figure(f"ranker ({way}), {what}, {name}", spread, "T", f"chosen {taken}", goal)
+        figure(f"ranker ({method}), {what}, {name}", spread, "T", f"chosen {taken}", goal)
 
 
-def fair(stamps: Stamps, way: RankerWay) -> None:
+def fair(stamps: Stamps, method: RankerMethod) -> None:
     """Labels as they are."""
     aims = ("+.04, at least +.03", "+.13, at least +.11", *SAFE)
-    measure(stamps, "every label seen", every_label, way, aims)
-    measure(stamps, "a quarter of the labels unseen", split, way, aims)
+    measure(stamps, "every label seen", every_label, method, aims)
+    measure(stamps, "a quarter of the labels unseen", split, method, aims)
 
 
 def hostile(stamps: Stamps) -> None:
@@ -262,9 +261,9 @@ def times(stamps: Stamps) -> None:
     figure("ranker, 796 stamps from stored vectors", f"{statistics.median(took):.1f} s", "", "", "≤ 5 s")
     many = mixtures(stamps, 10_000, np.random.default_rng(0))
     started = time.perf_counter()
-    learnt = labelled.learn(*many, "cosine", RankerRecipe())
+    learned = learn(*many, "cosine", RankerRecipe())
     figure(
-        f"ranker, 10,000 generated vectors of 1,280 ({learnt.way})",
+        f"ranker, 10,000 generated vectors of 1,280 ({learned.method})",
         f"{time.perf_counter() - started:.1f} s",
         "",
         "",
@@ -272,7 +271,7 @@ def times(stamps: Stamps) -> None:
     )
 
 
-def mixtures(stamps: Stamps, count: int, random: np.random.Generator) -> tuple[labelled.Labelled, Stored]:
+def mixtures(stamps: Stamps, count: int, random: np.random.Generator) -> tuple[LabelExamples, StoredVectors]:
     """Each a mixture of two stamps of one label, with noise: they behave as real ones do."""
     of_label = {name: np.flatnonzero(stamps.labels == name) for name in np.unique(stamps.labels)}
     labels = random.choice(stamps.labels, count)
@@ -282,15 +281,15 @@ def mixtures(stamps: Stamps, count: int, random: np.random.Generator) -> tuple[l
     mixed = share * stamps.vectors[pairs[:, 0]] + (1 - share) * stamps.vectors[pairs[:, 1]] + noise
     vectors = steps.Normalise().apply(mixed)
     ids = [f"{number:05}.jpg" for number in range(count)]
-    given = labelled.Labelled(ids, [frozenset([str(label)]) for label in labels], {}, "generated labels")
-    return given, Stored(ids, vectors, None)
+    given = LabelExamples(ids, [frozenset([str(label)]) for label in labels], {}, "generated labels")
+    return given, StoredVectors(ids, vectors, None)
 
 
 PARTS: dict[str, Callable[[Stamps], None]] = {
-    "closed": partial(fair, way="closed"),
+    "closed": partial(fair, method="closed"),
     "hostile": hostile,
     "times": times,
-    "pairwise": partial(fair, way="pairwise"),
+    "pairwise": partial(fair, method="pairwise"),
     "deep": deep,
 }
 

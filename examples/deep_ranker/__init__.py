@@ -21,11 +21,10 @@ from lookalike.extractors.steps import Centre, Normalise, Power
 from lookalike.training import Augmentation, TrainingRecipe, classifier, dataset, networks
 from lookalike.training.fitting import fit, seeded
 from lookalike.training.networks import POOL, Shuffled, augmented, open_base, prepared
-from lookalike.training.ranker import labelled, model_selection, paired, pairs
-from lookalike.training.ranker.model_selection import Gain
-from lookalike.training.ranker.result import named
+from lookalike.training.ranker import COLUMNS, PairExamples, table_of
 from lookalike.training.recipes import require
 from lookalike.training.run import Run, TrainingStage, rows_of
+from lookalike.training.trials import LabelTrials, PairTrials
 
 if TYPE_CHECKING:
     import os
@@ -189,7 +188,7 @@ class _Task:
 
     def model(self) -> Any:
         """Pixels of query, better and worse in; how much higher the better one scores out, (n, 1)."""
-        inputs = [keras.Input(self.pixels.array.shape[1:], name=name) for name in pairs.COLUMNS]
+        inputs = [keras.Input(self.pixels.array.shape[1:], name=name) for name in COLUMNS]
         pixels = keras.ops.concatenate(inputs, axis=0)  # so that the network is run once
         changed = prepared(augmented(pixels, self.recipe.augmentation, self.recipe.seed), self.base.card)
         vectors = _Vector(self.steps)(self.base.network(changed))
@@ -241,15 +240,9 @@ class _Task:
         tested = self.rows["test"]
         if self.triples is None:
             labels = [frozenset([str(self.pixels.labels[row])]) for row in tested]
-            return labelled.tested((before[tested], "cosine"), (after[tested], "cosine"), labels)
-        triples = self.triples[np.isin(self.triples[:, 0], tested)]
-        if not len(triples):
-            return {}
-        old, new = (
-            model_selection.right(paired.scores(vectors, triples, "cosine")).mean()
-            for vectors in (before, after)
-        )
-        return named({"test": Gain((float(old),), (float(new),), len(triples))})
+            return LabelTrials(before[tested], "cosine", before[tested], labels=labels).gain(after[tested])
+        order = self.triples[np.isin(self.triples[:, 0], tested)]
+        return PairTrials(before, "cosine", before, order=order).gain(after)
 
     def card(self, name: str) -> Card:
         """What has to be known of the network as it is now."""
@@ -271,13 +264,13 @@ class _Task:
 
 def _given(
     pictures: str | os.PathLike[str], labels: LabelsLike, recipe: DeepRankerRecipe
-) -> tuple[Dataset, list[pairs.Triple] | None]:
+) -> tuple[Dataset, PairExamples | None]:
     """The pictures to read, with labels or with pairs.
 
     Raises:
         UsageError: they can't be read, or say too little.
     """
-    table = pairs.table_of(labels)
+    table = table_of(labels)
     if table is None:
         found = dataset.collect(pictures, labels, limit=recipe.limit, seed=recipe.seed)
         shared = sum(count > 1 for count in Counter(found.labels).values())
@@ -288,17 +281,17 @@ def _given(
             )
         return found, None
     place = PictureFolder.look(pictures)
-    triples = paired.find(place, table, recipe)
+    examples = PairExamples.find(place, table, recipe)
     found = dataset.collect(pictures)
-    wanted = set(paired.pictures_of(triples))
-    return found.chosen(row for row, id_ in enumerate(found.ids) if id_ in wanted), triples
+    wanted = set(examples.ids)
+    return found.chosen(row for row, id_ in enumerate(found.ids) if id_ in wanted), examples
 
 
-def _divided(run: Run, pixels: DecodedDataset, given: list[pairs.Triple] | None) -> tuple[Split, Rows | None]:
+def _divided(run: Run, pixels: DecodedDataset, given: PairExamples | None) -> tuple[Split, Rows | None]:
     """The split of the pictures, and the triples by their rows; where there are some, queries are divided."""
     if given is None:
         return run.divide(pixels), None
-    triples = pairs.as_rows(given, pixels.ids)
+    triples = given.rows(pixels.ids)
     recipe = run.recipe
     queries = [pixels.ids[row] for row in np.unique(triples[:, 0])]
     drawn = split(queries, test=recipe.test, validation=recipe.validation, seed=recipe.seed).part_of

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from lookalike.extractors import steps
-from lookalike.training.ranker import model_selection, pairwise
-from lookalike.training.ranker.closed import Scatter, Strength
-from lookalike.training.ranker.methods import Closed, Pairwise
-from lookalike.training.ranker.pairwise import Descent, Factors, Triples
+from lookalike.training import maps, model_selection, trials
+from lookalike.training.maps import Descent, Factors, Scatter, Strength, Triples
+from lookalike.training.model_selection import ClosedForm, PairwiseLoss
+from lookalike.training.trials import Fold, LabelTrials
 
 DIM = 24
 
@@ -23,6 +23,11 @@ def mixture(labels, pictures, *, seed=0, nuisance=2.5):
     vectors = means[given] + noise + sideways
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return unit.astype(np.float32), [frozenset([f"label {number}"]) for number in given]
+
+
+def labelled(vectors, labels):
+    """Trials of vectors that are left as they are."""
+    return LabelTrials(vectors, "cosine", vectors, labels=labels)
 
 
 def by_the_formula(vectors, labels, strength):
@@ -58,9 +63,10 @@ def test_the_steps_are_the_formula(pictures):
 def test_the_check_scores_as_the_steps_do():
     """What the check judges is what is written into the card."""
     vectors, labels = mixture(6, 8)
-    way, every = Closed(vectors, labels), np.arange(len(vectors))
-    for name, scores in way.trials(every, every[:5]):
-        made = steps.apply(way.steps(name), vectors)
+    method, every = ClosedForm((0.1, 0.3)), np.arange(len(vectors))
+    given = labelled(vectors, labels)
+    for name, scores in method.scores(given, Fold(every, every[:5], every[:5] < 0)):
+        made = steps.apply(method.steps(given, name), vectors)
         assert np.allclose(scores, made[:5] @ made.T, atol=1e-5), name
 
 
@@ -91,9 +97,9 @@ def test_the_gradient_is_the_slope_of_the_loss():
     factors = Factors(random.standard_normal((5, 2)), random.standard_normal((5, 2)))
 
     def value(changed):
-        return pairwise.loss(vectors, triples, changed, temperature=3.0, held=0.1)[0]
+        return maps.loss(vectors, triples, changed, temperature=3.0, held=0.1)[0]
 
-    _, gradient = pairwise.loss(vectors, triples, factors, temperature=3.0, held=0.1)
+    _, gradient = maps.loss(vectors, triples, factors, temperature=3.0, held=0.1)
     for part in range(2):
         for place in np.ndindex(5, 2):
             step = np.zeros((5, 2))
@@ -108,12 +114,12 @@ def test_a_descent_orders_what_was_not_in_order():
     """After it the loss is lower, and the same seed gives the same numbers."""
     vectors, labels = mixture(6, 8)
     descent = Descent(steps=30, rank=4)
-    draw = pairwise.drawing(vectors, labels, descent)
+    draw = maps.triples_of_labels(vectors, labels, descent)
     triples = draw(np.random.default_rng(1))
     start = Factors(*(np.zeros((DIM, 4), np.float32) for _ in range(2)))
-    found = [pairwise.descend(vectors, draw, descent, seed=0) for _ in range(2)]
+    found = [maps.descend(vectors, draw, descent, seed=0) for _ in range(2)]
     before, after = (
-        pairwise.loss(vectors, triples, each, temperature=10.0, held=0.03)[0] for each in (start, found[0])
+        maps.loss(vectors, triples, each, temperature=10.0, held=0.03)[0] for each in (start, found[0])
     )
     assert after < 0.9 * before
     assert np.array_equal(found[0].up, found[1].up)
@@ -122,7 +128,7 @@ def test_a_descent_orders_what_was_not_in_order():
 def test_triples_have_a_better_and_a_worse_picture():
     """The better one shares a label with the query and is not the query; the worse one shares none."""
     vectors, labels = mixture(5, 4)
-    triples = pairwise.drawing(vectors, labels, Descent())(np.random.default_rng(0))
+    triples = maps.triples_of_labels(vectors, labels, Descent())(np.random.default_rng(0))
     for number, better, worse in zip(triples.query, triples.better, triples.worse, strict=True):
         query = triples.asking[number]
         assert labels[query] == labels[better]
@@ -130,25 +136,18 @@ def test_triples_have_a_better_and_a_worse_picture():
         assert labels[query] != labels[worse]
 
 
-def plain(vectors):
-    return lambda asked: vectors[asked] @ vectors.T
-
-
-@pytest.mark.parametrize("way", [Closed, lambda vectors, labels: Pairwise(vectors, labels, 0)])
-def test_a_map_is_chosen_that_helps_labels_never_seen(way):
+@pytest.mark.parametrize("method", [ClosedForm((0.1, 0.2, 0.3)), PairwiseLoss(0)])
+def test_a_map_is_chosen_that_helps_labels_never_seen(method):
     """Learnt on ten labels, what the check chose finds pictures of ten others better, too."""
     vectors, labels = mixture(20, 12)
     seen, others = np.arange(120), np.arange(120, 240)
-    learnt = way(vectors[seen], labels[:120])
-    verdict = model_selection.of_labels(learnt, plain(vectors[seen]), labels[:120])
+    learned = labelled(vectors[seen], labels[:120])
+    verdict = model_selection.select(learned, [method])
     assert verdict.chosen is not None
-    relevant = np.array([[a == b for b in labels[120:]] for a in labels[120:]])
-    moved = steps.apply(learnt.steps(verdict.chosen.name), vectors[others])
-    before, after = (
-        model_selection.quality(v @ v.T, relevant, np.arange(120)) for v in (vectors[others], moved)
-    )
-    assert after[0] > before[0] + 0.05
-    assert after[1] > before[1] + 0.05
+    moved = steps.apply(method.steps(learned, verdict.chosen.name), vectors[others])
+    gained = labelled(vectors[others], labels[120:]).gain(moved)
+    assert gained["test_p5"] > gained["base_test_p5"] + 0.05
+    assert gained["test_map100"] > gained["base_test_map100"] + 0.05
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -157,23 +156,22 @@ def test_labels_by_chance_leave_vectors_as_they_are(seed):
     vectors, labels = mixture(20, 8, nuisance=1.0)
     order = np.random.default_rng(seed).permutation(len(labels))
     shuffled = [labels[row] for row in order]
-    assert (
-        model_selection.of_labels(Closed(vectors, shuffled), plain(vectors), shuffled, seed=seed).chosen
-        is None
-    )
+    method = ClosedForm((0.1, 0.2, 0.3))
+    assert model_selection.select(labelled(vectors, shuffled), [method], seed).chosen is None
 
 
 def test_a_map_that_harms_labels_never_seen_is_not_taken():
-    """A way that knows all labels it has seen by heart, and no other, is refused."""
+    """A method that knows all labels it has seen by heart, and no other, is refused."""
 
     class Blind:
         """Knows the labels it has seen by heart, and no other."""
 
-        rounds = 1
+        rounds = 2
 
-        def trials(self, learnt, asked):
-            own = np.array([labels[row] == labels[other] for row in asked for other in every])
-            known = {labels[row] for row in learnt}
+        def scores(self, given, fold):
+            asked = fold.asked
+            own = np.array([labels[row] == labels[other] for row in asked for other in range(len(given))])
+            known = {labels[row] for row in fold.learned}
             told = np.array([labels[row] in known for row in asked])[:, None]
             scores = np.where(
                 told, own.reshape(len(asked), -1), np.random.default_rng(0).random((len(asked), 1))
@@ -181,8 +179,7 @@ def test_a_map_that_harms_labels_never_seen_is_not_taken():
             yield "blind", scores.astype(np.float32)
 
     vectors, labels = mixture(12, 8)
-    every = range(len(labels))
-    verdict = model_selection.of_labels(Blind(), plain(vectors), labels)
+    verdict = model_selection.select(labelled(vectors, labels), [Blind()])
     (choice,) = verdict.choices
     assert choice.gains["seen"].after[0] == pytest.approx(1)
     assert choice.gains["unseen"].after[0] < choice.gains["unseen"].before[0]
@@ -193,15 +190,15 @@ def test_pictures_next_to_identical_are_held_out_together():
     """In no division is one of a group learnt from while another one asks."""
     _, labels = mixture(4, 6)
     groups = [[0, 1, 2], [5, 6, 11]]  # one of two labels
-    for learnt, asked, _ in model_selection._divisions(labels, groups, 2, 0):
+    for learned, asked, _ in trials.label_folds(labels, groups, 2, 0):
         for group in groups:
-            assert not (set(group) & set(learnt.tolist()) and set(group) & set(asked.tolist()))
+            assert not (set(group) & set(learned.tolist()) and set(group) & set(asked.tolist()))
 
 
 def test_every_picture_asks_once_seen_and_once_unseen():
     """A round holds out each label once, and each picture of a label that is learnt from at most once."""
     _, labels = mixture(7, 9)
-    asked = [(row, new) for _, rows, unseen in model_selection._divisions(labels, [], 1, 0)
+    asked = [(row, new) for _, rows, unseen in trials.label_folds(labels, [], 1, 0)
              for row, new in zip(rows.tolist(), unseen.tolist(), strict=True)]  # fmt: skip
     assert len(set(asked)) == len(asked)
     assert {row for row, new in asked if new} == set(range(len(labels)))
@@ -210,16 +207,16 @@ def test_every_picture_asks_once_seen_and_once_unseen():
 def test_the_error_over_labels_is_that_of_independent_means():
     """By hand: two labels of two queries each, with labels fixed and with labels drawn."""
     gained, label = np.array([[0.0], [2.0], [4.0], [6.0]]), np.array([0, 0, 1, 1])
-    mean, error = model_selection._by_label(gained, label, fixed=True)
+    mean, error = model_selection.mean_by_kind(gained, label, fixed=True)
     assert (mean[0], error[0]) == (3, pytest.approx(np.sqrt(2 * (1 / 2 + 1 / 2) / 4) * 1.4))
-    mean, error = model_selection._by_label(gained, label, fixed=False)
+    mean, error = model_selection.mean_by_kind(gained, label, fixed=False)
     assert (mean[0], error[0]) == (3, pytest.approx(2 * 1.8))
 
 
 def test_many_pictures_are_looked_at_in_part():
     """Of a large collection each label gives its share, at least four pictures."""
     labels = [frozenset([name]) for name, count in (("a", 900), ("b", 90), ("c", 10)) for _ in range(count)]
-    rows = model_selection.sampled(labels, 0, most=100)
+    rows = trials.sample(labels, 0, most=100)
     kept = [next(iter(labels[row])) for row in rows]
     assert [kept.count(name) for name in "abc"] == [90, 9, 4]
     assert len(set(rows.tolist())) == len(rows)

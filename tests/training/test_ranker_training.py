@@ -15,10 +15,9 @@ from lookalike.evaluation.folder import PictureFolder
 from lookalike.evaluation.splits import Split
 from lookalike.extractors import extending, steps
 from lookalike.training import RankerRecipe, dataset, train_ranker
-from lookalike.training.ranker import labelled, pairs
-from lookalike.training.ranker import vectors as stored
-from lookalike.training.ranker.labelled import Labelled
-from lookalike.training.ranker.vectors import Stored
+from lookalike.training import ranker as ranking
+from lookalike.training.ranker import COLUMNS, LabelExamples, StoredVectors, learn
+from lookalike.training.trials import centred
 
 BASE = "efficientnet-lite0@block2b+avg"
 """A layer that knows little of shapes: there is something to learn."""
@@ -69,9 +68,9 @@ def test_the_added_steps_make_of_stored_vectors_what_the_model_makes_of_pictures
 
 
 def test_the_record_says_how_it_came_about(ranker):
-    """The card holds recipe, base, digest, way, every choice with its gains, and is plain JSON."""
+    """The card holds recipe, base, digest, method, every choice with its gains, and is plain JSON."""
     record = json.loads(json.dumps(ranker.card.training))
-    assert (record["kind"], record["seed"], record["way"][:6]) == ("ranker", 0, "closed")
+    assert (record["kind"], record["seed"], record["method"][:6]) == ("ranker", 0, "closed")
     assert record["base"].startswith(BASE)
     assert len(record["digest"]) == 64
     assert {"name", "safe", "seen_p5", "base_unseen_map100"} <= set(record["choices"][0])
@@ -93,7 +92,7 @@ def test_labels_by_chance_give_the_base_itself(indexed, tmp_path):
     made = train_ranker(
         indexed, labels=dict(zip(ids, letters.tolist(), strict=True)), base=BASE, out=tmp_path / "plain"
     )
-    assert made.card.training["way"] == "plain"
+    assert made.card.training["method"] == "plain"
     assert any("the base's own vectors" in note for note in made.notes)
     assert steps.digest(made.card.steps) == steps.digest(lookalike.extractor(BASE).steps)
 
@@ -135,9 +134,9 @@ def test_several_labels_of_a_picture_are_learnt_from():
     vectors = axes[colours] + axes[6 + forms] + random.standard_normal((240, 20))
     ids = [f"{number:03}.png" for number in range(240)]
     labels = [frozenset([f"c{c}", f"f{f}"]) for c, f in zip(colours, forms, strict=True)]
-    made = labelled.learn(
-        Labelled(ids, labels, {}, "made"),
-        Stored(ids, vectors.astype(np.float32), None),
+    made = learn(
+        LabelExamples(ids, labels, {}, "made"),
+        StoredVectors(ids, vectors.astype(np.float32), None),
         "euclidean",
         RankerRecipe(),
     )
@@ -165,7 +164,7 @@ def test_a_limit_takes_what_other_trainings_take(cifar_folder, indexed):
         {"data_batch_1": (white[:30], labels[:30]), "test_batch": (white[30:], labels[30:])}
     )
     for folder in (batches, indexed):
-        found = Labelled.find(PictureFolder.look(folder), "folder", RankerRecipe(limit=8, seed=5))
+        found = LabelExamples.find(PictureFolder.look(folder), "folder", RankerRecipe(limit=8, seed=5))
         assert found.ids == dataset.collect(folder, "folder", limit=8, seed=5).ids
 
 
@@ -175,7 +174,7 @@ def test_near_identical_pictures_are_found_by_their_vectors():
     vectors = random.standard_normal((2100, 16)).astype(np.float32)
     vectors[2099] = vectors[3] + 0.01
     vectors[7] = vectors[2099] + 0.01
-    groups = stored.near(vectors)
+    groups = ranking.near(vectors)
     assert [3, 7, 2099] in groups
     assert sum(map(len, groups)) < 200
 
@@ -189,7 +188,7 @@ def test_what_few_labels_have_in_common_is_hardly_believed(kinds, least, most):
     shared[0] = 8
     vectors = shared + random.standard_normal((kinds, 32))[of] + 0.3 * random.standard_normal((len(of), 32))
     vectors = vectors.astype(np.float32)
-    first, made = stored.centred(vectors, of)
+    first, made = centred(vectors, of)
     unit = steps.Normalise().apply(vectors)
     share = np.linalg.norm(first[1].mean) / np.linalg.norm(unit.mean(0))
     assert least <= share <= most
@@ -214,14 +213,14 @@ def table(indexed, tmp_path):
         for i, query in enumerate(by_folder[name])
         for step in range(1, 9)
     ]
-    return write(tmp_path / "pairs.csv", [pairs.COLUMNS, *rows])
+    return write(tmp_path / "pairs.csv", [COLUMNS, *rows])
 
 
 def test_pairs_are_learnt_from(indexed, table, tmp_path):
     """From a table of query, better and worse more pairs of queries never seen come in the right order."""
-    made = train_ranker(indexed, RankerRecipe(way="auto"), labels=table, base=BASE, out=tmp_path / "out")
+    made = train_ranker(indexed, RankerRecipe(method="auto"), labels=table, base=BASE, out=tmp_path / "out")
     assert made.measures["test_right"] > made.measures["base_test_right"]
-    assert made.card.training["way"] != "plain"
+    assert made.card.training["method"] != "plain"
     assert made.split.counts()["test"] > 0
 
 
@@ -231,8 +230,8 @@ def test_pairs_by_chance_give_the_base_itself(indexed, table, tmp_path):
     flips = np.random.default_rng(0).random(len(rows)) < 0.5
     turned = [(q, w, b) if flip else (q, b, w) for (q, b, w), flip in zip(rows, flips, strict=True)]
     write(table, [head, *turned])
-    made = train_ranker(indexed, RankerRecipe(way="auto"), labels=table, base=BASE, out=tmp_path / "out")
-    assert made.card.training["way"] == "plain"
+    made = train_ranker(indexed, RankerRecipe(method="auto"), labels=table, base=BASE, out=tmp_path / "out")
+    assert made.card.training["method"] == "plain"
 
 
 @pytest.mark.parametrize(
@@ -246,7 +245,7 @@ def test_pairs_by_chance_give_the_base_itself(indexed, table, tmp_path):
 )
 def test_pairs_that_can_not_be_meant_are_refused(indexed, tmp_path, rows, said):
     """A picture that is not there, one that stands twice, too few queries: the message names the line."""
-    file = write(tmp_path / "pairs.csv", [pairs.COLUMNS, *rows])
+    file = write(tmp_path / "pairs.csv", [COLUMNS, *rows])
     with pytest.raises(UsageError, match=said):
         train_ranker(indexed, labels=file, base=BASE, out=tmp_path / "out")
 
@@ -260,8 +259,8 @@ def test_pairs_may_be_paths_in_any_order_of_columns(indexed, tmp_path):
     )
     try:
         ids = sorted(PictureFolder.look(indexed).found)
-        assert pairs.table_of(file) == file
-        assert pairs.read_pairs(file, str(indexed), ids) == [
+        assert ranking.table_of(file) == file
+        assert ranking.read_pairs(file, str(indexed), ids) == [
             ("circle/00.png", "circle/01.png", "cross/00.png")
         ]
     finally:
@@ -270,8 +269,8 @@ def test_pairs_may_be_paths_in_any_order_of_columns(indexed, tmp_path):
 
 def test_a_table_of_labels_is_no_table_of_pairs(tmp_path):
     """Only the three columns make pairs of a table."""
-    assert pairs.table_of(write(tmp_path / "labels.csv", [("path", "label")])) is None
-    assert pairs.table_of("folder:2") is None
+    assert ranking.table_of(write(tmp_path / "labels.csv", [("path", "label")])) is None
+    assert ranking.table_of("folder:2") is None
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ from lookalike.extractors.steps import Centre, Normalise, Power, Step
 from lookalike.training import dataset, networks
 from lookalike.training.fitting import fit, seeded
 from lookalike.training.networks import POOL, Batches, augmented, open_base, prepared
-from lookalike.training.ranker import labelled
 from lookalike.training.recipes import ClassifierRecipe
 from lookalike.training.run import Run, TrainingStage, rows_of
+from lookalike.training.trials import LabelTrials
 from lookalike.types import Classes
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def _measures(network: _Network, after: Mapping[Part, Floats]) -> dict[str, floa
             vector_steps.apply(recommended(made["train"]), made["test"]) for made in (network.before, after)
         )
         names = [frozenset([task.names[number]]) for number in task.numbers[task.looked_at("test")]]
-        found |= labelled.tested((before, "cosine"), (now, "cosine"), names)
+        found |= LabelTrials(before, "cosine", before, labels=names).gain(now)
     return found
 
 

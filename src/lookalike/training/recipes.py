@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
-RankerWay: TypeAlias = Literal["closed", "pairwise", "auto"]
+RankerMethod: TypeAlias = Literal["closed", "pairwise", "auto"]
 
 _SEEDS = 1 << 31  # what TensorFlow takes
 _LONGEST = 1 << 16  # numbers of a vector: a network with more fits into no memory
@@ -231,7 +231,7 @@ class RankerRecipe(TrainingRecipe):
     kind: ClassVar[str] = "ranker"
 
     validation: float = 0.0  # the check divides what is learnt from by itself
-    way: RankerWay = "closed"  # the closed form, the pairwise loss, or the better one of both: `auto`
+    method: RankerMethod = "closed"  # the closed form, the pairwise loss, or the better one of both: `auto`
 
 
 def _value(name: str, text: str, kind: Any) -> Any:

@@ -15,7 +15,7 @@ from lookalike.sources.fetch.wanted import read_wanted
 from lookalike.sources.tables import open_table, read_metadata
 from lookalike.sources.tables.cells import reader
 from lookalike.stores.where import parse, typed
-from lookalike.training.ranker.pairs import table_of
+from lookalike.training.ranker import table_of
 
 
 def read(cells, *, decimal_comma=False):
