@@ -31,7 +31,7 @@ from lookalike.stores import delete_store, open_store
 from lookalike.stores.elasticsearch import searching
 from lookalike.stores.elasticsearch.documents import Writer
 from lookalike.stores.stems import Stemmer
-from lookalike.types import Classes, Header, Record
+from lookalike.types import Classes, Header, Record, Space
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,10 +88,8 @@ def drawn(count: int, alike: int | None = None) -> Floats:
 def header_of(metric: str = "cosine", dim: int = 1280) -> Header:
     """The header of the default model's galleries."""
     model = extractor("efficientnet-lite0", precision="f32")
-    return Header(
-        model.name, model.digest, dim, metric, "f32", normalized=True, row_type="float16", root="",
-        classes=model.classes,
-    )  # fmt: skip
+    space = Space(model.name, model.digest, dim, metric, "f32", normalized=True, row_type="float16")
+    return Header(space, "", model.classes)
 
 
 def records_of(first: int, count: int, classes: Classes) -> list[Record]:
@@ -230,13 +228,8 @@ def recall(store: Store, vectors: Floats) -> float:
 def visual_words(address: str, count: int = 2_000) -> None:
     """The score of class scores with class scores against the paper's formula, in numpy."""
     ids = tuple(f"n{i}" for i in range(1000))
-    header = replace(
-        header_of("inner", 1000),
-        normalized=False,
-        row_type="float32",
-        visual_words=True,
-        classes=Classes(ids, ids),
-    )
+    header = replace(header_of("inner", 1000), classes=Classes(ids, ids))
+    header = header.with_space(normalized=False, row_type="float32", visual_words=True)
     scores = np.random.default_rng(0).dirichlet(np.full(1000, 0.02), count).astype(np.float32)
     with closing(open_store(f"{address}-words", create=header)) as store:
         fill(store, scores)

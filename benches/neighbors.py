@@ -27,7 +27,7 @@ from setting import DATA, figure, pictures
 
 from lookalike import Gallery, extractor
 from lookalike.stores import open_store
-from lookalike.types import Header
+from lookalike.types import Header, Space
 
 if TYPE_CHECKING:
     from lookalike.types import Floats
@@ -87,17 +87,8 @@ def lifted(rows: int, dim: int) -> Path:
     high /= np.linalg.norm(high, axis=1, keepdims=True)
     unfinished = place.with_suffix(".part")
     model = extractor(LAYER, precision="f32")
-    header = Header(
-        model.name,
-        model.digest,
-        dim,
-        "euclidean",
-        "f32",
-        normalized=True,
-        row_type="float16",
-        root=str(place),
-    )
-    store = open_store(str(unfinished), create=header)
+    space = Space(model.name, model.digest, dim, "euclidean", "f32", normalized=True, row_type="float16")
+    store = open_store(str(unfinished), create=Header(space, str(place)))
     with store.writing():
         for block in mixtures(high, rows):
             write(store, block)

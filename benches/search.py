@@ -29,7 +29,7 @@ from setting import DATA, figure, median_seconds, pictures, seconds
 
 from lookalike import Gallery, extractor
 from lookalike.stores import open_store
-from lookalike.types import Header, Metric, Record
+from lookalike.types import Header, Metric, Record, Space
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,10 +116,8 @@ def make(place: Path, blocks: Iterator[Floats], metric: Metric) -> Path:
         return place
     unfinished = place.with_suffix(".part")
     model = extractor("efficientnet-lite0", precision="f32")
-    header = Header(
-        model.name, model.digest, 1280, metric, "f32", normalized=True, row_type="float16", root=str(place)
-    )
-    store = open_store(str(unfinished), create=header)
+    space = Space(model.name, model.digest, 1280, metric, "f32", normalized=True, row_type="float16")
+    store = open_store(str(unfinished), create=Header(space, str(place)))
     with store.writing():
         for block in blocks:
             write(store, block)

@@ -7,9 +7,9 @@ module costs nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -240,17 +240,17 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
-    """What a gallery says of itself.
+class Space:
+    """What the vectors of a gallery are: which extractor made them, and how they are compared and kept.
 
-    extractor, digest: name and digest of the extractor its vectors come from.
-    dim, metric, precision, row_type: of the vectors.
-    normalized: whether they have unit length.
-    root: absolute path of the folder its ids are relative to, or "" where that is the folder
-        that holds `.lookalike`.
-    classes: of the class scores, if it has any.
-    visual_words: whether its vectors are the class scores themselves.
-    format: the version of the layout on disk; 0 before there is one.
+    extractor: name of the extractor; `load(name)` builds it again.
+    digest: its digest, which decides what the numbers mean; "" where no extractor made them.
+    dim: numbers in a vector.
+    metric: how two vectors are compared.
+    precision: the arithmetic the network ran in.
+    normalized: whether every vector has unit length (or is all zeros).
+    row_type: the type of the stored numbers.
+    visual_words: whether the vectors are the class scores themselves.
     """
 
     extractor: str
@@ -260,10 +260,39 @@ class Header:
     precision: Precision
     normalized: bool
     row_type: RowType
+    visual_words: bool = False
+
+    def comparable(self, other: Space) -> bool:
+        """Return whether vectors of the other space mean the same as vectors of this one.
+
+        Precision and row type may differ: they change the last digits alone.
+        """
+        return _meaning(self) == _meaning(other)
+
+
+def _meaning(space: Space) -> tuple[str, str, int, str, bool]:
+    return space.extractor, space.digest, space.dim, space.metric, space.normalized
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a gallery says of itself.
+
+    space: what its vectors are.
+    root: absolute path of the folder its ids are relative to, or "" where that is the folder
+        that holds `.lookalike`.
+    classes: of the class scores, if it has any.
+    format: the version of the layout on disk; 0 before there is one.
+    """
+
+    space: Space
     root: str
     classes: Classes | None = None
-    visual_words: bool = False
     format: int = field(default=0, compare=False)
+
+    def with_space(self, **changes: Any) -> Header:
+        """Return this header with some entries of its space changed."""
+        return replace(self, space=replace(self.space, **changes))
 
 
 @dataclass(frozen=True, slots=True)

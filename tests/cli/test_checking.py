@@ -117,7 +117,7 @@ def test_weights_of_any_name():
 def test_a_vector_of_as_many_as_asked(pictures):
     """What a command refuses the library refuses, too: a k that no machine counts to."""
     with Gallery.open(pictures, create=False) as gallery:
-        vector = np.zeros(gallery.store.header.dim, np.float32)
+        vector = np.zeros(gallery.store.header.space.dim, np.float32)
         with pytest.raises(UsageError, match="k is too large"):
             gallery.search(vector, k=10**30)
 

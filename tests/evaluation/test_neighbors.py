@@ -16,7 +16,7 @@ from lookalike.errors import FilterError, UsageError
 from lookalike.evaluation.neighbors import neighbors, write
 from lookalike.stores import open_store
 from lookalike.testing import ToyExtractor
-from lookalike.types import Header, Record
+from lookalike.types import Header, Record, Space
 
 TOY = ToyExtractor(grid=2)
 
@@ -28,10 +28,8 @@ def make(tmp_path):
 
     def made(vectors, fields=None, *, metric="cosine", ids=None):
         folder = tmp_path / f"pictures-{len(opened)}"
-        header = Header(
-            TOY.name, TOY.digest, 12, metric, "f32", normalized=False, row_type="float32", root=""
-        )
-        store = open_store(str(folder / ".lookalike" / "default"), create=header)
+        space = Space(TOY.name, TOY.digest, 12, metric, "f32", normalized=False, row_type="float32")
+        store = open_store(str(folder / ".lookalike" / "default"), create=Header(space, ""))
         ids = ids or [f"{i:04}.jpg" for i in range(len(vectors))]
         fields = fields or [{}] * len(vectors)
         records = [

@@ -40,7 +40,11 @@ def opened(folder, place, metric="cosine"):
 
 def by_scikit_learn(gallery):
     """Of each query its relevances and scores over all other pictures, from scikit-learn's distances."""
-    ids, vectors, metric = [r.id for r in gallery.records()], gallery.vectors(), gallery.store.header.metric
+    ids, vectors, metric = (
+        [r.id for r in gallery.records()],
+        gallery.vectors(),
+        gallery.store.header.space.metric,
+    )
     exact = vectors.astype(float)
     scores = exact @ exact.T if metric == "inner" else -pairwise_distances(exact, metric=metric)
     labels = np.array([id_[0] for id_ in ids])
@@ -74,7 +78,7 @@ def test_blocks_change_nothing(twins, tmp_path, monkeypatch):
     """Three queries and seven pictures at a time give the numbers of all at once, ties and all."""
     with opened(twins, tmp_path / "gallery") as gallery:
         whole = evaluate(gallery, "folder", depth=20)
-        monkeypatch.setattr(quality, "_NUMBERS", 10 * gallery.store.header.dim)
+        monkeypatch.setattr(quality, "_NUMBERS", 10 * gallery.store.header.space.dim)
         monkeypatch.setattr(quality, "_PICTURES", 7)
         monkeypatch.setattr(quality, "_SCORES", 3 * 7)
         assert evaluate(gallery, "folder", depth=20) == whole

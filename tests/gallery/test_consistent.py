@@ -48,10 +48,10 @@ def test_a_gallery_that_is_replaced_once_is_asked_anew(gallery):
     asked = []
 
     def ask(header):
-        asked.append(header.dim)
+        asked.append(header.space.dim)
         if len(asked) == 1:
             gallery.reindex("toy?grid=2")
-        return fitting(gallery.vectors(["red.png"]), header.dim)
+        return fitting(gallery.vectors(["red.png"]), header.space.dim)
 
     assert of_one_gallery(gallery.store, ask).shape == (1, 12)
     assert asked == [3, 12]
@@ -63,7 +63,7 @@ def test_a_gallery_that_is_replaced_again_and_again_is_busy(gallery):
 
     def ask(header):
         gallery.reindex(next(models))
-        raise UsageError(f"queries do not have {header.dim} numbers")
+        raise UsageError(f"queries do not have {header.space.dim} numbers")
 
     with pytest.raises(StoreBusy, match="replaced 5 times while it was asked; ask again"):
         of_one_gallery(gallery.store, ask)

@@ -8,9 +8,9 @@ import pytest
 from lookalike.indexing.plan import Wishes, merge, plan
 from lookalike.sources.folder import Found, Walk
 from lookalike.stores import open_store
-from lookalike.types import Folder, Header, Record, Skipped, State
+from lookalike.types import Folder, Header, Record, Skipped, Space, State
 
-HEADER = Header("toy", "0" * 32, 1, "inner", "f32", normalized=False, row_type="float32", root="")
+HEADER = Header(Space("toy", "0" * 32, 1, "inner", "f32", normalized=False, row_type="float32"), "")
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def questions(folder: Path, out: Path) -> dict[str, object]:
             return ask(opened)
 
     def vector(opened):
-        return np.linspace(-1, 1, max(1, min(opened.store.header.dim, 4096)), dtype=np.float32)
+        return np.linspace(-1, 1, max(1, min(opened.store.header.space.dim, 4096)), dtype=np.float32)
 
     def first_id(opened):
         found = next(iter(opened.records()), None)

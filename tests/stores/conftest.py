@@ -5,18 +5,20 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 
 import numpy as np
 import pytest
 
 from lookalike.stores import open_store
-from lookalike.types import Classes, Header, Record
+from lookalike.types import Classes, Header, Record, Space
 
+SPACE = {field.name for field in fields(Space)}
 CLASSES = Classes(("c0", "c1", "c2"), ("red", "green", "blue"))
 
 
 def _header(**changes):
-    fields = {
+    space = {
         "extractor": "toy",
         "digest": "0" * 64,
         "dim": 8,
@@ -24,10 +26,9 @@ def _header(**changes):
         "precision": "f32",
         "normalized": True,
         "row_type": "float16",
-        "root": "",
-        "classes": CLASSES,
     }
-    return Header(**fields | changes)
+    about = {"root": "", "classes": CLASSES} | {key: changes.pop(key) for key in {*changes} - SPACE}
+    return Header(Space(**space | changes), **about)
 
 
 @pytest.fixture

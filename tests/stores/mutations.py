@@ -18,7 +18,7 @@ from PIL import Image
 
 from lookalike import Gallery
 from lookalike.stores import open_store
-from lookalike.types import Header, Record
+from lookalike.types import Header, Record, Space
 
 if TYPE_CHECKING:
     import random
@@ -67,7 +67,7 @@ def make_small(folder: Path) -> Path:
 
 def make_coded(folder: Path) -> Path:
     """A gallery of vectors with codes."""
-    header = Header("toy", "0" * 64, 256, "cosine", "f32", True, "float16", "")
+    header = Header(Space("toy", "0" * 64, 256, "cosine", "f32", True, "float16"), "")
     chance = np.random.default_rng(0)
     some = chance.normal(size=(400, 256))
     with closing(open_store(str(folder), create=header)) as store, store.writing():

@@ -111,12 +111,12 @@ def test_rebuilt(old, open_at, name):
     """A gallery of format 1 that is built anew is of today's format, and keeps identity and lists."""
     store = open_at(old(name))
     token, folders = store.token, store.folders()
-    with store.writing(), store.replacement(replace(store.header, digest="1" * 64)) as fresh:
+    with store.writing(), store.replacement(store.header.with_space(digest="1" * 64)) as fresh:
         for batch in store.scan():
             fresh.write(batch.records, batch.vectors)
     again = open_at(old(name))
     assert (again.header.format, again.token, again.folders()) == (2, token, folders)
-    assert again.header.digest == "1" * 64
+    assert again.header.space.digest == "1" * 64
     assert again.check() == []
 
 

@@ -8,7 +8,6 @@ import shutil
 import struct
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -163,7 +162,7 @@ def _history(store, tmp_path, record, units):
                 with store.database._writing() as writer:
                     writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         elif step % 2:
-            with store.replacement(replace(store.header, digest=f"{step:064}")) as fresh:
+            with store.replacement(store.header.with_space(digest=f"{step:064}")) as fresh:
                 fresh.write([record(i) for i in range(0, number, 2)], units(len(range(0, number, 2))))
         moments.append((_seized(store.folder, tmp_path / f"moment-{step}"), store.count()))
     return moments
@@ -206,7 +205,7 @@ def test_a_replacement_that_was_not_merged(tmp_path, open_at, header, record, un
         reader.execute("SELECT * FROM live").fetchone()  # so that the log can't be merged
         with store.database._writing() as writer:
             writer.execute("PRAGMA busy_timeout = 100")
-        with store.replacement(replace(store.header, digest="1" * 64)) as fresh:
+        with store.replacement(store.header.with_space(digest="1" * 64)) as fresh:
             for number in range(7):
                 fresh.write([record(number)], units(1))
         seized = _seized(store.folder, tmp_path / "seized")

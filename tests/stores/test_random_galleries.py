@@ -188,7 +188,7 @@ def test_answers_are_those_of_brute_force(tmp_path, header, record, seed):
     """Whatever the vectors, the metric, the filter and the history: scores, order and ties are right."""
     rng = np.random.default_rng(seed)
     made, vectors = _make(tmp_path / "g", header, record, rng)
-    store, metric = made.store, made.store.header.metric
+    store, metric = made.store, made.store.header.space.metric
     queries = _queries(rng, made, vectors)
     conditions = [[], [f"lot={rng.integers(0, 6)}"], ["lot<4"], ["lot=7"]][rng.integers(0, 4)]
     where = where_language.typed(where_language.parse(conditions), store.fields())

@@ -131,7 +131,9 @@ def neighbors(  # noqa: PLR0913  # an argument an option
             text = "" if quiet else f"{count:,} neighbors written to {visible(str(out))}"
             print_answer(text, {"path": str(out), "count": count}, as_json=as_json)
         elif as_json:
-            print_json({"metric": gallery.store.header.metric, "pictures": [_as_dict(*one) for one in shown]})
+            print_json(
+                {"metric": gallery.store.header.space.metric, "pictures": [_as_dict(*one) for one in shown]}
+            )
         elif any(found for _, found in shown):
             _print(shown, facts)
         elif shown:

@@ -280,9 +280,9 @@ def _measure(
     return MethodResult(
         method=str(method),
         model=gallery.model,
-        metric=gallery.store.header.metric,
+        metric=gallery.store.header.space.metric,
         pictures=count,
-        dim=gallery.store.header.dim,
+        dim=gallery.store.header.space.dim,
         bytes=gallery.store.bytes() / count,
         rate=made.rate,
         rate_from=made.rate_from,

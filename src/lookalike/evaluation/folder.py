@@ -234,8 +234,8 @@ class PictureFolder:
             # A gallery that can't be read is no reason not to make one.
             with suppress(StoreError), self.open(name) as gallery:
                 header = gallery.store.header
-                same = (header.digest, header.metric) == (extractor.digest, metric)
-                if same and precision in {None, header.precision} and self._knows_all(gallery):
+                same = (header.space.digest, header.space.metric) == (extractor.digest, metric)
+                if same and precision in {None, header.space.precision} and self._knows_all(gallery):
                     return name
         return None
 

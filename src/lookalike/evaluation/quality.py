@@ -106,7 +106,7 @@ def evaluate(  # noqa: PLR0913  # each is a wish of its own
     return Evaluation(
         gallery=gallery.address,
         model=gallery.model,
-        metric=gallery.store.header.metric,
+        metric=gallery.store.header.space.metric,
         labels=known.what,
         pictures=int(searched.sum()),
         queries=len(asked),
@@ -276,7 +276,7 @@ def rankings(
     alike = measures.Relevance(labels)
     # With itself left out a query can't fill more ranks than this.
     depth = min(depth, int(searched.sum()) - bool(searched[queries].any()))
-    block = max(1, _NUMBERS // gallery.store.header.dim)
+    block = max(1, _NUMBERS // gallery.store.header.space.dim)
     parts = []
     began = time.perf_counter()
     for start in range(0, len(queries), block):
@@ -337,7 +337,7 @@ def _ask(
     told: Callable[[float], None],
 ) -> list[measures.Shortlist]:
     """The best of some queries, one shortlist for each of the parts that `_split` makes of them."""
-    metric = gallery.store.header.metric
+    metric = gallery.store.header.space.metric
     parts = _split(asked)
     best = [measures.Shortlist(depth) for _ in parts]
     stored = gallery.vectors(ids)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lookalike import extractors
 from lookalike.errors import ModelError, ModelMismatch, UsageError
 from lookalike.system import forks
-from lookalike.types import Header
+from lookalike.types import Header, Space
 
 if TYPE_CHECKING:
     from lookalike.extractors.needs import Gate
@@ -60,28 +60,28 @@ class Model:
     def name(self, header: Header | None) -> str:
         """The extractor's name, without building it."""
         if header is not None:
-            return header.extractor
+            return header.space.extractor
         if self._wanted is None or isinstance(self._wanted, str):
             return str(extractors.Name.parse(self._wanted or DEFAULT_MODEL))
         return self._wanted.name
 
     def check(self, header: Header, address: str) -> None:
         """Raise `ModelMismatch` if what was asked for is not what the gallery was made with."""
-        wanted = None if self._wanted is None else self.name(None)
-        foreign = not isinstance(self._wanted, str | None) and self._wanted.digest != header.digest
-        if wanted is not None and (wanted != header.extractor or foreign):
-            made = header.extractor if wanted != header.extractor else "other weights or settings of it"
+        wanted, space = None if self._wanted is None else self.name(None), header.space
+        foreign = not isinstance(self._wanted, str | None) and self._wanted.digest != space.digest
+        if wanted is not None and (wanted != space.extractor or foreign):
+            made = space.extractor if wanted != space.extractor else "other weights or settings of it"
             raise ModelMismatch(
                 f"the gallery {address} was made with {made}, not {wanted}: use --name for "
                 f"another gallery beside it, or `lookalike reindex --model {wanted}` to make it anew"
             )
-        if self.metric not in {None, header.metric}:
+        if self.metric not in {None, space.metric}:
             raise ModelMismatch(
-                f"the gallery {address} was made with the metric {header.metric}, not {self.metric}: use "
+                f"the gallery {address} was made with the metric {space.metric}, not {self.metric}: use "
                 "--name for another gallery beside it"
             )
-        if self._normalize not in {None, header.normalized}:
-            kind = "vectors of unit length" if header.normalized else "vectors as the layer gives them"
+        if self._normalize not in {None, space.normalized}:
+            kind = "vectors of unit length" if space.normalized else "vectors as the layer gives them"
             raise ModelMismatch(
                 f"the gallery {address} was made with {kind}: use --name for another gallery beside it"
             )
@@ -106,21 +106,22 @@ class Model:
             NotTrusted: the header names a model that may not be loaded.
         """
         with self._building:
-            if self._built is None or (header is not None and self._built.digest != header.digest):
+            if self._built is None or (header is not None and self._built.digest != header.space.digest):
                 if header is not None and access is not None:
                     from lookalike.extractors.needs import require_model
 
-                    require_model(header.extractor, access)
+                    require_model(header.space.extractor, access)
                 self._built = self._build(header)
-            if header is not None and self._built.digest != header.digest:
+            if header is not None and self._built.digest != header.space.digest:
                 raise ModelMismatch(
-                    f"the gallery was made with other weights or settings of {header.extractor} than this "
-                    "machine has: use --name for another gallery beside it, or `lookalike reindex`"
+                    f"the gallery was made with other weights or settings of {header.space.extractor} than "
+                    "this machine has: use --name for another gallery beside it, or `lookalike reindex`"
                 )
-            if header is not None and self._built.dim != header.dim:
+            if header is not None and self._built.dim != header.space.dim:
                 raise ModelMismatch(
-                    f"the gallery says that its vectors have {header.dim:,} numbers, those of its model "
-                    f"{header.extractor} have {self._built.dim:,}: restore a copy, or `lookalike reindex`"
+                    f"the gallery says that its vectors have {header.space.dim:,} numbers, those of its "
+                    f"model {header.space.extractor} have {self._built.dim:,}: restore a copy, or "
+                    "`lookalike reindex`"
                 )
             return self._built
 
@@ -137,7 +138,7 @@ class Model:
             return self._given(self._wanted)
         precision = self._precision
         # A gallery made in bf16 is searched in float32 where the processor has nothing else.
-        if precision is None and header is not None and header.precision == "f32":
+        if precision is None and header is not None and header.space.precision == "f32":
             precision = "f32"
         name = self.name(header)
         if name == IMPORTED:
@@ -145,7 +146,7 @@ class Model:
                 "the gallery holds vectors that were imported: no model describes pictures for it, so ask by "
                 "id:… or by a vector"
             )
-        normalize = self._wish(name) if header is None else header.normalized
+        normalize = self._wish(name) if header is None else header.space.normalized
         return extractors.load(name, precision=precision, normalize=normalize)
 
     def _wish(self, name: str) -> bool | None:
@@ -177,7 +178,7 @@ def header_for(extractor: Extractor, metric: str | None, root: str) -> Header:
     from lookalike.indexes import distances
 
     distances.check(metric or extractor.metric)
-    return Header(
+    space = Space(
         extractor=extractor.name,
         digest=extractor.digest,
         dim=extractor.dim,
@@ -185,7 +186,6 @@ def header_for(extractor: Extractor, metric: str | None, root: str) -> Header:
         precision=extractor.precision,
         normalized=extractor.normalized,
         row_type="float16" if extractor.normalized else "float32",
-        root=root,
-        classes=extractor.classes,
         visual_words=extractor.visual_words,
     )
+    return Header(space, root, extractor.classes)

@@ -87,13 +87,13 @@ class Gallery(Owned):
             return cls(address, None, top, lazy, named=(top,))
         lazy.check(store.header, address)
         if tracing.heard():
-            header = store.header
+            space = store.header.space
             tracing.tell(
-                f"gallery {address}: {store.count():,} pictures by {header.extractor}, {header.metric}"
+                f"gallery {address}: {store.count():,} pictures by {space.extractor}, {space.metric}"
             )
         # One that is not whole, which none of ours is, would be another in every folder.
         root = location.absolute(store.header.root or str(Path(address).parent.parent))
-        named = (*([] if top is None else [top]), *([] if model is None else [store.header.extractor]))
+        named = (*([] if top is None else [top]), *([] if model is None else [store.header.space.extractor]))
         return cls(address, store, root, lazy, named=named)
 
     @staticmethod

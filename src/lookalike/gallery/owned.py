@@ -87,7 +87,8 @@ class Owned(Reader):
             self._store = store = stores.open_store(self.address, create=wanted)
             token = store.token
             self._access = replace(self._access, token=token)
-            if (store.header.digest, store.header.root) != (wanted.digest, wanted.root) or store.count():
+            made = store.header
+            if (made.space, made.root) != (wanted.space, wanted.root) or store.count():
                 return None  # somebody else was faster
             granted = trust.Grant(self.address, token, made=True, private=private)
             self._access = replace(self._access, granted=granted)
@@ -154,9 +155,8 @@ class Owned(Reader):
         own = self.store.header
         header = replace(
             header_for(extractor, metric, location.root_at(address, self.root)),
-            precision=own.precision,
             classes=own.classes if own.classes == extractor.classes else None,
-        )
+        ).with_space(precision=own.space.precision)
         with self._passing_trust_to(address):
             report = converted.convert(self.store, header, address, extractor, progress=progress)
         report.root = self.root

@@ -39,7 +39,7 @@ def reach(store: Store, access: Access) -> dict[str, Any]:
         "root_outside": alone.place_leads_out(access.root),
         "folders": folders,
         "pictures": dict(_places((id_ for id_ in ids if alone.lies_outside(id_)), access.root)),
-        "model": header.extractor if _model_needs(header.extractor, alone) else None,
+        "model": header.space.extractor if _model_needs(header.space.extractor, alone) else None,
     }
 
 

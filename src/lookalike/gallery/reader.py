@@ -137,10 +137,10 @@ class Reader:
         return {
             "gallery": self.address,
             "root": self.root,
-            "model": header.extractor,
-            "dim": header.dim,
-            "metric": header.metric,
-            "precision": header.precision,
+            "model": header.space.extractor,
+            "dim": header.space.dim,
+            "metric": header.space.metric,
+            "precision": header.space.precision,
             "count": store.count(),
             "indexed": freshness.last_indexed(self),
             "not_indexed": freshness.not_indexed(self, seconds=_PATIENCE),
@@ -150,8 +150,8 @@ class Reader:
             "bytes": store.bytes(),
             "cache_bytes": runtime.cache_bytes(),
             "format": header.format,
-            "normalized": header.normalized,
-            "row_type": header.row_type,
+            "normalized": header.space.normalized,
+            "row_type": header.space.row_type,
             "classes": len(header.classes.ids) if header.classes else 0,
             "fields": store.fields(),
         }
@@ -186,7 +186,7 @@ class Reader:
         if ids is not None:
             return self.store.vectors(ids)
         blocks = [batch.vectors for batch in self.store.scan()]
-        return np.concatenate(blocks) if blocks else np.zeros((0, self.store.header.dim), np.float32)
+        return np.concatenate(blocks) if blocks else np.zeros((0, self.store.header.space.dim), np.float32)
 
     def thumbnail(self, id_: str) -> bytes | None:
         """A small JPEG of a picture; None if its file can't be read now."""
@@ -356,7 +356,7 @@ class Reader:
         from lookalike.sources.tables import write_vectors
 
         batches = self.store.scan(where=self._conditions(where))
-        return write_vectors(Path(file), batches, self.store.header.dim)
+        return write_vectors(Path(file), batches, self.store.header.space.dim)
 
     def _answering(self) -> Answering:
         return Answering(self.store, self.access, self.extractor)

@@ -55,12 +55,12 @@ def convert(
         raise UsageError(f"{address} can't be converted into itself; tell another --name")
     steps = further(source.header, extractor)
     with closing(stores.open_store(address, create=header)) as target:
-        Model(extractor, metric=header.metric).check(target.header, address)
+        Model(extractor, metric=header.space.metric).check(target.header, address)
         report = Report(root=header.root, gallery=address, model=extractor.name)
         with target.writing():
             copy.bring(source, target, report, change=partial(vector_steps.apply, steps), progress=progress)
     report.notes.append(
-        f"made of the vectors of {source.address} ({source.header.extractor}); no picture was opened"
+        f"made of the vectors of {source.address} ({source.header.space.extractor}); no picture was opened"
     )
     report.seconds = time.monotonic() - started
     return report
@@ -76,7 +76,8 @@ def further(header: Header, extractor: Extractor) -> tuple[Step, ...]:
     found = _further(header, extractor)
     if found is None:
         raise ModelMismatch(
-            f"vectors made by {header.extractor} can't be converted to {extractor.name}: {_why(extractor)}"
+            f"vectors made by {header.space.extractor} can't be converted to {extractor.name}: "
+            f"{_why(extractor)}"
         )
     return found
 
@@ -101,11 +102,11 @@ def fitting(root: str, model: str | Extractor) -> str:
                 header = store.header
         except StoreError:
             continue
-        if header.digest == extractor.digest:
+        if header.space.digest == extractor.digest:
             same.append(name)
         elif _further(header, extractor) is not None:
             return name
-        made.append(f"{name} by {header.extractor}")
+        made.append(f"{name} by {header.space.extractor}")
     if same:
         # Mostly one of the model itself from before; but a model may also add no steps at all.
         return same[0]
@@ -123,8 +124,8 @@ def _further(header: Header, extractor: Extractor) -> tuple[Step, ...] | None:
     for count in range(len(steps), -1, -1):
         # Without any step a layer's output is kept as a row.
         first = steps[:count] or (Flatten(),)
-        if network.digest(card, layer, first) == header.digest:
-            return steps[count:] if _fits(steps[count:], header.dim, extractor.dim) else None
+        if network.digest(card, layer, first) == header.space.digest:
+            return steps[count:] if _fits(steps[count:], header.space.dim, extractor.dim) else None
     return None
 
 

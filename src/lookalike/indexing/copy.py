@@ -24,7 +24,6 @@ _compared = attrgetter(
     *("source", "size", "mtime_ns", "digest", "width", "height", "metadata", "thumbnail"),
     *("decoder", "format", "from_picture"),
 )
-_kind = attrgetter("extractor", "digest", "dim", "metric", "normalized", "classes")
 _PICTURES = 1024  # in one transaction; the store gives fewer of long vectors
 _SOME = 1_000  # pictures by which another gallery is told from a copy
 
@@ -77,15 +76,16 @@ def copy(
     own = source.header
     header = replace(own, root=location.root_at(address, wanted or root))
     with closing(stores.open_store(address, create=header)) as target:
-        if _kind(target.header) != _kind(own):
+        theirs = target.header.space
+        if not theirs.comparable(own.space) or target.header.classes != own.classes:
             raise ModelMismatch(
-                f"the gallery {address} was made with {target.header.extractor} ({target.header.metric}), "
-                f"not with {own.extractor} ({own.metric}) as {source.address}: {_instead(address)}"
+                f"the gallery {address} was made with {theirs.extractor} ({theirs.metric}), not with "
+                f"{own.space.extractor} ({own.space.metric}) as {source.address}: {_instead(address)}"
             )
         top = _root(target)
         if wanted not in {None, top}:
             raise UsageError(f"the copy {address} has the root {top}, not {wanted}: {_instead(address)}")
-        report = Report(root=top, gallery=target.address, model=own.extractor)
+        report = Report(root=top, gallery=target.address, model=own.space.extractor)
         with target.writing():
             bring(source, target, report, progress=progress)
     report.seconds = time.monotonic() - started

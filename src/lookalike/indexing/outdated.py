@@ -26,7 +26,7 @@ _BATCH = 256
 
 def ids(store: Store) -> Iterator[str]:
     """Yield the pictures on this machine's disks that an older decoder has read."""
-    if store.header.extractor == IMPORTED:
+    if store.header.space.extractor == IMPORTED:
         return iter(())
     return (id_ for id_ in store.outdated(images.DECODER) if not is_address(id_))
 

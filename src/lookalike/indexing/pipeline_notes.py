@@ -15,10 +15,10 @@ _NAMED = 10
 
 def notes(pipeline: Pipeline) -> Iterator[str]:
     """Yield what the user should know of a pipeline that has ended."""
-    header = pipeline.store.header
-    for precision in pipeline.precisions - {header.precision}:
+    kept = pipeline.store.header.space.precision
+    for precision in pipeline.precisions - {kept}:
         yield (
-            f"new pictures were described in {precision}, the gallery is in {header.precision}: they can be "
+            f"new pictures were described in {precision}, the gallery is in {kept}: they can be "
             "compared, but not to the last digit"
         )
     yield from _damaged(pipeline.damaged)

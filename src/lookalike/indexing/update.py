@@ -275,7 +275,7 @@ class Fill:
         workers, model = self.workers
         store = self.store.address if self.store.limits.writers != 1 else None
         job = Job(store, self.store.header, model, self.reading)
-        require_model(job.header.extractor, self.access)
+        require_model(job.header.space.extractor, self.access)
         return lambda works: workers.describe(works, job, here)
 
     def _unpacked(self, work: Work) -> Work | Memory:

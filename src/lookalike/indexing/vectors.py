@@ -19,7 +19,7 @@ from lookalike.reports import Skip
 from lookalike.sources.folder import path_of
 from lookalike.sources.tables import LARGEST_DIM, read_head
 from lookalike.system.text import unguarded
-from lookalike.types import Header, Record
+from lookalike.types import Header, Record, Space
 
 if TYPE_CHECKING:
     import os
@@ -48,7 +48,7 @@ class Block(NamedTuple):
 
 def header(dim: int, metric: str, root: str) -> Header:
     """What a gallery of such vectors says of itself; they are kept as they are, in float32."""
-    return Header(IMPORTED, "", dim, metric, "f32", normalized=False, row_type="float32", root=root)
+    return Header(Space(IMPORTED, "", dim, metric, "f32", normalized=False, row_type="float32"), root)
 
 
 def records(block: Block, root: str) -> list[Record]:
@@ -72,10 +72,10 @@ def write(store: Store, block: Block, report: Report) -> None:
     Raises:
         UsageError: its vectors are not of the gallery's size.
     """
-    if block.vectors.shape[1] != store.header.dim:
+    if block.vectors.shape[1] != store.header.space.dim:
         raise UsageError(
             f"the vectors have {block.vectors.shape[1]} numbers, those of {store.address} have "
-            f"{store.header.dim}: use --name for another gallery beside it"
+            f"{store.header.space.dim}: use --name for another gallery beside it"
         )
     known = {id_ for id_, record in zip(block.ids, store.get(block.ids), strict=True) if record is not None}
     failures = store.write(records(block, report.root), block.vectors)

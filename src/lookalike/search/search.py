@@ -82,8 +82,8 @@ class Answering:
     def _search(
         self, resolved: Sequence[Resolved], wish: Wish, rerank: Rerank | None, header: Header
     ) -> Answers:
-        with timed(f"vectors of {len(resolved):,} queries by {header.extractor}"):
-            vectors = self._vectors(resolved, header.dim)
+        with timed(f"vectors of {len(resolved):,} queries by {header.space.extractor}"):
+            vectors = self._vectors(resolved, header.space.dim)
         k = wish.k if rerank is None else rerank.depth(wish.k)
         selections = [
             Selection(k, None if wish.include_self else query.record, wish.distinct) for query in resolved
@@ -91,7 +91,7 @@ class Answering:
         # One call for all of them; a selection that needs to look deeper asks again for itself.
         look = max(selection.first_look for selection in selections)
         look = min(look, self.store.limits.k or look)
-        with timed(f"the best {look:,} of each by {header.metric}"):
+        with timed(f"the best {look:,} of each by {header.space.metric}"):
             first = self.store.search(vectors, look, where=wish.where, exact=wish.exact)
 
         def ranking(row: int) -> Callable[[int], Sequence[Ranked]]:
@@ -109,7 +109,7 @@ class Answering:
             chosen = selection.choose(ranking(row), self.store)
             if rerank is not None:
                 chosen = rerank.order(chosen, query.record, query.label)[: wish.k]
-            answers.append(self._answer(_with_thumbnail(query), chosen, header, header.metric))
+            answers.append(self._answer(_with_thumbnail(query), chosen, header, header.space.metric))
         return answers
 
     def find(self, words: str, k: int, where: Where, distinct: tuple[str, ...], *, only: str | None) -> Hits:
@@ -125,7 +125,7 @@ class Answering:
         classes = header.classes
         if classes is None and only == "classes":
             raise ModelError(
-                f"{_no_classes(header.extractor)} to find pictures by; search names and metadata"
+                f"{_no_classes(header.space.extractor)} to find pictures by; search names and metadata"
             )
         terms = vocabulary.terms(words, classes)
         if not terms:
@@ -143,7 +143,7 @@ class Answering:
             if wider:
                 chosen = self._chosen(wider, selection, where, only, least=query_expansion.LEAST)
         if classes is None and only != "text":
-            notes.append(f"{_no_classes(header.extractor)}: names and metadata were searched alone")
+            notes.append(f"{_no_classes(header.space.extractor)}: names and metadata were searched alone")
         return self._answer(Resolved(words), chosen, header, "keywords", tuple(notes), "Words")
 
     def _chosen(
@@ -239,7 +239,7 @@ class Answering:
         outside = access.unread(dict.fromkeys(unread))
         return Hits(
             query=query.label,
-            model=header.extractor,
+            model=header.space.extractor,
             metric=metric,
             hits=hits(chosen, header, access.root, metric, unread=frozenset(outside)),
             notes=(*notes, access.note(outside)) if outside else notes,
@@ -319,7 +319,7 @@ def _with_thumbnail(query: Resolved) -> Resolved:
 
 def _is_paper(header: Header) -> bool:
     """Whether scores are products of class scores with class scores: visual words."""
-    return header.visual_words and header.metric == "inner"
+    return header.space.visual_words and header.space.metric == "inner"
 
 
 def _checked(vector: NDArray[np.floating[Any]], dim: int) -> Floats:

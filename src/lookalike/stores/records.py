@@ -209,8 +209,8 @@ def check_k(k: int, most: int | None = None) -> None:
 
 def check_shape(vectors: Floats, count: int, header: Header) -> None:
     """Raise `UsageError` unless vectors have the shape (count, dim)."""
-    if vectors.shape != (count, header.dim):
-        expected = f"({count}, {header.dim})"
+    if vectors.shape != (count, header.space.dim):
+        expected = f"({count}, {header.space.dim})"
         raise UsageError(f"vectors have the shape {vectors.shape}, expected {expected}")
 
 
@@ -218,8 +218,8 @@ def check_queries(queries: Floats, header: Header) -> None:
     """Raise `UsageError` unless queries have the shape (q, dim) and hold nothing but numbers."""
     import numpy as np
 
-    if queries.ndim != 2 or queries.shape[1] != header.dim:
-        raise UsageError(f"queries have the shape {queries.shape}, expected (q, {header.dim})")
+    if queries.ndim != 2 or queries.shape[1] != header.space.dim:
+        raise UsageError(f"queries have the shape {queries.shape}, expected (q, {header.space.dim})")
     if not np.isfinite(queries).all():
         raise UsageError("a query holds numbers that are not finite")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib.util import find_spec
 from itertools import product
 from typing import TYPE_CHECKING, cast, get_args
@@ -18,6 +17,7 @@ from lookalike.types import (
     Record,
     RowType,
     Skipped,
+    Space,
     State,
     Term,
 )
@@ -82,7 +82,7 @@ def check_store(make: Callable[[Header], Store]) -> None:
     metrics = (*get_args(Metric), *(("manhattan",) if find_spec("sklearn") else ()))
     for metric, row_type, classes in product(metrics, get_args(RowType), (None, _CLASSES)):
         unit = row_type == "float16"
-        header = Header("toy", "0" * 64, 8, metric, "f32", unit, row_type, "", classes)
+        header = Header(Space("toy", "0" * 64, 8, metric, "f32", unit, row_type), "", classes)
         store = _made(make, header)
         if store is None:
             continue
@@ -100,9 +100,9 @@ def _made(make: Callable[[Header], Store], header: Header) -> Store | None:
     try:
         store = make(header)
     except UsageError:
-        _holds(header.metric not in get_args(Metric), f"a store of {header.metric} was refused")
+        _holds(header.space.metric not in get_args(Metric), f"a store of {header.space.metric} was refused")
         return None
-    if store.limits.metrics is None or header.metric in store.limits.metrics:
+    if store.limits.metrics is None or header.space.metric in store.limits.metrics:
         return store
     store.close()
     return None
@@ -144,10 +144,10 @@ def _check_contents(store: Store, what: str) -> None:
     import numpy as np
 
     rng = np.random.default_rng(1)
-    vectors = rng.normal(size=(_COUNT, store.header.dim)).astype(np.float32)
+    vectors = rng.normal(size=(_COUNT, store.header.space.dim)).astype(np.float32)
     vectors[3] = vectors[2]
     vectors[4] = 0
-    if store.header.normalized:
+    if store.header.space.normalized:
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     records = [_record(i, store.header) for i in range(_COUNT)]
     _holds(store.search(vectors[:1], 5)[0].ids == [], f"{what}an empty store found something")
@@ -187,12 +187,12 @@ def _check_search(
 
     for k in (0, 1, 10, 10 * _COUNT):
         for query, found in zip(vectors[:6], store.search(vectors[:6], k, where=where), strict=True):
-            true = np.array([_score(query, vectors[i], store.header.metric) for i in passing])
+            true = np.array([_score(query, vectors[i], store.header.space.metric) for i in passing])
             expected = np.sort(true)[::-1][:k]
             _holds(
                 len(set(found.ids)) == len(expected), f"{what}{len(found.ids)} ids, expected {len(expected)}"
             )
-            own = [_score(query, vectors[ids.index(id_)], store.header.metric) for id_ in found.ids]
+            own = [_score(query, vectors[ids.index(id_)], store.header.space.metric) for id_ in found.ids]
             far = np.abs(np.stack([found.scores - expected, found.scores - np.array(own)])).max(initial=0)
             _holds(far < _TOLERANCE, f"{what}scores are off by {far:.2g}: {found}, expected {expected}")
 
@@ -276,11 +276,11 @@ def _check_replacement(store: Store, what: str) -> None:
     _holds(bool(token) and store.token == token, f"{what}the token is {token!r}, then {store.token!r}")
     _holds(store.indexed_ns == 0, f"{what}a store that was never indexed says {store.indexed_ns}")
     store.note_indexed(17)
-    with store.replacement(replace(store.header, digest="1" * 64)) as fresh:
+    with store.replacement(store.header.with_space(digest="1" * 64)) as fresh:
         for batch in store.scan():
             fresh.write(batch.records[:30], batch.vectors[:30])
     _holds(
-        store.header.digest == "1" * 64 and store.count() == 30,
+        store.header.space.digest == "1" * 64 and store.count() == 30,
         f"{what}the replacement did not take its place",
     )
     kept = store.token, store.indexed_ns

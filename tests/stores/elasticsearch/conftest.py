@@ -13,12 +13,12 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from lookalike.stores import open_store
-from lookalike.types import Header, Record
+from lookalike.types import Header, Record, Space
 
 DIM = 64
 BATCH = 40
 BASE = 200
-HEADER = Header("toy", "0" * 64, DIM, "cosine", "f32", True, "float32", "")
+HEADER = Header(Space("toy", "0" * 64, DIM, "cosine", "f32", True, "float32"), "")
 
 # A record's digest is its version, so that a replacement that was lost can be told.
 GONE = None

@@ -11,14 +11,15 @@ import pytest
 from lookalike import stores
 from lookalike.errors import FilterError, NotFound, UsageError
 from lookalike.stores import where as where_language
-from lookalike.types import Classes, Condition, Folder, Header, Skipped, State, Term
+from lookalike.types import Classes, Condition, Folder, Header, Skipped, Space, State, Term
 
 CLASSES = Classes(("n1", "n2", "n3", "n4"), ("tabby cat", "tiger cat", "dog", "crane"))
 
 
 def _header(**changes):
     fields = {"extractor": "toy", "digest": "0" * 64, "dim": 8, "metric": "cosine", "precision": "f32"}
-    return Header(**{**fields, "normalized": True, "row_type": "float32", "root": "", **changes})
+    classes = changes.pop("classes", None)
+    return Header(Space(**{**fields, "normalized": True, "row_type": "float32", **changes}), "", classes)
 
 
 @pytest.fixture
@@ -92,14 +93,14 @@ def test_search(pair, changes, a_record, unit_vectors):
     """By every metric both find the same with the same scores, vectors and queries of zeros included."""
     header = _header(**changes)
     both = pair(header)
-    vectors = unit_vectors(300, header.dim)
-    if not header.normalized:
+    vectors = unit_vectors(300, header.space.dim)
+    if not header.space.normalized:
         vectors *= np.random.default_rng(1).uniform(0.01, 9, (300, 1)).astype(np.float32)
     vectors[[3, 90, 91]] = 0
     vectors[5] = vectors[4]
     for store in both:
         assert store.write([a_record(f"{i % 3}/{i}.jpg", width=i) for i in range(300)], vectors) == []
-    queries = np.concatenate([vectors[:6], -vectors[7:8], unit_vectors(3, header.dim, 9)])
+    queries = np.concatenate([vectors[:6], -vectors[7:8], unit_vectors(3, header.space.dim, 9)])
     _same_searches(both, queries)
     _same_searches(both, queries, [Condition("width", ">=", (150,)), Condition("folder", "=", ("1",))])
     _same_everything(both)

@@ -11,10 +11,10 @@ import pytest
 
 from lookalike import stores
 from lookalike.errors import UsageError
-from lookalike.types import Classes, Condition, Header, Term
+from lookalike.types import Classes, Condition, Header, Space, Term
 
 CLASSES = Classes(("n1", "n2", "n3", "n4"), ("tabby cat", "tiger cat", "dog", "crane"))
-HEADER = Header("toy", "0" * 64, 8, "cosine", "f32", True, "float32", "", CLASSES)
+HEADER = Header(Space("toy", "0" * 64, 8, "cosine", "f32", True, "float32"), "", CLASSES)
 
 
 @contextmanager

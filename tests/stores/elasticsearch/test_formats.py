@@ -9,9 +9,9 @@ import pytest
 
 from lookalike import stores
 from lookalike.stores.elasticsearch import layout
-from lookalike.types import Header
+from lookalike.types import Header, Space
 
-HEADER = Header("toy", "0" * 64, 8, "cosine", "f32", True, "float32", "")
+HEADER = Header(Space("toy", "0" * 64, 8, "cosine", "f32", True, "float32"), "")
 
 
 @pytest.fixture
@@ -65,6 +65,6 @@ def test_rebuilt(old):
     """An older index that is built anew is of today's format, and keeps its identity."""
     with closing(stores.open_store(old)) as store:
         token = store.token
-        with store.replacement(replace(HEADER, digest="1" * 64)):
+        with store.replacement(HEADER.with_space(digest="1" * 64)):
             pass
         assert (store.header.format, store.token) == (2, token)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lookalike import stores
 from lookalike.errors import UsageError
-from lookalike.types import Classes, Header
+from lookalike.types import Classes, Header, Space
 
 CLASSES = Classes(("n1", "n2", "n3"), ("tabby cat", "tiger cat", "dog"))
-HEADER = Header("toy", "0" * 64, 8, "cosine", "f32", True, "float32", "", CLASSES)
-WORDS = replace(HEADER, dim=3, metric="inner", normalized=False, visual_words=True)
+HEADER = Header(Space("toy", "0" * 64, 8, "cosine", "f32", True, "float32"), "", CLASSES)
+WORDS = HEADER.with_space(dim=3, metric="inner", normalized=False, visual_words=True)
 
 
 def _vectors_index(client, name):
@@ -37,7 +36,7 @@ def _vectors_index(client, name):
 )
 def test_index_type(client, name, elasticsearch_address, changes, asked, expected):
     """By default vectors are indexed as suits their length and metric; else as the address says."""
-    header = replace(HEADER, **changes)
+    header = HEADER.with_space(**changes)
     stores.open_store(f"{elasticsearch_address}{asked}", create=header).close()
     assert _vectors_index(client, name) == expected
 
@@ -45,7 +44,7 @@ def test_index_type(client, name, elasticsearch_address, changes, asked, expecte
 def test_too_short_for_bits(elasticsearch_address):
     """Vectors of fewer than 64 numbers can't be kept as single bits: nothing is made."""
     with pytest.raises(UsageError, match="bbq_hnsw needs vectors of 64 numbers or more, not 63"):
-        stores.open_store(f"{elasticsearch_address}?index_type=bbq_hnsw", create=replace(HEADER, dim=63))
+        stores.open_store(f"{elasticsearch_address}?index_type=bbq_hnsw", create=HEADER.with_space(dim=63))
     assert not stores.exists(elasticsearch_address)
 
 

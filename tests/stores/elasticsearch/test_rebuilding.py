@@ -6,17 +6,16 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, closing, suppress
-from dataclasses import replace
 
 import pytest
 
 from lookalike import stores
 from lookalike.errors import NotFound, StoreBusy, StoreCorrupt, UsageError
 from lookalike.stores.elasticsearch import indices, lock
-from lookalike.types import Folder, Header
+from lookalike.types import Folder, Header, Space
 
-HEADER = Header("toy", "0" * 64, 8, "cosine", "f32", True, "float32", "")
-OTHER = replace(HEADER, digest="1" * 64)
+HEADER = Header(Space("toy", "0" * 64, 8, "cosine", "f32", True, "float32"), "")
+OTHER = HEADER.with_space(digest="1" * 64)
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def test_replacement_without_a_gap(elasticsearch_address, store, a_record, unit_
     store.delete([a_record(0).id], keep_out=True)
     store.update({a_record(1).id: {"note": "kept"}})
     with closing(stores.open_store(elasticsearch_address)) as reader:
-        with store.writing(), store.replacement(replace(HEADER, digest="1" * 64, dim=4)) as fresh:
+        with store.writing(), store.replacement(HEADER.with_space(digest="1" * 64, dim=4)) as fresh:
             assert fresh.count() == 0
             assert reader.search(vectors[3:4], 1)[0].ids == [a_record(3).id]
             with pytest.raises(StoreBusy, match="being built anew"):
@@ -58,7 +57,7 @@ def test_replacement_without_a_gap(elasticsearch_address, store, a_record, unit_
             fresh.write([a_record(i) for i in range(5, 9)], unit_vectors(4, 4))
             assert reader.count() == 19
         assert reader.count() == 4
-        assert reader.header.dim == 4
+        assert reader.header.space.dim == 4
         assert reader.folders() == [Folder("", 7)]
         assert reader.removed() == [a_record(0).id]
         assert reader.fields()["note"] == "text"
@@ -75,15 +74,15 @@ def _stopped(store, header, records, vectors):
 def test_replacement_goes_on(client, name, store, a_record, unit_vectors):
     """What a stopped replacement has written is there when it is started again with an equal header."""
     store.write([a_record(1)], unit_vectors(1))
-    header = replace(HEADER, digest="1" * 64)
+    header = HEADER.with_space(digest="1" * 64)
     _stopped(store, header, [a_record(7)], unit_vectors(1))
     store.write([a_record(2)], unit_vectors(1))
     assert [fault for fault in store.check() if "left of a rebuilding" in fault]
     with store.replacement(header) as fresh:
         assert [state.id for state in fresh.states()] == [a_record(7).id]
     assert store.header == header
-    _stopped(store, replace(header, digest="2" * 64), [], unit_vectors(0))
-    with store.replacement(replace(header, digest="3" * 64)) as fresh:
+    _stopped(store, header.with_space(digest="2" * 64), [], unit_vectors(0))
+    with store.replacement(header.with_space(digest="3" * 64)) as fresh:
         assert fresh.count() == 0
     assert len(client.indices.get(index=f"{name}~*")) == 1
 
@@ -115,7 +114,7 @@ def _killed(address):
     """A process that begins to build a gallery anew, as OTHER, and is killed."""
     code = (
         "import os, sys; from dataclasses import replace; from lookalike.stores import open_store;"
-        "s = open_store(sys.argv[1]); header = replace(s.header, digest='1' * 64)\n"
+        "s = open_store(sys.argv[1]); header = s.header.with_space(digest='1' * 64)\n"
         "with s.replacement(header): os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-c", code, address], check=False).returncode == -9
@@ -129,7 +128,7 @@ def test_goes_on_after_a_kill(elasticsearch_address, store, impatient, a_record,
         store.write([a_record(2)], unit_vectors(1))
     assert len(store.check()) == 2
     with store.replacement(OTHER) as fresh:
-        assert fresh.header.digest == "1" * 64
+        assert fresh.header.space.digest == "1" * 64
     assert store.check() == []
     assert store.write([a_record(2)], unit_vectors(1)) == []
 
@@ -155,7 +154,7 @@ def test_one_at_a_time(elasticsearch_address, client, name, store, second, a_rec
     """Nobody builds, repairs or deletes a gallery while another process builds it anew."""
     store.write([a_record(1)], unit_vectors(1))
     with store.replacement(OTHER) as fresh:
-        with pytest.raises(StoreBusy), second.replacement(replace(HEADER, digest="2" * 64)):
+        with pytest.raises(StoreBusy), second.replacement(HEADER.with_space(digest="2" * 64)):
             pass
         with pytest.raises(StoreBusy):
             second.check(repair=True)
@@ -183,7 +182,7 @@ def test_two_that_begin_at_once(monkeypatch, client, name, store, second, a_reco
                     key: about for key, about in described(*given).items() if "2" not in key[-6:]
                 },
             )
-            with pytest.raises(StoreBusy), second.replacement(replace(HEADER, digest="2" * 64)):
+            with pytest.raises(StoreBusy), second.replacement(HEADER.with_space(digest="2" * 64)):
                 pass
         with pytest.raises(StoreBusy):
             second.write([a_record(2)], unit_vectors(1))
@@ -200,7 +199,7 @@ def test_one_that_looked_before_the_other_had_begun(
         with monkeypatch.context() as patch:
             patch.setattr(indices, "aside", lambda *_: [])
             patch.setattr(indices, "blocked", lambda *_: False)
-            with pytest.raises(StoreBusy), second.replacement(replace(HEADER, digest="2" * 64)):
+            with pytest.raises(StoreBusy), second.replacement(HEADER.with_space(digest="2" * 64)):
                 pass
         assert len(client.indices.get(index=f"{name}~*")) == 2
         with pytest.raises(StoreBusy):
@@ -254,9 +253,9 @@ def test_overtaken(digest, error, monkeypatch, store, second, a_record, unit_vec
     with ExitStack() as ending:
         ending.enter_context(pytest.raises(error))
         ending.enter_context(store.replacement(OTHER))
-        with second.replacement(replace(HEADER, digest=digest)) as fresh:
+        with second.replacement(HEADER.with_space(digest=digest)) as fresh:
             fresh.write([a_record(5)], unit_vectors(1))
-    assert second.header.digest == digest
+    assert second.header.space.digest == digest
     assert [state.id for state in second.states()] == [a_record(5).id]
     assert second.check() == []
     assert second.write([a_record(6)], unit_vectors(1)) == []
@@ -265,7 +264,7 @@ def test_overtaken(digest, error, monkeypatch, store, second, a_record, unit_vec
 def test_one_that_fails_at_its_start(client, name, store, a_record, unit_vectors):
     """What can't be kept is refused before writers are kept out, and leaves nothing behind."""
     for changes in ({"metric": "manhattan"}, {"dim": 5000}):
-        with pytest.raises(UsageError), store.replacement(replace(OTHER, **changes)):
+        with pytest.raises(UsageError), store.replacement(OTHER.with_space(**changes)):
             pass
     assert store.write([a_record(1)], unit_vectors(1)) == []
     assert len(client.indices.get(index=f"{name}~*")) == 1
@@ -318,7 +317,7 @@ def test_deleted_and_made_again(elasticsearch_address, store, second, a_record, 
 def test_replaced_by_other_vectors(elasticsearch_address, store, a_record, unit_vectors):
     """A writer whose gallery was replaced by one of other vectors is told, and writes nothing into that."""
     with closing(stores.open_store(elasticsearch_address)) as writer:
-        with store.replacement(replace(HEADER, digest="1" * 64)):
+        with store.replacement(HEADER.with_space(digest="1" * 64)):
             pass
         with pytest.raises(StoreBusy, match="other vectors"):
             writer.write([a_record(1)], unit_vectors(1))

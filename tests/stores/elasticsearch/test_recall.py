@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lookalike import stores
-from lookalike.types import Condition, Header, Record
+from lookalike.types import Condition, Header, Record, Space
 
 COUNT, DIM, K = 6_000, 256, 10
 
@@ -35,7 +35,7 @@ def store(request, elasticsearch, vectors):
     """A gallery of them by each type of index that has a graph."""
     name = f"test-{uuid.uuid4().hex}"
     address = elasticsearch.address(name)
-    header = Header("toy", "0" * 64, DIM, "cosine", "f32", True, "float16", "")
+    header = Header(Space("toy", "0" * 64, DIM, "cosine", "f32", True, "float16"), "")
     with ExitStack() as stack:
         stack.callback(elasticsearch.delete, name)
         opened = stores.open_store(f"{address}?index_type={request.param}", create=header)

@@ -10,7 +10,6 @@ import sys
 import time
 import traceback
 from contextlib import closing, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -152,9 +151,9 @@ def test_an_alias_that_one_has_no_right_to(
     header, records, vectors = pictures
     with closing(open_store(address, create=header)) as store, secured.client() as client:
         client.put(f"/{own_name}~000001/_alias/shop").raise_for_status()
-        with store.replacement(replace(header, digest="1" * 64)) as fresh:
+        with store.replacement(header.with_space(digest="1" * 64)) as fresh:
             fresh.write(records, vectors)
-        assert (store.header.digest, store.count(), store.check()) == ("1" * 64, len(records), [])
+        assert (store.header.space.digest, store.count(), store.check()) == ("1" * 64, len(records), [])
         assert client.get("/_alias/shop").status_code == 404
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from lookalike import stores
 from lookalike.stores.elasticsearch import documents, pit, searching
-from lookalike.types import Classes, Condition, Header, Skipped, Term
+from lookalike.types import Classes, Condition, Header, Skipped, Space, Term
 
 CLASSES = Classes(("n1", "n2", "n3"), ("tabby cat", "tiger cat", "dog"))
-HEADER = Header("toy", "0" * 64, 16, "cosine", "f32", True, "float32", "", CLASSES)
+HEADER = Header(Space("toy", "0" * 64, 16, "cosine", "f32", True, "float32"), "", CLASSES)
 COUNT = 400
 
 

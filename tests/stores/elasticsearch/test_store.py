@@ -7,16 +7,15 @@ import os
 import subprocess
 import sys
 from contextlib import ExitStack, closing, suppress
-from dataclasses import replace
 
 import pytest
 
 from lookalike import stores
 from lookalike.errors import NotFound, StoreCorrupt, StoreUnavailable, UsageError
 from lookalike.testing import check_store
-from lookalike.types import Header
+from lookalike.types import Header, Space
 
-HEADER = Header("toy", "0" * 64, 8, "cosine", "f32", True, "float32", "")
+HEADER = Header(Space("toy", "0" * 64, 8, "cosine", "f32", True, "float32"), "")
 
 
 @pytest.fixture
@@ -51,8 +50,8 @@ def test_nothing_there(elasticsearch, elasticsearch_address):
 def test_two_make_one_gallery(elasticsearch_address):
     """Two processes that make a gallery at the same time open the same one."""
     code = (
-        "import sys; from lookalike.stores import open_store; from lookalike.types import Header;"
-        "h = Header('toy', '0' * 64, 8, 'cosine', 'f32', True, 'float32', '');"
+        "import sys; from lookalike.stores import open_store; from lookalike.types import Header, Space;"
+        "h = Header(Space('toy', '0' * 64, 8, 'cosine', 'f32', True, 'float32'), '');"
         "s = open_store(sys.argv[1], create=h); print(s._live.index.name); s.close()"
     )
     command = [sys.executable, "-c", code, elasticsearch_address]
@@ -65,7 +64,7 @@ def test_two_make_one_gallery(elasticsearch_address):
 def test_delete_store(client, name, store, elasticsearch_address, a_record, unit_vectors):
     """A deleted gallery leaves no index behind, not even an unfinished one; who has it open is told."""
     store.write([a_record(1)], unit_vectors(1))
-    with suppress(KeyboardInterrupt), store.replacement(replace(HEADER, digest="1" * 64)):
+    with suppress(KeyboardInterrupt), store.replacement(HEADER.with_space(digest="1" * 64)):
         raise KeyboardInterrupt
     assert len(client.indices.get(index=f"{name}~*", expand_wildcards="all")) == 2
     stores.delete_store(elasticsearch_address)
@@ -115,7 +114,7 @@ def test_newer_format(client, name, elasticsearch_address, store):
 def test_limits(elasticsearch_address, changes, reason):
     """A metric or a width that the server does not take is refused before anything is made."""
     with pytest.raises(UsageError, match=reason):
-        stores.open_store(elasticsearch_address, create=replace(HEADER, **changes))
+        stores.open_store(elasticsearch_address, create=HEADER.with_space(**changes))
     assert not stores.exists(elasticsearch_address)
 
 
@@ -149,7 +148,7 @@ def test_options(client, elasticsearch_address, name):
     """Shards, replicas and the type of the index are as the address says, and stay so when built anew."""
     address = f"{elasticsearch_address}?shards=2&replicas=0&index_type=flat"
     with closing(stores.open_store(address, create=HEADER)) as opened:
-        with opened.replacement(replace(HEADER, digest="1" * 64)):
+        with opened.replacement(HEADER.with_space(digest="1" * 64)):
             pass
         index = opened._live.index.name
     about = client.indices.get(index=index)[index]

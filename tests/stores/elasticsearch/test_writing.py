@@ -16,9 +16,9 @@ import pytest
 
 from lookalike import stores
 from lookalike.errors import StoreUnavailable, UsageError
-from lookalike.types import Folder, Header
+from lookalike.types import Folder, Header, Space
 
-HEADER = Header("toy", "0" * 64, 8, "cosine", "f32", True, "float32", "")
+HEADER = Header(Space("toy", "0" * 64, 8, "cosine", "f32", True, "float32"), "")
 
 
 _JSON = [("X-Elastic-Product", "Elasticsearch"), ("Content-Type", "application/json")]
@@ -192,7 +192,7 @@ def test_time_is_up(proxy, store, fault, a_record, unit_vectors):
 
 def test_refused_by_the_server(elasticsearch_address, a_record, unit_vectors):
     """What the server refuses of single pictures is told by their ids; the others are written."""
-    header = replace(HEADER, normalized=False)
+    header = HEADER.with_space(normalized=False)
     vectors = unit_vectors(300)
     vectors[7::100] *= np.float32(1e-30)  # of no direction to the server, which squares it
     with closing(stores.open_store(elasticsearch_address, create=header)) as store:

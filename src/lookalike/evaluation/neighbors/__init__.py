@@ -60,7 +60,7 @@ def neighbors(
     """
     k = checked_k(k)
     store = gallery.store
-    distances.check(store.header.metric)
+    distances.check(store.header.space.metric)
     fields = distinct_fields(distinct, unique=unique)
     check_fields(fields, store)
     conditions = filtering.conditions(where, store)

@@ -93,12 +93,12 @@ def found(
     progress: Callable[[Progress], object] | None,
 ) -> Iterator[tuple[str, list[Neighbor]]]:
     """What `lookalike.evaluation.neighbors.neighbors` says, of arguments that are checked."""
-    header = store.header
-    collection = Collection(Rows(header.dim, store.count(), header.row_type), fields)
+    space = store.header.space
+    collection = Collection(Rows(space.dim, store.count(), space.row_type), fields)
     try:
         for batch in store.scan(where=where):
             collection.add(batch)
-        task = Task(collection.rows, header.metric, k, collection.codes)
+        task = Task(collection.rows, space.metric, k, collection.codes)
         started = time.monotonic()
 
         def show(share: float) -> None:
@@ -112,7 +112,7 @@ def found(
             others = [collection.ids[i] for i in answer.keys.tolist()]
             yield (
                 collection.ids[picture],
-                [Neighbor(i, s, distance_of(s, header.metric)) for i, s in zip(others, scores, strict=True)],
+                [Neighbor(i, s, distance_of(s, space.metric)) for i, s in zip(others, scores, strict=True)],
             )
     finally:
         collection.rows.close()

@@ -47,7 +47,7 @@ def add(
     if chosen:
         chosen = list(record_rules.without_misfits(chosen, fields.remembered(index)))
         fields.learn(index, [record.metadata for record in chosen])
-        kept = vectors[good].astype(index.header.row_type).astype(np.float32)
+        kept = vectors[good].astype(index.header.space.row_type).astype(np.float32)
         entries = writer.entries(chosen, kept)
         actions = [Action(entry.key, entry.document) for entry in entries]
         refused = bulk.write(index.alias, actions).refused
@@ -61,9 +61,9 @@ def _faults(
     index: Index, records: Sequence[Record], vectors: Floats, places: Sequence[int]
 ) -> dict[int, str]:
     """Which of the records at some places can't be kept, and why."""
-    header = index.header
+    header, space = index.header, index.header.space
     numbers = record_rules.class_numbers(header)
-    misfits = record_rules.misfits(vectors, np.dtype(header.row_type), normalized=header.normalized)
+    misfits = record_rules.misfits(vectors, np.dtype(space.row_type), normalized=space.normalized)
     faults: dict[int, str] = {}
     for place in places:
         record = records[place]

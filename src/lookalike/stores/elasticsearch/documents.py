@@ -118,7 +118,7 @@ class Writer:
 
     def _zeros(self, vectors: Floats) -> list[bool]:
         """Which rows have no direction: under the cosine the server refuses them."""
-        if self._header.metric != "cosine":
+        if self._header.space.metric != "cosine":
             return [False] * len(vectors)
         return [not row.any() for row in vectors]
 

@@ -19,12 +19,12 @@ doc values. Therefore a document is only ever written whole: a partial update wo
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import quote, unquote
 
 from lookalike.errors import StoreCorrupt, UsageError
-from lookalike.types import Classes, Header, Limits, Precision, RowType
+from lookalike.types import Classes, Header, Limits, Precision, RowType, Space
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,14 +59,14 @@ _TYPES_BACK = {kind: type_ for type_, kind in TYPES.items()}
 
 def check(header: Header) -> None:
     """Raise `UsageError` for vectors or classes that can't be kept here."""
-    if header.metric not in (LIMITS.metrics or ()):
+    if header.space.metric not in (LIMITS.metrics or ()):
         raise UsageError(
-            f"Elasticsearch can't compare vectors by {header.metric}; expected one of "
+            f"Elasticsearch can't compare vectors by {header.space.metric}; expected one of "
             f"{', '.join(sorted(LIMITS.metrics or ()))}, or a gallery in a folder"
         )
-    if not 0 < header.dim <= (LIMITS.dim or 0):
+    if not 0 < header.space.dim <= (LIMITS.dim or 0):
         raise UsageError(
-            f"Elasticsearch can't keep vectors of {header.dim:,} numbers, at most {LIMITS.dim:,}; use "
+            f"Elasticsearch can't keep vectors of {header.space.dim:,} numbers, at most {LIMITS.dim:,}; use "
             "another layer or model, or a gallery in a folder"
         )
     ids = header.classes.ids if header.classes is not None else ()
@@ -80,16 +80,16 @@ def index_type(header: Header, wanted: str | None) -> str:
     Raises:
         UsageError: what is wanted can't hold such vectors.
     """
-    if wanted == "bbq_hnsw" and header.dim < _LEAST_QUANTISED:
+    if wanted == "bbq_hnsw" and header.space.dim < _LEAST_QUANTISED:
         raise UsageError(
-            f"index_type=bbq_hnsw needs vectors of {_LEAST_QUANTISED} numbers or more, not {header.dim}"
+            f"index_type=bbq_hnsw needs vectors of {_LEAST_QUANTISED} numbers or more, not {header.space.dim}"
         )
     if wanted is not None:
         return wanted
-    if header.visual_words and header.metric == "inner":
+    if header.space.visual_words and header.space.metric == "inner":
         # Every score has to be the paper's own, and products are no distances a graph could follow.
         return "flat"
-    return "hnsw" if header.dim < _LEAST_QUANTISED else "int8_hnsw"
+    return "hnsw" if header.space.dim < _LEAST_QUANTISED else "int8_hnsw"
 
 
 def settings(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,9 +150,9 @@ def mapping(
             "words": {"properties": {"path": text, "text": text, "tags": text}},
             "vector": {
                 "type": "dense_vector",
-                "dims": header.dim,
+                "dims": header.space.dim,
                 "index": True,
-                "similarity": _SIMILARITIES[header.metric],
+                "similarity": _SIMILARITIES[header.space.metric],
                 "index_options": {"type": index_type(header, options.get("index_type"))},
             },
             "metadata": {"type": "object", "dynamic": "strict", "properties": field_mappings(types)},
@@ -199,7 +199,8 @@ def decoded(name: str) -> str:
 
 
 def _meta(header: Header, options: Mapping[str, Any]) -> dict[str, Any]:
-    return {**asdict(header), "format": FORMAT, "options": dict(options)}
+    about = {"root": header.root, "classes": header.classes and asdict(header.classes)}
+    return {**asdict(header.space), **about, "format": FORMAT, "options": dict(options)}
 
 
 def is_ours(mappings: Mapping[str, Any]) -> bool:
@@ -232,7 +233,8 @@ def read_header(mappings: Mapping[str, Any], address: str) -> tuple[Header, dict
         token = content.pop("token", "")
         if classes is not None:
             classes = Classes(tuple(classes["ids"]), tuple(classes["names"]), classes["vocabulary"])
-        header = Header(**content, classes=classes)
+        root, version = content.pop("root"), content.pop("format")
+        header = Header(Space(**content), root, classes, version)
         check(header)
         sound = _sound(header) and isinstance(token, str)
     except (TypeError, ValueError, KeyError, UsageError):
@@ -243,11 +245,12 @@ def read_header(mappings: Mapping[str, Any], address: str) -> tuple[Header, dict
 
 
 def _sound(header: Header) -> bool:
+    space = header.space
     return (
-        all(isinstance(getattr(header, f.name), str) for f in fields(Header) if f.type == "str")
-        and type(header.dim) is int
-        and type(header.normalized) is bool
-        and type(header.visual_words) is bool
-        and header.precision in get_args(Precision)
-        and header.row_type in get_args(RowType)
+        all(isinstance(text, str) for text in (space.extractor, space.digest, space.metric, header.root))
+        and type(space.dim) is int
+        and type(space.normalized) is bool
+        and type(space.visual_words) is bool
+        and space.precision in get_args(Precision)
+        and space.row_type in get_args(RowType)
     )

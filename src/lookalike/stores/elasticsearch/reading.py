@@ -89,10 +89,10 @@ def vectors(server: Server, index: Index, ids: Sequence[str]) -> Floats:
         NotFound: there is no picture of one of these ids.
     """
     places: dict[str, int] = {}
-    blocks: list[Floats] = [np.empty((0, index.header.dim), np.float32)]
+    blocks: list[Floats] = [np.empty((0, index.header.space.dim), np.float32)]
     for hits in wholes(server, index, ids, source=["id"]):
         places |= {hit["_source"]["id"]: place for place, hit in enumerate(hits, len(places))}
-        blocks.append(rows(hits, index.header.dim))
+        blocks.append(rows(hits, index.header.space.dim))
     if missing := [id_ for id_ in ids if id_ not in places]:
         raise NotFound(f"the gallery has no picture {missing[0]!r}")
     found: Floats = np.concatenate(blocks)[[places[id_] for id_ in ids]]
@@ -104,7 +104,7 @@ def wholes(
 ) -> Iterator[list[Hit]]:
     """The pictures among some ids, with their vectors and versions, as of the last refresh."""
     left = possible(ids)
-    size = page_size(index.header.dim, _IDS)
+    size = page_size(index.header.space.dim, _IDS)
     for start in range(0, len(left), size):
         some = {"terms": {"id": left[start : start + size]}}
         yield _searched(server, index, some, size=size, source=source, seq_no_primary_term=True, **WHOLE)
@@ -137,7 +137,7 @@ def still(
 def batch(hits: Sequence[Hit], index: Index) -> Batch:
     """Pictures with their vectors."""
     found = [documents.record(hit["_source"], index.header) for hit in hits]
-    return Batch(found, rows(hits, index.header.dim))
+    return Batch(found, rows(hits, index.header.space.dim))
 
 
 def rows(hits: Sequence[Hit], dim: int) -> Floats:

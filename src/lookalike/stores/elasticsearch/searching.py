@@ -101,7 +101,7 @@ class Searcher:
 
     def _body(self, query: Floats, k: int, filters: list[Query]) -> dict[str, Any]:
         body = self._shell(k)
-        if self._index.header.metric == "cosine":
+        if self._index.header.space.metric == "cosine":
             query = distances.normalized(query[None])[0]
             # Against a vector of zeros the cosine is 0, and so it is for a query of zeros.
             zeros: list[Query] = [{"term": {"zero": True}}] if query.any() else [PICTURES]
@@ -201,9 +201,9 @@ def score(values: NDArray[np.float64], header: Header) -> Floats:
     The server gives (1 + cos) / 2; 1 / (1 + d²); and of a product p, 1 + p or, where that is negative,
     1 / (1 − p).
     """
-    if header.metric == "cosine":
+    if header.space.metric == "cosine":
         ours = np.clip(2 * values - 1, -1, 1)
-    elif header.metric == "euclidean":
+    elif header.space.metric == "euclidean":
         ours = -np.sqrt(np.maximum(1 / values - 1, 0))
     else:
         ours = np.where(values < 1, 1 - 1 / values, values - 1)

@@ -179,7 +179,7 @@ class ElasticsearchStore:
 
     def scan(self, *, where: Where = (), batch: int = 1024) -> Iterator[Batch]:
         """Every picture that passes, with its vector, in the order of ids: one snapshot throughout."""
-        size = reading.page_size(self.header.dim, max(1, batch))
+        size = reading.page_size(self.header.space.dim, max(1, batch))
         for index, hits in self._live.pages(
             lambda index: [searching.PICTURES, *self._filters(index, where)], size, reading.WHOLE
         ):

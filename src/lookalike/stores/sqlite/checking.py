@@ -127,7 +127,7 @@ def is_deep(found: list[str]) -> bool:
 
 def _metric(header: Header) -> Iterator[str]:
     try:
-        distances.check(header.metric)
+        distances.check(header.space.metric)
     except LookalikeError as error:
         yield f"the header's metric can't be used: {error}"
 
@@ -203,8 +203,8 @@ def names_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int
 
 def odd_vectors(connection: sqlite3.Connection, header: Header) -> dict[str, list[int]]:
     """The rows of vectors that can't be, by what is wrong with them."""
-    kind = Vectors(header.dim, header.row_type)
-    size = header.dim * kind.dtype.itemsize
+    kind = Vectors(header.space.dim, header.space.row_type)
+    size = header.space.dim * kind.dtype.itemsize
     short, infinite, odd = [], [], []
     for row, blob in connection.execute("SELECT row, vector FROM vectors"):
         if type(blob) is not bytes or len(blob) != size:
@@ -214,10 +214,10 @@ def odd_vectors(connection: sqlite3.Connection, header: Header) -> dict[str, lis
         length = float(np.sqrt(vector @ vector)) if np.isfinite(vector).all() else np.inf
         if not np.isfinite(length):
             infinite.append(row)
-        elif header.normalized and length > 0 and abs(length - 1) > UNIT_TOLERANCE:
+        elif header.space.normalized and length > 0 and abs(length - 1) > UNIT_TOLERANCE:
             odd.append(row)
     return {
-        f"pictures whose vector does not have {header.dim} numbers": short,
+        f"pictures whose vector does not have {header.space.dim} numbers": short,
         "pictures whose vector is not finite": infinite,
         "pictures whose vector is not of unit length": odd,
     }
@@ -318,7 +318,7 @@ def codes(connection: sqlite3.Connection, header: Header, cache: Cache) -> Itera
     generation = connection.execute("SELECT generation FROM live").fetchone()
     if cache.stamp() is None or not codes_maintenance.suits_codes(header):
         return
-    head = cache.head(generation[0], header.dim) if generation else None
+    head = cache.head(generation[0], header.space.dim) if generation else None
     loaded = cache.codes(head) if head is not None else None
     if head is None or loaded is None:
         yield "the cache of codes is not this gallery's, or is broken; repair makes it again"
@@ -328,7 +328,7 @@ def codes(connection: sqlite3.Connection, header: Header, cache: Cache) -> Itera
     kept, mean = loaded
     coder = Coder(mean, head.seed)
     wrong = missing = 0
-    for keys, vectors in Vectors(header.dim, header.row_type).blocks(connection):
+    for keys, vectors in Vectors(header.space.dim, header.space.row_type).blocks(connection):
         due = keys <= head.last
         places = np.minimum(np.searchsorted(kept.keys, keys[due]), len(kept.keys) - 1)
         there = kept.keys[places] == keys[due]
@@ -342,7 +342,7 @@ def codes(connection: sqlite3.Connection, header: Header, cache: Cache) -> Itera
         differing = np.maximum(kept.differing(at, bits), kept.differing(kept.firsts[at], bits))
         # Another processor may round a number that is nearly 0 to the other side.
         far = ~(np.abs(factors - kept.factors[at]) <= _FACTOR_TOLERANCE)
-        wrong += int((far | (differing > 1 + _BIT_TOLERANCE * header.dim)).sum())
+        wrong += int((far | (differing > 1 + _BIT_TOLERANCE * header.space.dim)).sum())
     if wrong or missing:
         yield f"the cache of codes is wrong for {wrong} pictures and lacks {missing}; repair makes it again"
 

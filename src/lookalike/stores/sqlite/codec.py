@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from itertools import chain
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -12,7 +12,7 @@ from lookalike.errors import StoreCorrupt, UsageError
 from lookalike.stores import records as record_rules
 from lookalike.stores.records import SOURCES, UNIT
 from lookalike.stores.sqlite import columns, migrations
-from lookalike.types import PICTURE_FIELDS, Classes, Header, Precision, Record, RowType
+from lookalike.types import PICTURE_FIELDS, Classes, Header, Precision, Record, RowType, Space
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,10 +29,8 @@ _BITS = {name: 1 << place for place, name in enumerate(PICTURE_FIELDS)}
 
 def header_text(header: Header) -> str:
     """A header as JSON, but for its classes, which have a table."""
-    content = asdict(header)
-    classes = content.pop("classes")
-    del content["format"]  # is the file's own
-    return json.dumps(content | {"vocabulary": classes and classes["vocabulary"]})
+    vocabulary = header.classes and header.classes.vocabulary
+    return json.dumps({**asdict(header.space), "root": header.root, "vocabulary": vocabulary})
 
 
 def check_dim(dim: int) -> None:
@@ -67,8 +65,9 @@ def read_header(connection: sqlite3.Connection) -> Header:
         ((text,),) = lines
         content: dict[str, Any] = json.loads(text)
         vocabulary = content.pop("vocabulary")
-        content["format"] = migrations.version(connection)
-        header = Header(**content, classes=_classes(connection, vocabulary))
+        content.pop("format", None)  # of format 1; it is the file's own
+        root, classes = content.pop("root"), _classes(connection, vocabulary)
+        header = Header(Space(**content), root, classes, migrations.version(connection))
         wrong = _fault(header)
     except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
         wrong = "it is not what lookalike writes"
@@ -92,26 +91,29 @@ def _classes(connection: sqlite3.Connection, vocabulary: Any) -> Classes | None:
 
 
 def _fault(header: Header) -> str | None:
-    """What in a header can't be; None if it is sound."""
-    texts = [getattr(header, f.name) for f in fields(Header) if f.type == "str"]
+    """Return what in a header can't be; None if it is sound."""
+    space = header.space
+    texts = (space.extractor, space.digest, space.metric, header.root)
     if not all(isinstance(text, str) and record_rules.is_text(text) and "\0" not in text for text in texts):
         return "what should be text is none"
-    if type(header.dim) is not int or not 0 < header.dim <= MAX_DIM:
-        return f"it says that a vector has {header.dim!r:.40} numbers, expected 1 to {MAX_DIM:,}"
-    if not header.metric.isidentifier():
-        return f"it names the metric {header.metric!r:.40}, which is none"
-    if header.precision not in get_args(Precision) or header.row_type not in get_args(RowType):
-        return f"it names numbers of {header.precision!r:.40} and {header.row_type!r:.40}, which are none"
-    return _odd_kind(header)
+    classes = 0 if header.classes is None else len(header.classes.ids)
+    return _odd_space(space) or (
+        f"its {classes:,} classes are not the {space.dim:,} numbers of a vector"
+        if space.visual_words and classes != space.dim
+        else None
+    )
 
 
-def _odd_kind(header: Header) -> str | None:
-    """What in its other entries can't be."""
-    if {type(header.normalized), type(header.visual_words)} != {bool} or type(header.format) is not int:
+def _odd_space(space: Space) -> str | None:
+    """Return what in a space, whose texts are sound, can't be."""
+    if type(space.dim) is not int or not 0 < space.dim <= MAX_DIM:
+        return f"it says that a vector has {space.dim!r:.40} numbers, expected 1 to {MAX_DIM:,}"
+    if not space.metric.isidentifier():
+        return f"it names the metric {space.metric!r:.40}, which is none"
+    if space.precision not in get_args(Precision) or space.row_type not in get_args(RowType):
+        return f"it names numbers of {space.precision!r:.40} and {space.row_type!r:.40}, which are none"
+    if {type(space.normalized), type(space.visual_words)} != {bool}:
         return "what should be yes or no is neither"
-    words = 0 if header.classes is None else len(header.classes.ids)
-    if header.visual_words and words != header.dim:
-        return f"its {words:,} classes are not the {header.dim:,} numbers of a vector"
     return None
 
 

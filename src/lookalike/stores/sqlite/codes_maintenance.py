@@ -41,8 +41,10 @@ _MEAN_ROWS, _READ_FOR_MEAN = 5_000, 50_000
 
 def suits_codes(header: Header) -> bool:
     """Whether codes order vectors as the metric does: by their directions alone."""
-    directions = header.metric == "cosine" or (header.metric == "euclidean" and header.normalized)
-    return directions and header.dim in _DIMS
+    directions = header.space.metric == "cosine" or (
+        header.space.metric == "euclidean" and header.space.normalized
+    )
+    return directions and header.space.dim in _DIMS
 
 
 class Upkeep:
@@ -72,7 +74,7 @@ class Upkeep:
         self._looked_at = stamp
         with self._database.reading() as connection:
             header = self._header(connection)
-            head = self._cache.head(live(connection).generation, header.dim)
+            head = self._cache.head(live(connection).generation, header.space.dim)
             return due(connection, header, head, tail=TAIL_ROWS, least=self.least) is not None
 
     def keep_up(self, *, tail: int) -> None:
@@ -90,13 +92,13 @@ def keep_up(
     Raises:
         StoreUnavailable: the cache can't be written.
     """
-    head = cache.head(live(connection).generation, header.dim)
+    head = cache.head(live(connection).generation, header.space.dim)
     what = due(connection, header, head, tail=tail, least=least)
     if what is None:
         return
     from lookalike.stores.sqlite.vectors import Vectors
 
-    vectors = Vectors(header.dim, header.row_type)
+    vectors = Vectors(header.space.dim, header.space.row_type)
     try:
         if what == "build" or head is None or not extend(connection, vectors, cache, head):
             build(connection, header, vectors, cache)
@@ -160,7 +162,7 @@ def build(connection: sqlite3.Connection, header: Header, vectors: Vectors, cach
 
     now = live(connection)
     mean = _mean(connection, vectors)
-    head = cache.start(now.generation, header.dim, mean)
+    head = cache.start(now.generation, header.space.dim, mean)
     coder, digests = Coder(mean, head.seed), Digests(np.empty(0, np.uint64))
     own = _directions(vectors, connection, _sample(connection, calibration.OWN, head.seed))
     queries = np.concatenate([own, calibration.foreign(own, head.seed)]) if len(own) else own

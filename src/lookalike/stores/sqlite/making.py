@@ -31,7 +31,7 @@ def create(directory: Directory, name: str, header: Header, page_size: int | Non
         StoreCorrupt: a link or the like has one of the names it needs.
         UsageError: the vectors are too long to be kept.
     """
-    codec.check_dim(header.dim)
+    codec.check_dim(header.space.dim)
     temporary = f"{name}.tmp"
     try:
         clear(directory, temporary)
@@ -50,7 +50,7 @@ def create(directory: Directory, name: str, header: Header, page_size: int | Non
 
 
 def _row_bytes(header: Header) -> int:
-    return header.dim * (2 if header.row_type == "float16" else 4)
+    return header.space.dim * (2 if header.space.row_type == "float16" else 4)
 
 
 def _fill(directory: Directory, name: str, header: Header, page_size: int) -> None:

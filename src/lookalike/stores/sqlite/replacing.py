@@ -71,6 +71,6 @@ def take_over(store: SqliteStore, new: SqliteStore) -> None:
         store.directory.move_folder(new.cache.folder.name, store.cache.folder.name)
     with store.database.reading() as connection:
         now = live(connection)
-    head = store.cache.head(now.generation, store.header.dim)
+    head = store.cache.head(now.generation, store.header.space.dim)
     if head is not None:
         store.cache.publish(replace(head, commits=now.commits))

@@ -62,7 +62,7 @@ class Searcher:
 
     def __init__(self, header: Header, vectors: Vectors, cache: Cache, *, coded: int) -> None:
         try:
-            distances.check(header.metric)
+            distances.check(header.space.metric)
         except UsageError as error:
             raise StoreCorrupt(f"the gallery's header can't be meant: {error}; index again") from error
         self.header = header
@@ -99,7 +99,7 @@ class Searcher:
             found = [exact.NOTHING] * len(queries)
         elif plain or coded is None:
             blocks = self._blocks(connection, live, passing, keep=self._coded is None)
-            found = exact.search(queries, blocks, k, self.header.metric)
+            found = exact.search(queries, blocks, k, self.header.space.metric)
         else:
             found = self._by_codes(connection, live, queries, k, passing, coded)
         return self._named(connection, found)
@@ -126,7 +126,7 @@ class Searcher:
         stamp = (self._cache.stamp(), live.generation)
         with self._mutex:
             if stamp != self._stamp:
-                head = self._cache.head(live.generation, self.header.dim)
+                head = self._cache.head(live.generation, self.header.space.dim)
                 loaded = self._cache.codes(head) if head is not None and head.useful else None
                 self._coded = None
                 if head is not None and loaded is not None and self._covers(connection, live, head):
@@ -177,9 +177,9 @@ class Searcher:
         codes, among = coded.codes, None if passing is None else _places(coded.codes.keys, passing)
         if max(self._narrow, _SHARE * k) >= len(codes.keys if among is None else among):
             blocks = self._blocks(connection, live, passing, keep=False)
-            return exact.search(queries, blocks, k, self.header.metric)
+            return exact.search(queries, blocks, k, self.header.space.metric)
         tail = self._blocks(connection, live, passing, after=coded.head.last)
-        others = exact.search(queries, tail, k, self.header.metric)
+        others = exact.search(queries, tail, k, self.header.space.metric)
         if self._searched or len(queries) > 1:
             coding.expect_more()
         self._searched = True
@@ -193,7 +193,7 @@ class Searcher:
         if not unsure:
             return [one for one in found if one is not None]
         blocks = self._blocks(connection, live, passing, keep=False)
-        compared = iter(exact.search(queries[unsure], blocks, k, self.header.metric))
+        compared = iter(exact.search(queries[unsure], blocks, k, self.header.space.metric))
         return [next(compared) if one is None else one for one in found]
 
     def _index(self, connection: sqlite3.Connection, coded: _Coded) -> approximate.Index:
@@ -203,7 +203,7 @@ class Searcher:
             coded.zeros,
             coded.twins,
             Bounds(max(head.spread, SPREAD), head.nearest, head.farthest),
-            self.header.metric,
+            self.header.space.metric,
             UNIT_TOLERANCE,
             lambda keys: self._vectors.of(connection, keys.tolist()),
         )

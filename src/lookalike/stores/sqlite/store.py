@@ -91,7 +91,7 @@ class SqliteStore:
             raise
 
     def _create(self, header: Header) -> None:
-        codec.check_dim(header.dim)
+        codec.check_dim(header.space.dim)
         try:
             self.directory.make()
         except OSError as error:
@@ -131,7 +131,7 @@ class SqliteStore:
             keeper, numbers = _vectors(header), record_rules.class_numbers(header)
             # Of several records with one id the last counts.
             places = {record.id: place for place, record in enumerate(records)}
-            misfits = keeper.misfits(vectors, normalized=header.normalized)
+            misfits = keeper.misfits(vectors, normalized=header.space.normalized)
             faults = {
                 place: record_rules.fault(records[place], numbers) or misfits.get(place)
                 for place in places.values()
@@ -389,4 +389,4 @@ class _Known:
 def _vectors(header: Header) -> Vectors:
     from lookalike.stores.sqlite.vectors import Vectors
 
-    return Vectors(header.dim, header.row_type)
+    return Vectors(header.space.dim, header.space.row_type)
