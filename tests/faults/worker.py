@@ -21,7 +21,7 @@ import lookalike.indexing.update
 import lookalike.indexing.vectors
 import lookalike.sources.fetch
 import lookalike.stores.sqlite.checking
-import lookalike.stores.sqlite.deleting
+import lookalike.stores.sqlite.replacing
 import lookalike.stores.sqlite.searching
 import lookalike.testing
 import lookalike.views.pages  # noqa: F401

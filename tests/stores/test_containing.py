@@ -8,8 +8,8 @@ import re
 import pytest
 
 from lookalike.errors import FilterError
-from lookalike.stores.containing import contains
-from lookalike.stores.elasticsearch.patterns import containing
+from lookalike.stores.elasticsearch.filters import containing
+from lookalike.stores.where import contains
 
 CHARACTERS = "sSſßẞaAäÄfFﬁﬀikKİıſn.*-)@e\u0301"
 

@@ -123,7 +123,7 @@ def test_rebuilt(old, open_at, name):
 _KILLED = """
 import os, signal, sys
 from lookalike.stores import open_store
-from lookalike.stores.sqlite import migrations
+from lookalike.stores.sqlite import schema as migrations
 steps = int(sys.argv[2])
 store = open_store(sys.argv[1])
 writer = store.database._connect()

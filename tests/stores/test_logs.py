@@ -116,7 +116,7 @@ def test_a_log_of_any_length(folder, salt):
 
 def test_the_page_of_the_line(folder, open_at, header):
     """The line that tells a log is on one page in every gallery."""
-    from lookalike.stores.sqlite import log
+    from lookalike.stores.sqlite import file as log
 
     store = open_at(folder)
     with store.database.reading() as connection:

@@ -81,7 +81,7 @@ def _remove(
 ) -> tuple[str, dict[str, Any]]:
     """Remove what is named, after a question where it is more than single pictures."""
     from lookalike.indexing import removal
-    from lookalike.stores import filtering
+    from lookalike.stores import where as filtering
 
     found = removal.named(ids, where or None, gallery)
     if dry_run:

@@ -14,7 +14,7 @@ from lookalike.evaluation.results import Evaluation, LabelQuality
 from lookalike.extractors.needs import require_model
 from lookalike.indexes import distances
 from lookalike.reports import Progress
-from lookalike.stores import filtering
+from lookalike.stores import where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
@@ -162,7 +162,7 @@ def _parts(
 
 
 def _passing(split: str, gallery: Gallery) -> frozenset[str]:
-    conditions = filtering.conditions(split, gallery.store)
+    conditions = where.conditions(split, gallery.store)
     return frozenset(record.id for batch in gallery.store.scan(where=conditions) for record in batch.records)
 
 

@@ -15,7 +15,7 @@ from lookalike.search.hits import Answers, Hits
 from lookalike.search.query import resolve
 from lookalike.search.search import Answering, Wish, best_tags, tags_of, without_classes
 from lookalike.sources.access import Access
-from lookalike.stores import filtering
+from lookalike.stores import where as filtering
 
 if TYPE_CHECKING:
     import os

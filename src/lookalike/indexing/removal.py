@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 from lookalike.errors import NotFound
 from lookalike.sources import ignoring
 from lookalike.sources.folder import id_of, path_of, prefix_of, under
-from lookalike.stores import filtering, location
+from lookalike.stores import location
+from lookalike.stores import where as filtering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 from lookalike.errors import FilterError, UsageError
-from lookalike.stores import positions
+from lookalike.stores import where
 from lookalike.system.files import fitting
 from lookalike.types import BUILT_IN_FIELDS, PICTURE_FIELDS, Skipped, Source
 
@@ -166,7 +166,7 @@ def is_area(field: str, types: Mapping[str, str]) -> bool:
     """Whether a condition is on an area of the Earth, and the gallery has positions to compare with."""
     numbers = {"integer", "real"}
     return (
-        field in positions.AREAS
+        field in where.AREAS
         and field not in types
         and all(types.get(name) in numbers for name in ("latitude", "longitude"))
     )

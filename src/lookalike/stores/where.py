@@ -25,6 +25,11 @@ What a condition means, to every store alike (`matches` is the reference):
   `box=47.9,11.3,48.3,11.9` everything between south, west, north and east; with `!=` all others. A field of
   the user's of that name comes first.
 * A picture that lacks the field passes `!=` and nothing else.
+
+`near` and `box` are areas of the Earth. `~` compares letters as Unicode folds them, so that `STRASSE` is in
+`Hauptstraße`; a letter with an accent may be one character or several, as file systems differ, and both
+spellings of what is looked for are found. `conditions` reads a user's filter and fits it to a gallery's
+fields.
 """
 
 from __future__ import annotations
@@ -32,19 +37,162 @@ from __future__ import annotations
 import math
 import operator
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import cache, lru_cache
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from lookalike.errors import FilterError
-from lookalike.stores import positions
-from lookalike.stores.containing import contains
-from lookalike.stores.positions import AREAS
 from lookalike.types import Condition, Operator, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from lookalike.types import Store, Where
+
+
+def contains(value: object, wanted: str) -> bool:
+    """Return whether a text contains another; what is no text contains nothing.
+
+    >>> contains("Grüße aus der Hauptstraße", "STRASSE")
+    True
+    """
+    if not isinstance(value, str):
+        return False
+    folded = value.casefold()
+    return any(spelling in folded for spelling in spellings(wanted))
+
+
+@lru_cache(maxsize=64)
+def spellings(wanted: str) -> tuple[str, ...]:
+    """Return the spellings of a text that are looked for, folded, each once."""
+    forms = (unicodedata.normalize(form, wanted).casefold() for form in ("NFC", "NFD"))
+    return tuple(dict.fromkeys(forms))
+
+
+@cache
+def unfolded() -> dict[str, str]:
+    """Return what folds to each folded text, as characters in one string; no letter but those that change."""
+    found: dict[str, str] = {}
+    for number in range(0x20000):  # none above has a case
+        character = chr(number)
+        if (folded := character.casefold()) != character:
+            found[folded] = found.get(folded, "") + character
+    return found
+
+
+EARTH_RADIUS = 6_371_008.8
+"""Metres; the mean radius of the International Union of Geodesy and Geophysics."""
+
+AREAS = {
+    "near": "latitude, longitude and distance, as near=48.137,11.575,10km",
+    "box": "south, west, north and east in degrees, as box=47.9,11.3,48.3,11.9",
+}
+"""Conditions on both `latitude` and `longitude`, and what their values are."""
+
+_METRES = {"m": 1.0, "km": 1_000.0, "mi": 1_609.344, "": 1_000.0}
+_DISTANCE = re.compile(r"(.*?)\s*(km|mi|m|)", re.DOTALL)
+_SLACK = 1e-6  # degrees, for rounding
+
+
+class Circle(NamedTuple):
+    """All within a distance, in metres along the ground, of a position in degrees."""
+
+    latitude: float
+    longitude: float
+    metres: float
+
+
+class Box(NamedTuple):
+    """All between two latitudes and two longitudes, edges included; a west above the east goes over 180°."""
+
+    south: float
+    west: float
+    north: float
+    east: float
+
+
+Area: TypeAlias = Circle | Box
+
+
+@lru_cache(64)
+def area(kind: str, text: str) -> Area:
+    """Read the value of a condition on an area.
+
+    Args:
+        kind: `near` or `box`.
+        text: its value.
+
+    Raises:
+        FilterError: it can't be read, or there is no such place.
+    """
+    parts = text.split(",")
+    if kind == "near" and len(parts) == 3:
+        found = _DISTANCE.fullmatch(parts[2].strip())
+        distance = (_degrees(found[1]) * _METRES[found[2]]) if found else math.nan
+        circle = Circle(_degrees(parts[0]), _degrees(parts[1]), distance)
+        if _is_place(*circle[:2]) and circle.metres >= 0:
+            return circle
+    if kind == "box" and len(parts) == 4:
+        box = Box(*map(_degrees, parts))
+        if _is_place(*box[:2]) and _is_place(*box[2:]) and box.south <= box.north:
+            return box
+    raise FilterError(f"can't read the filter {kind}={text}: expected {AREAS[kind]}.")
+
+
+def area_contains(where: Area, latitude: Any, longitude: Any) -> bool:
+    """Whether a position in degrees lies in an area; what is no position lies in none."""
+    if not is_position(latitude, longitude):
+        return False
+    if isinstance(where, Circle):
+        return distance(where.latitude, where.longitude, latitude, longitude) <= where.metres
+    inside = where.west <= longitude <= where.east
+    if where.west > where.east:
+        inside = longitude >= where.west or longitude <= where.east
+    return bool(inside and where.south <= latitude <= where.north)
+
+
+def is_position(latitude: Any, longitude: Any) -> bool:
+    """Whether two values are the latitude and longitude of a position in degrees."""
+    numbers = isinstance(latitude, int | float) and isinstance(longitude, int | float)
+    return bool(numbers and _is_place(latitude, longitude))
+
+
+def distance(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
+    """Metres between two positions in degrees, along the ground of a ball (haversine)."""
+    north, other_north = math.radians(latitude), math.radians(other_latitude)
+    up = math.sin((other_north - north) / 2) ** 2
+    across = math.sin(math.radians(other_longitude - longitude) / 2) ** 2
+    half = min(1.0, up + math.cos(north) * math.cos(other_north) * across)
+    return 2 * EARTH_RADIUS * math.asin(math.sqrt(half))
+
+
+def bounds(where: Area) -> Box:
+    """A box that has all of an area in it."""
+    if isinstance(where, Box):
+        return where
+    reach = where.metres / EARTH_RADIUS
+    south = where.latitude - math.degrees(reach) - _SLACK
+    north = where.latitude + math.degrees(reach) + _SLACK
+    if south <= -90 or north >= 90:  # with a pole in it, every longitude is
+        return Box(max(south, -90.0), -180.0, min(north, 90.0), 180.0)
+    across = math.degrees(math.asin(min(1.0, math.sin(reach) / math.cos(math.radians(where.latitude)))))
+    west, east = where.longitude - across - _SLACK, where.longitude + across + _SLACK
+    return Box(south, west + 360 if west < -180 else west, north, east - 360 if east > 180 else east)
+
+
+def _degrees(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _is_place(latitude: float, longitude: float) -> bool:
+    return -90 <= latitude <= 90 and -180 <= longitude <= 180
+
 
 WhereLike: TypeAlias = str | Condition | Sequence[str | Condition] | Mapping[str, object] | None
 """What a user may give as a filter."""
@@ -247,14 +395,14 @@ def _fitted_area(condition: Condition, fields: Mapping[str, str]) -> Condition:
             f"can't filter by {condition.field}: no picture of the gallery has a latitude and a longitude."
         )
     for value in condition.values:
-        positions.area(condition.field, str(value))
+        area(condition.field, str(value))
     return condition._replace(values=tuple(map(str, condition.values)))
 
 
 def _passes_area(condition: Condition, values: Mapping[str, Value]) -> bool:
     place = values.get("latitude"), values.get("longitude")
-    areas = (positions.area(condition.field, str(value)) for value in condition.values)
-    return any(positions.contains(area, *place) == (condition.operator == "=") for area in areas)
+    areas = (area(condition.field, str(value)) for value in condition.values)
+    return any(area_contains(area, *place) == (condition.operator == "=") for area in areas)
 
 
 def _folders(condition: Condition) -> tuple[str, ...]:
@@ -347,3 +495,85 @@ def _unknown(field: str, fields: Iterable[str]) -> FilterError:
     alike = get_close_matches(field, known, n=1)
     hint = f" Did you mean {alike[0]}?" if alike else ""
     return FilterError(f"there is no field {field} to filter by.{hint} There are: {', '.join(known)}.")
+
+
+_SHOWN = 5
+_LONGEST = 40  # characters of a value
+
+
+def conditions(where: WhereLike, store: Store) -> Where:
+    """Return a filter as a store takes it.
+
+    Raises:
+        FilterError: it can't be read, names an unknown field, or does not suit a field; the message says
+            which values the field has.
+    """
+    parsed = parse(where)
+    if not parsed:
+        return ()
+    fields = store.fields()
+    try:
+        return typed(parsed, fields)
+    except FilterError as error:
+        field = _misfit(parsed, fields)
+        if field is None or not (known := values(field, store)):
+            raise
+        raise FilterError(f"{error} {_is(field, known)}.") from None
+
+
+def no_pictures(where: Where, store: Store) -> list[str]:
+    """Say why no picture passes a filter: the conditions that none passes, with the values there are.
+
+    Returns:
+        A sentence for each; one where all of them are passed, but by no picture together; none where pictures
+        pass the filter.
+    """
+    if not where or _passed(where, store):
+        return []
+    empty = [condition for condition in where if not _passed([condition], store)]
+    if not empty:
+        return ["each of the filters is passed by some pictures, all of them together by none"]
+    return [_none_passes(condition, store) for condition in empty]
+
+
+def values(field: str, store: Store) -> str:
+    """Return the values of a field in words, the most frequent ones where there are many; "" for none."""
+    found = [value for value in store.values(field, _SHOWN + 1) if value != ""]
+    shown = ", ".join(map(_in_words, sorted(found[:_SHOWN], key=_order)))
+    if len(found) > _SHOWN:
+        return f"one of {shown} and others"
+    return f"one of {shown}" if len(found) > 1 else shown
+
+
+def _misfit(parsed: Where, fields: dict[str, str]) -> str | None:
+    """The field of the first condition that does not suit it; None where a field is not there."""
+    for condition in parsed:
+        try:
+            typed([condition], fields)
+        except FilterError:
+            return condition.field if condition.field in fields else None
+    return None
+
+
+def _passed(where: Where, store: Store) -> bool:
+    return any(batch.records for batch in store.scan(where=where, batch=1))
+
+
+def _none_passes(condition: Condition, store: Store) -> str:
+    field, operator, wanted = condition
+    said = f"no picture has {field} {operator} {' or '.join(map(_in_words, wanted))}"
+    known = values(field, store)
+    return f"{said}; {_is(field, known)}" if known else said
+
+
+def _order(value: Value) -> tuple[bool, Value]:
+    return isinstance(value, str), value  # numbers among themselves, and texts
+
+
+def _is(field: str, known: str) -> str:
+    return f"{field} is {known}"
+
+
+def _in_words(value: Value) -> str:
+    text = str(value) or '""'
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

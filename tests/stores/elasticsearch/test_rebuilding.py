@@ -11,7 +11,8 @@ import pytest
 
 from lookalike import stores
 from lookalike.errors import NotFound, StoreBusy, StoreCorrupt, UsageError
-from lookalike.stores.elasticsearch import indices, lock
+from lookalike.stores.elasticsearch import indices
+from lookalike.stores.elasticsearch import indices as lock
 from lookalike.types import Folder, Header, Space
 
 HEADER = Header(Space("toy", "0" * 64, 8, "cosine", "f32", True, "float32"), "")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from lookalike import stores
-from lookalike.stores.elasticsearch import documents, pit, searching
+from lookalike.stores.elasticsearch import layout, searching
+from lookalike.stores.elasticsearch import searching as pit
 from lookalike.types import Classes, Condition, Header, Skipped, Space, Term
 
 CLASSES = Classes(("n1", "n2", "n3"), ("tabby cat", "tiger cat", "dog"))
@@ -115,8 +116,8 @@ def test_exact_in_small_shares(both, vectors, monkeypatch):
     for expected, found in zip(*(store.search(queries, 30, exact=True) for store in both), strict=True):
         np.testing.assert_allclose(found.scores, expected.scores, atol=1e-6)
         assert set(found.ids) == set(expected.ids)
-    assert max(spans) >= documents.BUCKETS // 3
-    assert min(spans) <= documents.BUCKETS // 12
+    assert max(spans) >= layout.BUCKETS // 3
+    assert min(spans) <= layout.BUCKETS // 12
 
 
 def test_ties_of_an_exact_search(both, a_record, vectors):

@@ -10,7 +10,7 @@ from lookalike.evaluation.neighbors.finding import found
 from lookalike.evaluation.neighbors.neighbor import Neighbor
 from lookalike.indexes import distances
 from lookalike.search.distinct import check_fields, checked_k, checked_score, distinct_fields
-from lookalike.stores import filtering
+from lookalike.stores import where as filtering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

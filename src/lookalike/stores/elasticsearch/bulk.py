@@ -1,11 +1,17 @@
-"""Writing many documents: in chunks, on two threads, each document tried again until it is refused for good.
+"""Writing many documents at once, and what a store has written that searches do not see yet.
 
 Documents are written whole under ids of their own, so that whatever is sent twice, because an answer was
 lost, is there once.
+
+In chunks, on two threads, each document is tried again until it is refused for good. The server makes
+writes searchable from time to time, or when it is told to, which takes a while: so it is told only where
+something is searched. Digests are asked for all the time while pictures come in; of those just written they
+are remembered here.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,9 +22,10 @@ from lookalike.system import forks
 from lookalike.system.forks import Forked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from lookalike.stores.elasticsearch.server import Clock, Server
+    from lookalike.types import Record
 
 _THREADS = 2
 _DOCUMENTS = 300  # in one request
@@ -179,3 +186,48 @@ def _parts(actions: Iterable[Action]) -> Iterator[_Part]:
         size += length
     if part.actions:
         yield part
+
+
+MOST = 5_000
+"""Pictures whose digests are remembered before the server is told to make them searchable."""
+
+
+class Recent:
+    """What was written since the last refresh; several threads may share it."""
+
+    def __init__(self) -> None:
+        self._mutex = forks.lock()
+        self._stale = False
+        self._ids: dict[bytes, set[str]] = defaultdict(set)
+        self._count = 0
+
+    @property
+    def stale(self) -> bool:
+        """Whether anything was."""
+        return self._stale
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time for a refresh."""
+        return self._count >= MOST
+
+    def add(self, records: Iterable[Record] = ()) -> None:
+        """Remember that something was written, and which pictures."""
+        with self._mutex:
+            self._stale = True
+            for record in records:
+                self._ids[record.digest].add(record.id)
+                self._count += 1
+
+    def ids(self, digests: Iterable[bytes]) -> set[str]:
+        """The ids under which pictures with these digests were written; they may have changed since."""
+        with self._mutex:
+            return set().union(*(self._ids.get(digest, set()) for digest in set(digests)))
+
+    def clear(self, refresh: Callable[[], object]) -> None:
+        """Refresh if anything was written; who asks meanwhile waits for that."""
+        with self._mutex:
+            if self._stale:
+                refresh()
+                self._stale, self._count = False, 0
+                self._ids.clear()

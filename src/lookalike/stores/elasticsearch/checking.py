@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from lookalike.stores.elasticsearch import indices, layout, replacing, searching
+from lookalike.stores.elasticsearch import alias, indices, layout, searching
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,7 +37,7 @@ def repair(server: Server, index: Index) -> list[str]:
         StoreBusy: it is still at it.
     """
     with ExitStack() as holding:
-        left = replacing.claimed(server, index, holding)
+        left = alias.claimed(server, index, holding)
         if left:
             indices.unblock(server, index)
         for one in left:

@@ -2,16 +2,24 @@
 
 A picture that lacks a field passes `!=` and nothing else. Numbers are compared by bounds that are
 computed here: the server would round what a field can't hold.
+
+A text contained in another, whatever its case, is a regular expression of Lucene's. The server folds the
+letters of ASCII (`case_insensitive`), and no others: every other character that folds to what is looked for
+is named. One that folds to several (`ß` to `ss`) may begin before it, or go on behind.
 """
 
 from __future__ import annotations
 
 import math
+import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from lookalike.stores import positions
-from lookalike.stores.elasticsearch import layout, patterns
+from lookalike.errors import FilterError
+from lookalike.stores import where as positions
+from lookalike.stores.elasticsearch import layout
 from lookalike.stores.records import check_condition
+from lookalike.stores.where import spellings, unfolded
 from lookalike.types import BUILT_IN_FIELDS
 
 if TYPE_CHECKING:
@@ -62,7 +70,7 @@ def _test(condition: Condition, value: Value, types: Mapping[str, str]) -> Query
 def _containing(field: str, text: str) -> Query:
     # A folder that contains a text has it in its own name, or one above it has.
     path = "folders" if field == "folder" else field_path(field)
-    pattern = patterns.containing(text)
+    pattern = containing(text)
     if path == "folders" and text in _ROOTS:
         pattern = _ROOTS[text]
     return {"regexp": {path: {"value": pattern, "flags": "NONE", "case_insensitive": True}}}
@@ -161,3 +169,62 @@ def _any(queries: list[Query]) -> Query:
 
 def _not(query: Query) -> Query:
     return {"bool": {"must_not": [query]}}
+
+
+_RESERVED = re.compile(r'[.?+*|{}\[\]()"\\#@&<>~^$-]')
+_LONGEST = 1000
+"""What the server takes (`index.max_regex_length`)."""
+
+
+def containing(wanted: str) -> str:
+    """Return the expression of the texts that contain a text, as `lookalike.stores.where.contains` says.
+
+    Raises:
+        FilterError: it is too long for the server.
+    """
+    pattern = f".*{_either([_anywhere(text) for text in spellings(wanted)])}.*" if wanted else ".*"
+    if len(pattern) > _LONGEST:
+        raise FilterError(f"{wanted!r:.60} is too long for ~ in Elasticsearch; look for a part of it")
+    return pattern
+
+
+def _anywhere(text: str) -> str:
+    """What matches a folded text, which may begin within a character."""
+    options = [_from(text, 0)]
+    for folded, characters in _several().items():
+        for tail in (folded[start:] for start in range(1, len(folded))):
+            if text.startswith(tail):
+                options.append(_any_of(characters) + _from(text, len(tail)))
+            elif tail.startswith(text):
+                options.append(_any_of(characters))
+    return _either(options)
+
+
+def _from(text: str, start: int) -> str:
+    """What matches a folded text from there to its end, which may be within a character."""
+    if start == len(text):
+        return ""
+    if len(text) > _LONGEST:
+        return text  # too long anyway
+    others = (other for other in unfolded().get(text[start], "") if not other.isascii())
+    options = [_any_of(text[start] + "".join(others)) + _from(text, start + 1)]
+    for folded, characters in _several().items():
+        if text.startswith(folded, start):
+            options.append(_any_of(characters) + _from(text, start + len(folded)))
+        elif folded.startswith(text[start:]):
+            options.append(_any_of(characters))
+    return _either(options)
+
+
+@cache
+def _several() -> dict[str, str]:
+    """The characters that fold to several, by what they fold to."""
+    return {folded: characters for folded, characters in unfolded().items() if len(folded) > 1}
+
+
+def _any_of(characters: str) -> str:
+    return _either([_RESERVED.sub(r"\\\g<0>", character) for character in characters])
+
+
+def _either(options: list[str]) -> str:
+    return options[0] if len(options) == 1 else f"({'|'.join(options)})"

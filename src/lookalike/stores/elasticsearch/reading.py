@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lookalike.errors import NotFound, StoreCorrupt
-from lookalike.stores.elasticsearch import documents, pit
+from lookalike.stores.elasticsearch import layout, searching
 from lookalike.stores.elasticsearch.bulk import Seen
 from lookalike.stores.elasticsearch.searching import PICTURES
 from lookalike.stores.records import FILES, is_id
@@ -28,7 +28,7 @@ _NUMBERS = 2_000_000  # of vectors in one answer: some 25 MB of digits
 _BRIEF = ["id", "status", "source", "size", "mtime_ns", "digest"]
 _PATHS = "docs._source,docs._seq_no,docs._primary_term,docs.found,docs.error.type,docs.error.reason"
 
-STATE = pit.values("status", "source", "size", "mtime_ns")
+STATE = searching.values("status", "source", "size", "mtime_ns")
 SKIPPED: dict[str, Any] = {"source": ["id", "size", "mtime_ns", "reason"]}
 WHOLE: dict[str, Any] = {"docvalue_fields": ["vector", "zero"]}
 """What to ask of documents that `states`, `skipped` and `batch` are given."""
@@ -36,7 +36,7 @@ WHOLE: dict[str, Any] = {"docvalue_fields": ["vector", "zero"]}
 
 def possible(ids: Iterable[str]) -> list[str]:
     """Those of some texts that can be ids here, each once."""
-    return [id_ for id_ in dict.fromkeys(ids) if is_id(id_, documents.LONGEST_ID)]
+    return [id_ for id_ in dict.fromkeys(ids) if is_id(id_, layout.LONGEST_ID)]
 
 
 def known(server: Server, index: Index, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -48,7 +48,7 @@ def records(server: Server, index: Index, ids: Sequence[str]) -> list[Record | N
     """Records in the order asked for, as they are just now; None for an id that is no picture."""
     found = _sources(server, index, possible(ids), wanted=True)
     made = {
-        id_: documents.record(source, index.header)
+        id_: layout.record(source, index.header)
         for id_, source in found.items()
         if source["status"] == "picture"
     }
@@ -63,13 +63,13 @@ def system(server: Server, alias: str, key: str) -> tuple[dict[str, Any], Seen |
 
 def folders(server: Server, alias: str) -> tuple[list[Folder], Seen | None]:
     """The folders that were indexed, and the version of the document that holds them."""
-    content, version = system(server, alias, documents.FOLDERS_KEY)
+    content, version = system(server, alias, layout.FOLDERS_KEY)
     return [Folder(prefix, device) for prefix, device in content.get("folders", [])], version
 
 
 def indexed_ns(server: Server, alias: str) -> int:
     """When the last complete indexing ended; 0 if that is not known."""
-    time_ns = system(server, alias, documents.INDEXED_KEY)[0].get("time_ns", 0)
+    time_ns = system(server, alias, layout.INDEXED_KEY)[0].get("time_ns", 0)
     return time_ns if type(time_ns) is int else 0
 
 
@@ -136,7 +136,7 @@ def still(
 
 def batch(hits: Sequence[Hit], index: Index) -> Batch:
     """Pictures with their vectors."""
-    found = [documents.record(hit["_source"], index.header) for hit in hits]
+    found = [layout.record(hit["_source"], index.header) for hit in hits]
     return Batch(found, rows(hits, index.header.space.dim))
 
 
@@ -146,7 +146,7 @@ def rows(hits: Sequence[Hit], dim: int) -> Floats:
     Raises:
         StoreCorrupt: one of them has none.
     """
-    numbers = [documents.vector(hit, dim) for hit in hits]
+    numbers = [layout.vector(hit, dim) for hit in hits]
     for hit, one in zip(hits, numbers, strict=True):
         if one is None:
             raise StoreCorrupt(f"the picture {hit['_id']!r} has no vector; delete it, and index again")
@@ -160,7 +160,7 @@ def seen(hit: Hit) -> Seen:
 
 def page_size(dim: int, most: int) -> int:
     """How many pictures with vectors of so many numbers fit into one answer."""
-    return max(1, min(most, _NUMBERS // dim, pit.STATES))
+    return max(1, min(most, _NUMBERS // dim, searching.STATES))
 
 
 def skipped(hits: Sequence[Hit]) -> list[Skipped]:
@@ -171,7 +171,7 @@ def skipped(hits: Sequence[Hit]) -> list[Skipped]:
 
 def _alike(server: Server, index: Index, query: dict[str, Any]) -> Iterator[Hit]:
     """Pictures that match, in the order of ids, by as few requests as it takes."""
-    wanted = {"sort": [{"id": "asc"}], "size": _IDS, **pit.values("digest")}
+    wanted = {"sort": [{"id": "asc"}], "size": _IDS, **searching.values("digest")}
     hits = _searched(server, index, query, **wanted)
     yield from hits
     while len(hits) == _IDS:
@@ -201,7 +201,7 @@ def _sources(
     """The sources of the documents of some ids just now, refreshed or not."""
     found: dict[str, dict[str, Any]] = {}
     for start in range(0, len(ids), _IDS):
-        keys = [documents.key(id_) for id_ in ids[start : start + _IDS]]
+        keys = [layout.key(id_) for id_ in ids[start : start + _IDS]]
         for item in _items(server, index.alias, keys, wanted=wanted):
             if item.get("found"):
                 found[item["_source"]["id"]] = item["_source"]

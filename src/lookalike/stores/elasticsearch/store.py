@@ -11,34 +11,22 @@ import numpy as np
 
 from lookalike.errors import NotFound
 from lookalike.stores import records as record_rules
-from lookalike.stores.elasticsearch import (
-    adding,
-    checking,
-    documents,
-    filters,
-    indices,
-    layout,
-    pit,
-    reading,
-    replacing,
-    searching,
-)
+from lookalike.stores.elasticsearch import alias, checking, filters, indices, layout, reading, searching
+from lookalike.stores.elasticsearch import searching as pit
+from lookalike.stores.elasticsearch import writing as adding
 from lookalike.stores.elasticsearch.alias import Live
 from lookalike.stores.elasticsearch.bulk import Bulk
-from lookalike.stores.elasticsearch.changing import Changer
-from lookalike.stores.elasticsearch.documents import Writer
-from lookalike.stores.elasticsearch.fields import Fields
-from lookalike.stores.elasticsearch.finding import Finder
-from lookalike.stores.elasticsearch.searching import Searcher
+from lookalike.stores.elasticsearch.layout import Stemmer, Writer
+from lookalike.stores.elasticsearch.searching import Finder, Searcher
 from lookalike.stores.elasticsearch.server import Server
-from lookalike.stores.stems import Stemmer
+from lookalike.stores.elasticsearch.writing import Changer, Fields
 from lookalike.types import BUILT_IN_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from lookalike.stores.elasticsearch.address import Address
     from lookalike.stores.elasticsearch.indices import Index
+    from lookalike.stores.elasticsearch.server import Address
     from lookalike.types import (
         Batch,
         Floats,
@@ -70,7 +58,7 @@ class ElasticsearchStore:
     """
 
     def __init__(
-        self, place: Address, *, create: Header | None = None, beside: replacing.Building | None = None
+        self, place: Address, *, create: Header | None = None, beside: alias.Building | None = None
     ) -> None:
         self._place = place
         self._server = Server(place)
@@ -119,7 +107,7 @@ class ElasticsearchStore:
         """
         depth = getattr(self._depth, "now", 0)
         if not depth and self._live.beside is None:
-            self._live.read(lambda index: replacing.lift(self._server, index))
+            self._live.read(lambda index: alias.lift(self._server, index))
         self._depth.now = depth + 1
         try:
             yield
@@ -190,7 +178,7 @@ class ElasticsearchStore:
         known: dict[str, Any] = {"terms": {"status": ["picture", "skipped", "removed"]}}
         for _, hits in self._live.pages(lambda _: [known], pit.STATES, reading.STATE):
             for hit in hits:
-                yield documents.state(hit["sort"][0], hit.get("fields", {}))
+                yield layout.state(hit["sort"][0], hit.get("fields", {}))
 
     def by_digest(self, digests: Sequence[bytes]) -> dict[bytes, list[str]]:
         """The ids of the pictures whose file has one of these digests, sorted."""
@@ -309,7 +297,7 @@ class ElasticsearchStore:
         """
         with self.writing():
             options = layout.options_of(self._place)
-            with replacing.beside(self._server, self._live.index, header, options) as new:
+            with alias.beside(self._server, self._live.index, header, options) as new:
                 fresh = type(self)(self._place, beside=new)
                 with closing(fresh):
                     fresh.take_over(self)
@@ -338,7 +326,7 @@ class ElasticsearchStore:
 
     def note_indexed(self, time_ns: int) -> None:
         """Remember when an indexing ended."""
-        entry = documents.system(documents.INDEXED_KEY, {"time_ns": time_ns})
+        entry = layout.system(layout.INDEXED_KEY, {"time_ns": time_ns})
         self._live.write(lambda index: self._changer(index).put([entry]))
 
     def count(self) -> int:

@@ -37,6 +37,6 @@ def delete_store(address: str) -> None:
         StoreBusy: another process is writing to it.
         StoreUnavailable: the folder can't be written.
     """
-    from lookalike.stores.sqlite import deleting
+    from lookalike.stores.sqlite import replacing
 
-    deleting.delete(Path(address.removeprefix("sqlite:")))
+    replacing.delete(Path(address.removeprefix("sqlite:")))

@@ -16,7 +16,7 @@ from lookalike.errors import LookalikeError
 from lookalike.indexes import distances
 from lookalike.stores import words
 from lookalike.stores.records import UNIT_TOLERANCE
-from lookalike.stores.sqlite import codec, codes_maintenance, columns, filters, reading
+from lookalike.stores.sqlite import codec, codes_maintenance, filters, schema, tables
 from lookalike.stores.sqlite.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -134,8 +134,8 @@ def _metric(header: Header) -> Iterator[str]:
 
 def _values(connection: sqlite3.Connection) -> Iterator[str]:
     """Every value against its column."""
-    for table, of_table in columns.TABLES.items():
-        for column in columns.present(connection, table):
+    for table, of_table in schema.TABLES.items():
+        for column in schema.present(connection, table):
             query = f"SELECT quote({of_table[0].name}) FROM {table} WHERE NOT {column.thorough}"
             with readable(connection):
                 names = [str(name) for (name,) in connection.execute(query)]
@@ -162,7 +162,7 @@ def rows_are_given(connection: sqlite3.Connection) -> bool:
     last = connection.execute("SELECT coalesce(max(row), 0) FROM pictures").fetchone()[0]
     if not given:
         return bool(last == 0)
-    return len(given) == 1 and type(given[0][0]) is int and last <= given[0][0] < columns.LAST_ROW
+    return len(given) == 1 and type(given[0][0]) is int and last <= given[0][0] < schema.LAST_ROW
 
 
 def _lines(connection: sqlite3.Connection) -> Iterator[str]:
@@ -272,8 +272,8 @@ def _words_agree(connection: sqlite3.Connection) -> bool:
             numbers = [line[0] for line in lines]
             if not all(type(line[1]) is str for line in lines):
                 return False
-            facts = reading.facts_of(connection, numbers, kinds)
-            own = reading.own_fields_of(connection, numbers)
+            facts = tables.facts_of(connection, numbers, kinds)
+            own = tables.own_fields_of(connection, numbers)
             texts = [
                 (row, words.of_path(id_), words.of_metadata(facts[row], own[row])) for row, id_, _, _ in lines
             ]

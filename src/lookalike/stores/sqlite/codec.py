@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, get_args
 from lookalike.errors import StoreCorrupt, UsageError
 from lookalike.stores import records as record_rules
 from lookalike.stores.records import SOURCES, UNIT
-from lookalike.stores.sqlite import columns, migrations
+from lookalike.stores.sqlite import schema
+from lookalike.stores.sqlite import schema as columns
 from lookalike.types import PICTURE_FIELDS, Classes, Header, Precision, Record, RowType, Space
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def read_header(connection: sqlite3.Connection) -> Header:
         vocabulary = content.pop("vocabulary")
         content.pop("format", None)  # of format 1; it is the file's own
         root, classes = content.pop("root"), _classes(connection, vocabulary)
-        header = Header(Space(**content), root, classes, migrations.version(connection))
+        header = Header(Space(**content), root, classes, schema.version(connection))
         wrong = _fault(header)
     except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
         wrong = "it is not what lookalike writes"

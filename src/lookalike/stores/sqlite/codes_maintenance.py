@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lookalike.errors import StoreCorrupt, StoreUnavailable
-from lookalike.stores.sqlite import columns
+from lookalike.stores.sqlite import schema
 from lookalike.stores.sqlite.database import live
 
 if TYPE_CHECKING:
@@ -234,8 +234,8 @@ def _sample(connection: sqlite3.Connection, size: int, seed: int) -> list[int]:
     if not rows[2]:
         return []
     low, high, _ = rows
-    if not 1 <= low <= high <= columns.LAST_ROW:
-        raise StoreCorrupt(f"the gallery has vectors that are no picture's; {columns.ADVICE}")
+    if not 1 <= low <= high <= schema.LAST_ROW:
+        raise StoreCorrupt(f"the gallery has vectors that are no picture's; {schema.ADVICE}")
     step = max(1.0, (high - low + 1) / size)
     start = low + (seed % 1000) / 1000 * step
     picked = set()

@@ -1,4 +1,4 @@
-"""The SQLite file: connections, transactions, and what may go wrong with them in our words."""
+"""The SQLite file: made whole, connections, transactions, and what may go wrong in our words."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from lookalike.errors import StoreBusy, StoreCorrupt, StoreUnavailable
-from lookalike.stores.sqlite import columns, filters, migrations, schema
-from lookalike.stores.sqlite.bounds import Connection
-from lookalike.stores.sqlite.connections import Connections
-from lookalike.stores.sqlite.file import File
+from lookalike.stores.sqlite import codec, filters, schema
+from lookalike.stores.sqlite import schema as columns
+from lookalike.stores.sqlite import schema as migrations
+from lookalike.stores.sqlite.connections import Connection, Connections
+from lookalike.stores.sqlite.file import File, clear
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from lookalike.system.directory import Directory
+    from lookalike.types import Header
 
 FILE = "gallery.sqlite"
 
@@ -114,7 +116,7 @@ class Database:
         """Take over another one's content in one transaction; readers see all of it or nothing."""
         with self._writing() as writer:
             with other.changing() as change:
-                # The next commit of this file, whichever content it brings; see `log`.
+                # The next commit of this file, whichever content it brings; see `file`.
                 commits = live(writer).commits
                 change.connection.execute("UPDATE live SET commits = ?", (commits,))
             with other.reading() as source:
@@ -291,3 +293,63 @@ def _translation(error: sqlite3.Error, path: Path) -> Exception:
     if isinstance(error, sqlite3.ProgrammingError) and code is None:
         return StoreUnavailable(f"the gallery in {path.parent} was closed; open it again ({error})")
     return StoreCorrupt(f"{path} does not hold what a gallery holds: {error}; {columns.ADVICE}")
+
+
+def create(directory: Directory, name: str, header: Header, page_size: int | None = None) -> None:
+    """Make a new gallery file. The caller holds the right to write.
+
+    Args:
+        directory: the gallery's folder, which is there.
+        name: of the file.
+        header: what the gallery says of itself.
+        page_size: in bytes; None for the one that suits the vectors.
+
+    Raises:
+        StoreUnavailable: the folder can't be written.
+        StoreCorrupt: a link or the like has one of the names it needs.
+        UsageError: the vectors are too long to be kept.
+    """
+    codec.check_dim(header.space.dim)
+    temporary = f"{name}.tmp"
+    try:
+        clear(directory, temporary)
+        directory.create(temporary)
+        _fill(directory, temporary, header, page_size or schema.page_size(_row_bytes(header)))
+        # What lies beside a file that is gone would be taken for the new one's.
+        clear(directory, name)
+        directory.replace(name, temporary)
+    except (OSError, sqlite3.Error) as error:
+        with suppress(OSError, StoreCorrupt):
+            clear(directory, temporary)
+        raise StoreUnavailable(
+            f"a gallery can't be written to {directory.path} ({error}); make room there, or keep it "
+            "elsewhere with --gallery FOLDER"
+        ) from error
+
+
+def _row_bytes(header: Header) -> int:
+    return header.space.dim * (2 if header.space.row_type == "float16" else 4)
+
+
+def _fill(directory: Directory, name: str, header: Header, page_size: int) -> None:
+    connection = connected(directory.path / name, "rw")
+    try:
+        connection.execute(f"PRAGMA page_size = {page_size}")
+        if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
+            raise sqlite3.OperationalError("its log could not be begun")
+        schema.create(connection)
+        connection.execute("BEGIN")
+        connection.execute("INSERT INTO header VALUES (?)", (codec.header_text(header),))
+        connection.execute(
+            "INSERT INTO live (generation, commits, count, token) VALUES (?, 0, 0, ?)",
+            (os.urandom(8).hex(), os.urandom(16).hex()),
+        )
+        connection.executemany("INSERT INTO classes VALUES (?, ?, ?)", codec.class_rows(header.classes))
+        connection.execute("INSERT INTO fields VALUES ('taken', 'text')")
+        connection.execute("COMMIT")
+        # What closing does if this fails it does silently, and the file would go without its log.
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise sqlite3.OperationalError("its log could not be merged")
+    finally:
+        connection.close()

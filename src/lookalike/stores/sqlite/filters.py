@@ -7,10 +7,10 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from lookalike.errors import StoreCorrupt
-from lookalike.stores import positions
-from lookalike.stores.containing import contains
+from lookalike.stores import where as positions
 from lookalike.stores.records import check_condition
-from lookalike.stores.sqlite import columns
+from lookalike.stores.sqlite import schema
+from lookalike.stores.where import contains
 from lookalike.types import BUILT_IN_FIELDS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ VALUE_TYPES: dict[str, tuple[type, ...]] = {"text": (str,), "integer": (int,), "
 
 SOUND_FIELD = " AND ".join(
     [
-        columns.sound(columns.NAME),
+        schema.sound(schema.NAME),
         # Not `IN`, which would make a table of three values first.
         "(type = 'text' OR type = 'integer' OR type = 'real')",
         *(f"name != '{name}'" for name in BUILT_IN_FIELDS),
@@ -57,13 +57,13 @@ class Kinds(dict[str, tuple[type, ...]]):
         """Raise `StoreCorrupt` unless the field has such values, by what the gallery says now."""
         self.update((name, VALUE_TYPES[type_]) for name, type_ in own_fields(connection))
         if type(value) not in self.get(field, ()) or (isinstance(value, float) and not isfinite(value)):
-            raise StoreCorrupt(f"the gallery's field {field!r:.60} holds {value!r:.60}; {columns.ADVICE}")
+            raise StoreCorrupt(f"the gallery's field {field!r:.60} holds {value!r:.60}; {schema.ADVICE}")
 
 
 def own_fields(connection: sqlite3.Connection) -> list[tuple[str, str]]:
     """The fields of the pictures' metadata, with their types, sorted."""
     lines = connection.execute(_FIELDS).fetchall()
-    columns.require(lines, "fields")
+    schema.require(lines, "fields")
     return [(name, type_) for name, type_, _ in lines]
 
 
@@ -94,7 +94,7 @@ def _require_values(connection: sqlite3.Connection, field: str, type_: str) -> N
         [] if field in BUILT_IN_FIELDS else [field] * len(tests),
     ).fetchone()
     if found[0]:
-        raise StoreCorrupt(f"the gallery's field {field} has values that are not {type_}; {columns.ADVICE}")
+        raise StoreCorrupt(f"the gallery's field {field} has values that are not {type_}; {schema.ADVICE}")
 
 
 def expression(where: Where, types: dict[str, str]) -> tuple[str, list[Value]]:
@@ -126,7 +126,7 @@ def values(connection: sqlite3.Connection, field: str, k: int) -> list[Value]:
     found = [value for (value,) in lines]
     known = BUILT_IN_FIELDS | dict(own_fields(connection))
     if any(type(value) not in VALUE_TYPES[known[field]] for value in found):
-        raise StoreCorrupt(f"the gallery's field {field!r:.60} has values of another type; {columns.ADVICE}")
+        raise StoreCorrupt(f"the gallery's field {field!r:.60} has values of another type; {schema.ADVICE}")
     return found
 
 
@@ -169,7 +169,7 @@ def _containing(field: str, text: str) -> tuple[str, list[Value]]:
 
 def _within(kind: str, text: str, latitude: object, longitude: object) -> bool:
     """Whether a position is in an area: what the SQL function `within` does."""
-    return positions.contains(positions.area(kind, text), latitude, longitude)
+    return positions.area_contains(positions.area(kind, text), latitude, longitude)
 
 
 def _area(condition: Condition, value: Value) -> tuple[str, list[Value]]:

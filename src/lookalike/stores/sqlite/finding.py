@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from lookalike.errors import StoreCorrupt
 from lookalike.stores import words
 from lookalike.stores.records import LEAST, UNIT, check_terms
-from lookalike.stores.sqlite import codec, columns, filters, reading
+from lookalike.stores.sqlite import codec, filters, schema
+from lookalike.stores.sqlite import tables as reading
 from lookalike.types import Match
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _HELD = 1000
 """How many of the best are held to the scores kept with the pictures."""
 
 _ROUNDING = 1e-9
-_DISAGREEMENT = f"the postings of class scores do not agree with the pictures; {columns.ADVICE}"
+_DISAGREEMENT = f"the postings of class scores do not agree with the pictures; {schema.ADVICE}"
 
 
 def find(
@@ -87,7 +88,7 @@ def find(
     found = connection.execute(
         f"SELECT row, id, {score} AS score, {classes}, {text} {tables} JOIN pictures USING (row) "
         f"WHERE {condition} ORDER BY score DESC, id LIMIT ?",
-        [*values, *bound, min(k, columns.LAST_ROW)],
+        [*values, *bound, min(k, schema.LAST_ROW)],
     ).fetchall()
     reading.ids_of(connection, [row for row, *_ in found[:_HELD]])
     if only != "text":

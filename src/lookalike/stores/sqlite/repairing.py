@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from lookalike.errors import StoreCorrupt
-from lookalike.stores.sqlite import checking, codec, columns, filters, reading, writing
+from lookalike.stores.sqlite import checking, codec, filters, schema, tables
 from lookalike.types import BUILT_IN_FIELDS
 
 if TYPE_CHECKING:
@@ -78,12 +78,12 @@ def _indices(connection: sqlite3.Connection) -> Iterator[str]:
 
 def _identity(connection: sqlite3.Connection) -> Iterator[str]:
     """The line that tells what state the gallery is in."""
-    names = [column.name for column in columns.present(connection, "live")]
-    sound = " AND ".join(column.thorough for column in columns.present(connection, "live"))
+    names = [column.name for column in schema.present(connection, "live")]
+    sound = " AND ".join(column.thorough for column in schema.present(connection, "live"))
     lines = connection.execute(f"SELECT {', '.join(names)} FROM live WHERE {sound} LIMIT 2").fetchall()
     if len(lines) == connection.execute("SELECT count(*) FROM live").fetchone()[0] == 1:
         return
-    token = columns.TOKEN.thorough
+    token = schema.TOKEN.thorough
     known = "token" in names and connection.execute(f"SELECT token FROM live WHERE {token}").fetchone()
     new = {"generation": os.urandom(8).hex(), "commits": 0, "count": 0}
     if "token" in names:
@@ -97,32 +97,32 @@ def _identity(connection: sqlite3.Connection) -> Iterator[str]:
 
 def _paths(connection: sqlite3.Connection) -> Iterator[str]:
     """What is known of paths; one of which nothing sure is known is read again."""
-    gone = _delete(connection, "paths", f"NOT {columns.ID.thorough}")
-    gone += _delete(connection, "paths", f"NOT {columns.STATUS.thorough}")
-    gone += _delete(connection, "paths", f"NOT {columns.OWN_ROW.thorough} OR (status = 0) = (row IS NULL)")
+    gone = _delete(connection, "paths", f"NOT {schema.ID.thorough}")
+    gone += _delete(connection, "paths", f"NOT {schema.STATUS.thorough}")
+    gone += _delete(connection, "paths", f"NOT {schema.OWN_ROW.thorough} OR (status = 0) = (row IS NULL)")
     if gone:
         yield f"{gone} paths of no kind there is were forgotten; {_AGAIN}"
-    defaults = {columns.SOURCE: 0, columns.SIZE: 0, columns.MTIME: 0, columns.REASON: ""}
+    defaults = {schema.SOURCE: 0, schema.SIZE: 0, schema.MTIME: 0, schema.REASON: ""}
     changed = sum(_set(connection, "paths", column, value) for column, value in defaults.items())
     if changed:
         yield f"{changed} values of paths were set to nothing; their files are read again by the next index"
 
 
 def _folders(connection: sqlite3.Connection) -> Iterator[str]:
-    sound = " AND ".join(column.thorough for column in columns.TABLES["folders"])
+    sound = " AND ".join(column.thorough for column in schema.TABLES["folders"])
     if gone := _delete(connection, "folders", f"NOT ({sound})"):
         yield f"{gone} folders that can't be read were forgotten; index them again"
 
 
 def _pictures(connection: sqlite3.Connection) -> Iterator[str]:
     """What of a picture follows from its id, or can be done without."""
-    wrong = f"{columns.ID.thorough} AND name IS NOT {checking.LAST_PART}"
+    wrong = f"{schema.ID.thorough} AND name IS NOT {checking.LAST_PART}"
     if changed := connection.execute(
         f"UPDATE pictures SET name = {checking.LAST_PART} WHERE {wrong}"
     ).rowcount:
         yield f"the names of {changed} pictures were made again from their ids"
-    defaults = {columns.THUMBNAIL: None, columns.DECODER: 0, columns.FORMAT: "", columns.FROM_PICTURE: 1}
-    there = columns.present(connection, "pictures")
+    defaults = {schema.THUMBNAIL: None, schema.DECODER: 0, schema.PICTURE_FORMAT: "", schema.FROM_PICTURE: 1}
+    there = schema.present(connection, "pictures")
     spared = sum(_set(connection, "pictures", c, value) for c, value in defaults.items() if c in there)
     if spared:
         yield f"{spared} values of pictures that are not needed were set to nothing"
@@ -130,7 +130,7 @@ def _pictures(connection: sqlite3.Connection) -> Iterator[str]:
 
 def _unusable(connection: sqlite3.Connection, header: Header) -> Iterator[str]:
     """Take out pictures that can't be found, and what belongs to none."""
-    own = (columns.ROW, columns.ID, columns.DIGEST, columns.WIDTH, columns.HEIGHT)
+    own = (schema.ROW, schema.ID, schema.DIGEST, schema.WIDTH, schema.HEIGHT)
     sound = " AND ".join(column.thorough for column in own)
     bad = {row for (row,) in connection.execute(f"SELECT row FROM pictures WHERE NOT ({sound})")}
     for found in checking.odd_vectors(connection, header).values():
@@ -170,8 +170,8 @@ def _scores(connection: sqlite3.Connection, header: Header) -> Iterator[str]:
 def _fields(connection: sqlite3.Connection) -> Iterator[str]:
     """The fields of the metadata, and values that are of another type than their field."""
     built_in = ", ".join(f"'{name}'" for name in BUILT_IN_FIELDS)
-    gone = _delete(connection, "facts", f"NOT {columns.FIELD.thorough} OR field IN ({built_in})")
-    lost = _delete(connection, "fields", f"NOT ({columns.NAME.thorough} AND {filters.SOUND_FIELD})")
+    gone = _delete(connection, "facts", f"NOT {schema.FIELD.thorough} OR field IN ({built_in})")
+    lost = _delete(connection, "fields", f"NOT ({schema.NAME.thorough} AND {filters.SOUND_FIELD})")
     connection.execute("INSERT OR IGNORE INTO fields VALUES ('taken', 'text')")
     fields = "SELECT DISTINCT field FROM facts WHERE field NOT IN (SELECT name FROM fields)"
     for (field,) in connection.execute(fields).fetchall():
@@ -200,7 +200,7 @@ def _postings(connection: sqlite3.Connection, header: Header) -> Iterator[str]:
         connection.execute("DELETE FROM postings")
         cursor = connection.execute("SELECT row, scores FROM pictures ORDER BY row")
         while lines := cursor.fetchmany(checking.BATCH):
-            writing.add_postings(connection, {row: codec.unpack_scores(content) for row, content in lines})
+            tables.add_postings(connection, {row: codec.unpack_scores(content) for row, content in lines})
         yield "the postings of class scores were made again"
 
 
@@ -211,9 +211,9 @@ def _words(connection: sqlite3.Connection) -> Iterator[str]:
         cursor = connection.execute("SELECT row, id FROM pictures ORDER BY row")
         while lines := cursor.fetchmany(checking.BATCH):
             numbers = [row for row, _ in lines]
-            facts = reading.facts_of(connection, numbers, kinds)
-            own = reading.own_fields_of(connection, numbers)
-            writing.add_words(connection, [(row, id_, facts[row], own[row]) for row, id_ in lines])
+            facts = tables.facts_of(connection, numbers, kinds)
+            own = tables.own_fields_of(connection, numbers)
+            tables.add_words(connection, [(row, id_, facts[row], own[row]) for row, id_ in lines])
         yield "the words of names and metadata were made again"
 
 
@@ -255,7 +255,7 @@ def _delete(connection: sqlite3.Connection, table: str, condition: str) -> int:
     return connection.execute(f"DELETE FROM {table} WHERE {condition}").rowcount
 
 
-def _set(connection: sqlite3.Connection, table: str, column: columns.Column, value: object) -> int:
+def _set(connection: sqlite3.Connection, table: str, column: schema.Column, value: object) -> int:
     """Set a column where it holds what it can't."""
     changed = connection.execute(
         f"UPDATE {table} SET {column.name} = ? WHERE NOT {column.thorough}", (value,)

@@ -12,8 +12,8 @@ from lookalike.indexes import codes as coding
 from lookalike.indexes.bounds import SPREAD, Bounds
 from lookalike.indexes.twins import Twins
 from lookalike.stores.records import UNIT_TOLERANCE
-from lookalike.stores.sqlite import filters, reading
-from lookalike.stores.sqlite.row_cache import Resident
+from lookalike.stores.sqlite import filters, tables
+from lookalike.stores.sqlite.vectors import Resident
 from lookalike.system import forks, tracing
 from lookalike.types import Neighbours
 
@@ -209,7 +209,7 @@ class Searcher:
         )
 
     def _named(self, connection: sqlite3.Connection, found: list[Found]) -> list[Neighbours]:
-        ids = reading.ids_of(connection, sorted({row for f in found for row in f.keys.tolist()}))
+        ids = tables.ids_of(connection, sorted({row for f in found for row in f.keys.tolist()}))
         return [Neighbours([ids[row] for row in f.keys.tolist()], f.scores) for f in found]
 
 

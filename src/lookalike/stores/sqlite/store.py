@@ -9,20 +9,10 @@ from typing import TYPE_CHECKING
 from lookalike.errors import NotFound, StoreBusy, StoreUnavailable
 from lookalike.indexes.cache import Cache
 from lookalike.stores import records as record_rules
-from lookalike.stores.sqlite import (
-    codec,
-    codes_maintenance,
-    database,
-    filters,
-    finding,
-    making,
-    reading,
-    replacing,
-    writing,
-)
+from lookalike.stores.sqlite import codec, codes_maintenance, database, filters, finding, replacing, tables
+from lookalike.stores.sqlite import database as making
 from lookalike.stores.sqlite.database import FILE, Database, live
-from lookalike.stores.sqlite.file import directory_of
-from lookalike.stores.sqlite.lock import WriterLock
+from lookalike.stores.sqlite.file import WriterLock, directory_of
 from lookalike.system import forks
 from lookalike.types import Batch, Limits, Skipped
 
@@ -140,7 +130,7 @@ class SqliteStore:
             if good:
                 chosen, blobs = [records[place] for place in good], keeper.blobs(vectors[good])
                 with self.database.changing() as change:
-                    change.pictures = writing.pictures(change.connection, chosen, blobs, numbers)
+                    change.pictures = tables.pictures(change.connection, chosen, blobs, numbers)
                 self._codes.keep_up(tail=codes_maintenance.TAIL_ROWS)
             refused = {place: reason for place, reason in faults.items() if reason is not None}
             return [record_rules.refused(records[place], reason) for place, reason in refused.items()]
@@ -171,13 +161,13 @@ class SqliteStore:
         """Records in the order asked for; None for an id that is not there."""
         with self.database.reading() as connection:
             known = self._read(connection)
-            return reading.records(connection, ids, known.header.classes, known.kinds)
+            return tables.records(connection, ids, known.header.classes, known.kinds)
 
     def vectors(self, ids: Sequence[str]) -> Floats:
         """Stored vectors (n, dim) in the order asked for. Raises `NotFound` for an unknown id."""
         with self.database.reading() as connection:
             keeper = _vectors(self._header(connection))
-            known = reading.rows_of(connection, ids)
+            known = tables.rows_of(connection, ids)
             if missing := [id_ for id_ in ids if id_ not in known]:
                 raise NotFound(f"the gallery has no picture {missing[0]!r}")
             return keeper.each(connection, [known[id_] for id_ in ids])
@@ -188,83 +178,83 @@ class SqliteStore:
             known = self._read(connection)
             keeper = _vectors(known.header)
             size = max(1, min(batch, keeper.block))
-            for numbers, records in reading.scan(connection, where, size, known.header.classes, known.kinds):
+            for numbers, records in tables.scan(connection, where, size, known.header.classes, known.kinds):
                 yield Batch(records, keeper.each(connection, numbers))
 
     def states(self) -> Iterator[State]:
         """Every path the store remembers, sorted by id: one snapshot throughout."""
         with self.database.reading() as connection:
-            yield from reading.states(connection)
+            yield from tables.states(connection)
 
     def by_digest(self, digests: Sequence[bytes]) -> dict[bytes, list[str]]:
         """The ids of the pictures whose file has one of these digests."""
         with self.database.reading() as connection:
-            return reading.by_digest(connection, digests)
+            return tables.by_digest(connection, digests)
 
     def touch(self, states: Sequence[State]) -> None:
         """Set size, mtime and source of pictures whose bytes did not change."""
         with self.writing(), self.database.changing() as change:
-            writing.touch(change.connection, states)
+            tables.touch(change.connection, states)
 
     def update(self, metadata: Mapping[str, Mapping[str, Value]]) -> int:
         """Merge metadata into pictures; how many there were. Raises `UsageError` for a misfit."""
         with self.writing(), self.database.changing() as change:
-            return writing.update(change.connection, metadata)
+            return tables.update(change.connection, metadata)
 
     def skip(self, files: Sequence[Skipped]) -> None:
         """Remember files that could not be indexed, in place of what was known of them."""
         with self.writing(), self.database.changing() as change:
-            change.pictures = -writing.skip(change.connection, files)
+            change.pictures = -tables.skip(change.connection, files)
 
     def skipped(self) -> list[Skipped]:
         """The files that could not be indexed, sorted by id."""
         with self.database.reading() as connection:
-            return reading.skipped(connection)
+            return tables.skipped(connection)
 
     def forget(self, ids: Sequence[str]) -> None:
         """Forget that these paths were skipped or removed."""
         with self.writing(), self.database.changing() as change:
-            writing.forget(change.connection, ids)
+            tables.forget(change.connection, ids)
 
     def delete(self, ids: Sequence[str], *, keep_out: bool = False) -> int:
         """Delete pictures; with keep_out their ids stay out. How many there were."""
         with self.writing(), self.database.changing() as change:
-            gone = writing.delete(change.connection, ids, keep_out=keep_out)
+            gone = tables.delete(change.connection, ids, keep_out=keep_out)
             change.pictures = -gone
             return gone
 
     def outdated(self, decoder: int) -> Iterator[str]:
         """The ids of pictures with a file, which a decoder of a lower version has read: one snapshot."""
         with self.database.reading() as connection:
-            yield from reading.outdated(connection, decoder)
+            yield from tables.outdated(connection, decoder)
 
     def note_decoder(self, formats: Mapping[str, str], decoder: int) -> None:
         """Remember of pictures the format of their file and the version that would read it the same."""
         if formats:
             with self.writing(), self.database.changing() as change:
-                writing.note_decoder(change.connection, formats, decoder)
+                tables.note_decoder(change.connection, formats, decoder)
 
     def removed(self) -> list[str]:
         """The ids that are to stay out, sorted."""
         with self.database.reading() as connection:
-            return reading.removed(connection)
+            return tables.removed(connection)
 
     def define(self, types: Mapping[str, str]) -> None:
         """Give fields of the metadata their types, unless they have one."""
         with self.writing(), self.database.changing() as change:
-            writing.define(change.connection, types)
+            tables.define(change.connection, types)
 
     def folders(self) -> list[Folder]:
         """The folders that were indexed."""
         with self.database.reading() as connection:
-            return reading.folders(connection)
+            return tables.folders(connection)
 
     def set_folders(self, folders: Sequence[Folder], *, seen: Sequence[Folder] | None = None) -> None:
         """Remember the folders that were indexed, in place of those before."""
         wanted = record_rules.folders_after(self.folders(), folders, seen)
         if wanted != self.folders():
             with self.writing(), self.database.changing() as change:
-                writing.set_folders(change.connection, wanted)
+                tables.set_folders(change.connection, wanted)
 
     def fields(self) -> dict[str, str]:
         """The fields a filter can name, with their types."""
@@ -316,7 +306,7 @@ class SqliteStore:
     def count(self) -> int:
         """How many pictures there are."""
         with self.database.reading() as connection:
-            return reading.count(connection, live(connection).count)
+            return tables.count(connection, live(connection).count)
 
     def bytes(self) -> int:
         """What it takes on disk, codes included."""

@@ -1,4 +1,4 @@
-"""Vectors as blobs: float16 rows for unit vectors, float32 for anything else."""
+"""Vectors as blobs (float16 for unit vectors, else float32), and those kept in memory for searches."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 
 from lookalike.errors import StoreCorrupt
 from lookalike.stores import records
-from lookalike.stores.sqlite import columns
+from lookalike.stores.sqlite import schema
 from lookalike.stores.sqlite.codec import chunks, marks
+from lookalike.system import forks
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lookalike.stores.sqlite.database import Live
     from lookalike.types import Floats, RowType
 
 BLOCK_BYTES = 16 << 20
@@ -52,10 +54,10 @@ class Vectors:
         """
         size = self.dim * self.dtype.itemsize
         if any(type(blob) is not bytes or len(blob) != size for blob in blobs):
-            raise StoreCorrupt(f"a stored vector does not have {self.dim} numbers; {columns.ADVICE}")
+            raise StoreCorrupt(f"a stored vector does not have {self.dim} numbers; {schema.ADVICE}")
         flat = np.frombuffer(b"".join(blobs), self.dtype)
         if _has_infinite(flat):
-            raise StoreCorrupt(f"a stored vector holds what is no finite number; {columns.ADVICE}")
+            raise StoreCorrupt(f"a stored vector holds what is no finite number; {schema.ADVICE}")
         rows = widened(flat) if self.dtype == np.float16 else flat
         return rows.reshape(len(blobs), self.dim)
 
@@ -79,7 +81,7 @@ class Vectors:
         unique = sorted(set(rows))
         found, vectors = self.of(connection, unique)
         if len(found) < len(unique):
-            raise StoreCorrupt(f"a picture of the gallery has no vector; {columns.ADVICE}")
+            raise StoreCorrupt(f"a picture of the gallery has no vector; {schema.ADVICE}")
         return vectors[np.searchsorted(found, np.array(rows, np.int64))]
 
     def blocks(
@@ -87,10 +89,10 @@ class Vectors:
     ) -> Iterator[tuple[NDArray[np.int64], Floats]]:
         """All rows above one, in order, within bounded memory: rows (n,) and vectors (n, dim)."""
         cursor = connection.execute(
-            f"SELECT row, vector, {columns.sound(columns.ROW)} FROM vectors WHERE row > ? ORDER BY row",
+            f"SELECT row, vector, {schema.sound(schema.ROW)} FROM vectors WHERE row > ? ORDER BY row",
             (after,),
         )
-        for found in columns.batches(cursor, "vectors", size=self.block):
+        for found in schema.batches(cursor, "vectors", size=self.block):
             yield np.array([line[0] for line in found], np.int64), self.decoded([line[1] for line in found])
 
     def blocks_of(
@@ -129,3 +131,70 @@ def widened(halves: NDArray[np.float16]) -> Floats:
     numbers: Floats = bits.view(np.float32)
     numbers *= np.float32(2.0**112)
     return numbers
+
+
+MAX_BYTES = 64 << 20
+
+_UNPAIRED = f"the gallery has pictures without vectors, or vectors without pictures; {schema.ADVICE}"
+
+
+class Resident:
+    """The rows above one, brought up to date with each snapshot by what is new and what is gone."""
+
+    def __init__(self, vectors: Vectors) -> None:
+        self._vectors = vectors
+        self._mutex = forks.lock()
+        self._origin: tuple[str, int] | None = None
+        self._as_of: tuple[Live, int] | None = None
+        self._held: tuple[NDArray[np.int64], Floats] | None = None
+
+    def rows(
+        self, connection: sqlite3.Connection, live: Live, *, after: int
+    ) -> tuple[NDArray[np.int64], Floats] | None:
+        """Rows (n,) above `after` and their vectors (n, dim) as of a snapshot; None if too many."""
+        with self._mutex:
+            if (live, after) != self._as_of:
+                if (live.generation, after) != self._origin:
+                    self._held = None
+                self._update(connection, after)
+                self._origin, self._as_of = (live.generation, after), (live, after)
+            return self._held
+
+    def _update(self, connection: sqlite3.Connection, after: int) -> None:
+        # Counted, for the gallery's own count may be wrong, but only as far as it matters.
+        most = MAX_BYTES // (self._vectors.dim * 4)
+        counted = connection.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM pictures WHERE row > ? LIMIT ?)", (after, most + 1)
+        )
+        count = counted.fetchone()[0]
+        if count > most:
+            self._held = None
+            return
+        if (held := self._held) is None:
+            self._held = self._read(connection, after, count)
+        else:
+            cursor = connection.execute("SELECT row FROM pictures WHERE row > ? ORDER BY row", (after,))
+            self._held = self._changed(connection, *held, np.fromiter((row for (row,) in cursor), np.int64))
+        if len(self._held[0]) != count:
+            raise StoreCorrupt(_UNPAIRED)
+
+    def _read(
+        self, connection: sqlite3.Connection, after: int, count: int
+    ) -> tuple[NDArray[np.int64], Floats]:
+        keys, rows = [np.empty(0, np.int64)], [np.empty((0, self._vectors.dim), np.float32)]
+        for some_keys, some_rows in self._vectors.blocks(connection, after=after):
+            keys.append(some_keys)
+            rows.append(some_rows)
+            if sum(map(len, keys)) > count:
+                raise StoreCorrupt(_UNPAIRED)
+        return np.concatenate(keys), np.concatenate(rows)
+
+    def _changed(
+        self, connection: sqlite3.Connection, keys: NDArray[np.int64], rows: Floats, alive: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], Floats]:
+        kept = np.isin(keys, alive, assume_unique=True)
+        if not kept.all():
+            keys, rows = keys[kept], rows[kept]
+        new_keys, new_rows = self._vectors.of(connection, np.setdiff1d(alive, keys).tolist())
+        keys, rows = np.concatenate([keys, new_keys]), np.concatenate([rows, new_rows])
+        return keys, rows
