@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
+import tarfile
 import threading
+from contextlib import closing
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +19,8 @@ from PIL import Image
 
 from lookalike import Gallery
 from lookalike.extractors import cards
-from lookalike.stores import exists
+from lookalike.stores import exists, open_store
+from lookalike.stores.sqlite.schema import FORMAT
 
 WRITE, CREATE, TRUNCATE, ALL = 1, 16, 32, 63  # as `faults.c` numbers the calls
 
@@ -252,3 +257,29 @@ def test_reading_on_a_full_disk(program, template, tmp_path):
     assert (ran.code, (folder / "page.html").read_text()) == (2, "older")
     assert "make room" in ran.err
     assert len(_state(folder)) == THERE
+
+
+@pytest.mark.parametrize("format_", range(1, FORMAT))
+def test_migration(tmp_path, program, format_):
+    """A process killed at any write of bringing an older gallery up to date leaves all of it, old or new."""
+    archive = Path(__file__).parents[1] / "stores" / f"format_{format_}.tar.xz"
+    at = 0
+    while True:
+        at += 1
+        place = tmp_path / str(at)
+        with tarfile.open(archive) as kept:
+            kept.extractall(place, filter="data")
+        done = program.run(place, "remove", "p/000003.jpg", "--gallery", "small", at=at)
+        with closing(open_store(place / "small")) as store:
+            gone = store.get(["p/000003.jpg"]) == [None]
+            assert store.header.format in ({FORMAT} if gone else {format_, FORMAT})
+            assert (store.count(), store.check()) == (19 - gone, [])
+            if not gone:
+                store.touch([])
+                with closing(open_store(store.address)) as again:
+                    assert (again.header.format, again.count(), again.check()) == (FORMAT, 19, [])
+        if done.code == 0:
+            break
+        assert done.code == -signal.SIGKILL
+    assert at > 10
+    assert gone

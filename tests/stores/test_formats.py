@@ -1,33 +1,42 @@
 """Galleries of an earlier format: read as they are, brought up to date by the first write.
 
 `format_1.tar.xz` was written by the last version that knew format 1 alone: `small` has a bit of everything,
-`coded` 5,200 pictures, 40 of each of 130 vectors, with their codes.
+`coded` 5,200 pictures, 40 of each of 130 vectors, with their codes. The archives of later formats hold
+the same, and in `small` what their format knows besides.
 """
 
 from __future__ import annotations
 
-import signal
 import sqlite3
-import subprocess
-import sys
 import tarfile
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lookalike.types import Folder, Skipped, Term
+from lookalike.stores.sqlite import schema
+from lookalike.stores.sqlite.schema import FORMAT
+from lookalike.types import Folder, Record, Skipped, Term
 
-FIXTURE = Path(__file__).with_name("format_1.tar.xz")
+FORMATS = range(1, FORMAT + 1)
+DECODED = {1: (0, ""), 2: (7, "PNG")}
+"""The decoder and the format of the picture 3, by the gallery's format."""
+INDEXED = {1: 0, 2: 17}
+
+
+@pytest.fixture(params=FORMATS)
+def format_(request):
+    """A format of galleries."""
+    return request.param
 
 
 @pytest.fixture
-def old(tmp_path):
-    """The folder of a gallery of format 1, by its name in the archive."""
-    with tarfile.open(FIXTURE) as archive:
-        archive.extractall(tmp_path, filter="data")
-    return lambda name: tmp_path / name
+def old(tmp_path, format_):
+    """The folder of a gallery of a format, by its name in the archive."""
+    with tarfile.open(Path(__file__).with_name(f"format_{format_}.tar.xz")) as archive:
+        archive.extractall(tmp_path / "old", filter="data")
+    return lambda name: tmp_path / "old" / name
 
 
 def _tables(folder):
@@ -55,26 +64,39 @@ def _everything(store):
     )
 
 
-def test_read_as_it_is(old, open_at):
-    """A gallery of format 1 is read, searched and checked without a change; what it lacks is unknown."""
+def test_every_format_is_kept():
+    """There is an archive for every format up to the present one, and a migration to each later one."""
+    archives = sorted(path.name for path in Path(__file__).parent.glob("format_*.tar.xz"))
+    assert archives == [f"format_{number}.tar.xz" for number in FORMATS]
+    assert list(schema._MIGRATIONS) == list(FORMATS)[1:]
+
+
+def test_columns_are_the_fields_of_a_record():
+    """What later formats gave to pictures has the names of a record's last fields, in their order."""
+    names = [added.column.name for added in schema.ADDED]
+    assert [field.name for field in fields(Record)][-len(names) :] == names
+
+
+def test_read_as_it_is(old, open_at, format_):
+    """A gallery of any format is read, searched and checked without a change; what it lacks is unknown."""
     before = _tables(old("small"))
     store = open_at(old("small"))
     records = store.get(["p/000003.jpg", "p/000000.jpg", "none"])
-    assert [(r.decoder, r.format) for r in records if r] == [(0, ""), (0, "")]
+    assert [(r.decoder, r.format) for r in records if r] == [DECODED[format_], (0, "")]
     assert (records[0].thumbnail, records[0].source, records[0].metadata["price"]) == (b"small", "url", 1.5)
     assert len(_everything(store)[0]) == 19
     assert (store.skipped(), store.folders()) == (
         [Skipped("broken.jpg", 7, 8, "not a picture")],
         [Folder("", 7)],
     )
-    assert (store.header.format, store.indexed_ns) == (1, 0)
+    assert (store.header.format, store.indexed_ns) == (format_, INDEXED[format_])
     assert store.check() == []
     store.close()
     assert _tables(old("small")) == before
-    assert before[0] == 1
+    assert before[0] == format_
 
 
-def test_brought_up_to_date(old, open_at, record, units, header, tmp_path):
+def test_brought_up_to_date(old, open_at, record, units, header, tmp_path, format_):
     """The first write gives an older gallery today's tables, loses nothing, and keeps its identity."""
     store, reader = open_at(old("small")), open_at(old("small"))
     before, token = _everything(store), store.token
@@ -87,7 +109,8 @@ def test_brought_up_to_date(old, open_at, record, units, header, tmp_path):
     open_at(tmp_path / "new", header())
     assert _tables(old("small")) == _tables(tmp_path / "new")
     again = open_at(old("small"))
-    assert (again.header.format, again.token, again.count()) == (2, token, 20)
+    assert (again.header.format, again.token, again.count()) == (FORMAT, token, 20)
+    assert again.indexed_ns == INDEXED[format_]
 
 
 def test_codes_stay(old, open_at, record):
@@ -108,51 +131,20 @@ def test_codes_stay(old, open_at, record):
 
 @pytest.mark.parametrize("name", ["small", "coded"])
 def test_rebuilt(old, open_at, name):
-    """A gallery of format 1 that is built anew is of today's format, and keeps identity and lists."""
+    """A gallery of any format that is built anew is of today's format, and keeps identity and lists."""
     store = open_at(old(name))
     token, folders = store.token, store.folders()
     with store.writing(), store.replacement(store.header.with_space(digest="1" * 64)) as fresh:
         for batch in store.scan():
             fresh.write(batch.records, batch.vectors)
     again = open_at(old(name))
-    assert (again.header.format, again.token, again.folders()) == (2, token, folders)
+    assert (again.header.format, again.token, again.folders()) == (FORMAT, token, folders)
     assert again.header.space.digest == "1" * 64
     assert again.check() == []
 
 
-_KILLED = """
-import os, signal, sys
-from lookalike.stores import open_store
-from lookalike.stores.sqlite import schema as migrations
-steps = int(sys.argv[2])
-store = open_store(sys.argv[1])
-writer = store.database._connect()
-writer.execute("PRAGMA cache_size = 1")
-def step(statement):
-    global steps
-    steps -= not statement.startswith("--")
-    if steps < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-writer.set_trace_callback(step)
-with store.writing():
-    migrations.migrate(writer)
-"""
-
-
-@pytest.mark.parametrize("steps", [1, 2, 4, 6, 8])
-def test_killed_in_the_middle(old, open_at, steps):
-    """A process that is killed while it brings a gallery up to date leaves it as it was."""
-    code = subprocess.run([sys.executable, "-c", _KILLED, old("small"), str(steps)], check=False).returncode
-    assert code == -signal.SIGKILL
-    store = open_at(old("small"))
-    assert (store.header.format, store.count(), store.check()) == (1, 19, [])
-    store.touch([])
-    assert store.check() == []
-    assert _tables(old("small"))[0] == 2
-
-
-def test_read_only(old, subprocess_python):
-    """A gallery of format 1 in a folder that can't be written is read as it is."""
+def test_read_only(old, subprocess_python, format_):
+    """A gallery of any format in a folder that can't be written is read as it is."""
     folder = old("small")
     for path in [p for p in folder.parents if p.name.startswith(("pytest", "popen", "test"))]:
         path.chmod(0o755)
@@ -164,10 +156,10 @@ def test_read_only(old, subprocess_python):
         "from lookalike.stores import open_store\n"
         "if os.getuid() == 0: os.setuid(65534)\n"
         "store = open_store(sys.argv[1]); query = store.vectors(['p/000007.jpg'])\n"
-        "print(store.search(query, 1)[0].ids, store.check(), store.get(['p/000007.jpg'])[0].decoder)\n"
+        "print(store.search(query, 1)[0].ids, store.check(), store.header.format)\n"
     )
     try:
-        assert subprocess_python(code, str(folder)) == "['p/000007.jpg'] [] 0\n"
+        assert subprocess_python(code, str(folder)) == f"['p/000007.jpg'] [] {format_}\n"
     finally:
         for path in [folder, *folder.iterdir()]:
             path.chmod(0o755)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,16 +14,14 @@ from lookalike.errors import ModelMismatch, UsageError
 from lookalike.indexing.plan import merge
 from lookalike.reports import Progress, Report, Skip
 from lookalike.stores import location
+from lookalike.types import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lookalike.types import Batch, Floats, Record, Store, Value
+    from lookalike.types import Batch, Floats, Store, Value
 
-_compared = attrgetter(
-    *("source", "size", "mtime_ns", "digest", "width", "height", "metadata", "thumbnail"),
-    *("decoder", "format", "from_picture"),
-)
+_compared = attrgetter(*(one.name for one in fields(Record) if one.name not in {"id", "scores"}))
 _PICTURES = 1024  # in one transaction; the store gives fewer of long vectors
 _SOME = 1_000  # pictures by which another gallery is told from a copy
 

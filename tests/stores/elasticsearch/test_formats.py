@@ -21,7 +21,7 @@ def old(client, name, elasticsearch_address):
     meta = mappings["_meta"][layout.MARK]
     del meta["token"]
     meta |= {"format": 1, "header_format": 1}
-    for field in layout.SINCE_2:
+    for field in layout.added_after(1):
         del mappings["properties"][field]
     mappings["_meta"]["somebody"] = "else's"
     client.indices.create(

@@ -65,7 +65,7 @@ def _mapping(server: Server, index: Index) -> Iterator[str]:
     answer = server.call(lambda es: es.indices.get_mapping(index=index.alias))
     found = answer[index.name]["mappings"]["properties"]
     wanted = layout.mapping(index.header, index.options, {}, index.token)["properties"]
-    later = layout.SINCE_2 if index.header.format < layout.FORMAT else {}
+    later = layout.added_after(index.header.format)
     for field, about in wanted.items():
         if field == "metadata" or field in later:
             continue

@@ -57,13 +57,14 @@ _MOST_CLASSES = 1 << 16
 MOST_FIELDS = 5_000
 _LONGEST_TEXT = 8_191  # characters; 32,764 bytes at most, and a term has 32,766
 
-SINCE_2: dict[str, Any] = {
+_SINCE_2: dict[str, Any] = {
     "position": {"type": "geo_point"},
     "decoder": {"type": "integer"},
     "format": {"type": "keyword"},
     "from_picture": {"type": "keyword"},
 }
-"""The fields that an index of format 1 lacks: missing, they are 0 and empty."""
+ADDED: dict[int, dict[str, Any]] = {2: _SINCE_2}
+"""The fields that each format added; where they are missing, they are 0 and empty."""
 
 TYPES = {"text": "keyword", "integer": "long", "real": "double"}
 _TYPES_BACK = {kind: type_ for type_, kind in TYPES.items()}
@@ -149,7 +150,7 @@ def mapping(
             "height": {"type": "long"},
             "scores": {"type": "object", "enabled": False},
             "thumbnail": {"type": "binary"},
-            **SINCE_2,
+            **added_after(0),
             "reason": unsearched,
             "content": {"type": "object", "enabled": False},
             "folders": {"type": "keyword", "doc_values": False},
@@ -181,7 +182,13 @@ def up_to_date(mappings: Mapping[str, Any], token: str) -> dict[str, Any]:
     """
     meta = dict(mappings["_meta"])
     meta[MARK] = {**meta[MARK], "format": FORMAT, "token": token}
-    return {"_meta": meta, "properties": SINCE_2}
+    return {"_meta": meta, "properties": added_after(mappings["_meta"][MARK]["format"])}
+
+
+def added_after(format_: int) -> dict[str, Any]:
+    """Return the fields that formats later than one added, with their mappings."""
+    later = [fields for number, fields in ADDED.items() if number > format_]
+    return {name: about for fields in later for name, about in fields.items()}
 
 
 def field_mappings(types: Mapping[str, str]) -> dict[str, Any]:

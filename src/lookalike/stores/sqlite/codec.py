@@ -12,7 +12,6 @@ from lookalike.errors import StoreCorrupt, UsageError
 from lookalike.stores import records as record_rules
 from lookalike.stores.records import SOURCES, UNIT
 from lookalike.stores.sqlite import schema
-from lookalike.stores.sqlite import schema as columns
 from lookalike.types import PICTURE_FIELDS, Classes, Header, Precision, Record, RowType, Space
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ STATUSES = {PICTURE: "picture", SKIPPED: "skipped", REMOVED: "removed"}
 MAX_DIM = 1 << 24
 _SCORE = struct.Struct("<HI")
 _PART_BITS = 11
+_LATER = schema.ADDED[3:]  # those that are no more than themselves
 _BITS = {name: 1 << place for place, name in enumerate(PICTURE_FIELDS)}
 
 
@@ -48,10 +48,8 @@ def class_rows(classes: Classes | None) -> list[tuple[int, str, str]]:
     """
     if classes is None:
         return []
-    if len(classes.ids) > columns.MOST_CLASSES or len(set(classes.ids)) < len(classes.ids):
-        raise UsageError(
-            f"a gallery has at most {columns.MOST_CLASSES:,} classes, each with an id of its own"
-        )
+    if len(classes.ids) > schema.MOST_CLASSES or len(set(classes.ids)) < len(classes.ids):
+        raise UsageError(f"a gallery has at most {schema.MOST_CLASSES:,} classes, each with an id of its own")
     return [(n, id_, name) for n, (id_, name) in enumerate(zip(classes.ids, classes.names, strict=True))]
 
 
@@ -83,7 +81,7 @@ def _classes(connection: sqlite3.Connection, vocabulary: Any) -> Classes | None:
     if vocabulary not in ("imagenet", "names"):
         raise ValueError(vocabulary)
     lines = connection.execute(
-        f"SELECT class, id, name FROM classes ORDER BY class LIMIT {columns.MOST_CLASSES + 1}"
+        f"SELECT class, id, name FROM classes ORDER BY class LIMIT {schema.MOST_CLASSES + 1}"
     ).fetchall()
     numbers, ids, names = zip(*lines, strict=True)
     if numbers != tuple(range(len(ids))) or len(set(ids)) < len(ids) or {*map(type, ids + names)} != {str}:
@@ -153,7 +151,7 @@ def unpack_scores(content: bytes) -> list[tuple[int, int]]:
 def _columns_of(content: bytes) -> tuple[Sequence[int], Sequence[int]]:
     """The numbers of classes and the millionths of bytes, as `unpack_scores` says; quicker than in pairs."""
     if type(content) is not bytes or len(content) % _SCORE.size:
-        raise StoreCorrupt(f"the gallery holds class scores that are none; {columns.ADVICE}")
+        raise StoreCorrupt(f"the gallery holds class scores that are none; {schema.ADVICE}")
     flat = struct.unpack("<" + "HI" * (len(content) // _SCORE.size), content)
     return flat[::2], flat[1::2]
 
@@ -165,15 +163,15 @@ def sound_scores(content: object, classes: Classes | None) -> list[tuple[int, in
     count = 0 if classes is None else len(classes.ids)
     whole = content[: len(content) // _SCORE.size * _SCORE.size]
     pairs = dict(_SCORE.iter_unpack(whole)).items()
-    return [(number, score) for number, score in pairs if number < count and score <= columns.MOST_SCORE]
+    return [(number, score) for number, score in pairs if number < count and score <= schema.MOST_SCORE]
 
 
 def record(line: Sequence[Any], metadata: dict[str, str | int | float], classes: Classes | None) -> Record:
     """A record from its line in `paths` joined with that in `pictures`, and its facts.
 
     Args:
-        line: row, id, source, size, mtime_ns, digest, width, height, scores, thumbnail, decoder, format,
-            from_picture, and id and name as they stand in `pictures`.
+        line: row, id, source, size, mtime_ns, digest, width, height, scores, thumbnail, id and name as they
+            stand in `pictures`, and the columns `ADDED`.
         metadata: its facts.
         classes: of the gallery.
 
@@ -181,19 +179,20 @@ def record(line: Sequence[Any], metadata: dict[str, str | int | float], classes:
         StoreCorrupt: a value may not stand in its column, the lines do not belong together, or the scores are
             not of these classes.
     """
-    _, id_, source, size, mtime_ns, digest, width, height, scores, thumbnail, *later = line
-    decoder, format_, bits, own, name = later
+    _, id_, source, size, mtime_ns, digest, width, height, scores, thumbnail, *others = line
+    own, name, decoder, format_, bits, *later = others
     try:
         # `|` takes whole numbers alone, and is below 0 where one of them is.
         size | mtime_ns | width | height
         whole = (source | decoder | bits) >= 0 and type(digest) is bytes
         whole = whole and type(format_) is str and (thumbnail is None or type(thumbnail) is bytes)
         whole = whole and own == id_ and name == record_rules.name(id_) and "\0" not in id_
+        whole = whole and all(added.column.holds(value) for added, value in zip(_LATER, later, strict=True))
         origin = SOURCES[source]
     except (TypeError, AttributeError, IndexError):
         whole = False
     if not whole:
-        raise StoreCorrupt(f"the gallery's row of {id_!r:.60} is not what one is; {columns.ADVICE}")
+        raise StoreCorrupt(f"the gallery's row of {id_!r:.60} is not what one is; {schema.ADVICE}")
     known = (
         id_,
         origin,
@@ -207,7 +206,31 @@ def record(line: Sequence[Any], metadata: dict[str, str | int | float], classes:
         thumbnail,
     )
     own_fields = fields_of(bits) & metadata.keys() if metadata else _NONE
-    return Record(*known, decoder, format_, own_fields)
+    return Record(*known, decoder, format_, own_fields, *later)
+
+
+def line(row: int, record: Record, scores: Sequence[tuple[int, int]]) -> tuple[Any, ...]:
+    """Return a record's line in `pictures`, in the order of its columns.
+
+    Args:
+        row: its number.
+        record: of the picture.
+        scores: its class scores, (class number, millionths) pairs.
+    """
+    return (
+        row,
+        record.id,
+        record_rules.name(record.id),
+        record.digest,
+        record.width,
+        record.height,
+        pack_scores(scores),
+        record.thumbnail,
+        record.decoder,
+        record.format,
+        bits_of(record.from_picture),
+        *(getattr(record, added.column.name) for added in _LATER),
+    )
 
 
 def _named(id_: str, content: bytes, classes: Classes | None) -> tuple[tuple[str, float], ...]:
@@ -222,8 +245,8 @@ def _named(id_: str, content: bytes, classes: Classes | None) -> tuple[tuple[str
         )
     except IndexError:
         named = ()
-    if not named or max(scores) > columns.MOST_SCORE:
-        raise StoreCorrupt(f"the class scores of {id_!r} are none of the gallery's model; {columns.ADVICE}")
+    if not named or max(scores) > schema.MOST_SCORE:
+        raise StoreCorrupt(f"the class scores of {id_!r} are none of the gallery's model; {schema.ADVICE}")
     return named
 
 

@@ -12,8 +12,6 @@ from urllib.parse import quote
 
 from lookalike.errors import StoreBusy, StoreCorrupt, StoreUnavailable
 from lookalike.stores.sqlite import codec, filters, schema
-from lookalike.stores.sqlite import schema as columns
-from lookalike.stores.sqlite import schema as migrations
 from lookalike.stores.sqlite.connections import Connection, Connections
 from lookalike.stores.sqlite.file import File, clear
 
@@ -37,7 +35,7 @@ _REASONS = {
 
 _LIVE = (
     "SELECT generation, commits, count, "
-    f"{columns.sound(columns.GENERATION, columns.COMMITS, columns.COUNT)} FROM live LIMIT 2"
+    f"{schema.sound(schema.GENERATION, schema.COMMITS, schema.COUNT)} FROM live LIMIT 2"
 )
 
 
@@ -152,7 +150,7 @@ class Database:
         # What goes wrong in the block ends the connection, and so undoes its transaction.
         with self.translated(), self._connections.taken() as writer:
             if not self._migrated:
-                migrations.migrate(writer)
+                schema.migrate(writer)
                 self._migrated = True
             yield writer
 
@@ -228,8 +226,8 @@ def live(connection: sqlite3.Connection) -> Live:
     """
     lines = connection.execute(_LIVE).fetchall()
     if len(lines) != 1:
-        raise StoreCorrupt(f"the gallery lost its count; {columns.ADVICE}")
-    columns.require(lines, "live")
+        raise StoreCorrupt(f"the gallery lost its count; {schema.ADVICE}")
+    schema.require(lines, "live")
     return Live(*lines[0][:-1])
 
 
@@ -241,13 +239,13 @@ def generation(connection: sqlite3.Connection) -> object:
 
 def identity(connection: sqlite3.Connection) -> Identity:
     """Read what outlives a rebuilding; a gallery of format 1 is known by its generation."""
-    first = migrations.version(connection) == 1
-    sound = columns.sound(*((columns.GENERATION,) if first else (columns.TOKEN, columns.INDEXED)))
+    first = schema.version(connection) == 1
+    sound = schema.sound(*((schema.GENERATION,) if first else (schema.TOKEN, schema.INDEXED)))
     names = "generation, 0" if first else "token, indexed_ns"
     lines = connection.execute(f"SELECT {names}, {sound} FROM live LIMIT 2").fetchall()
     if len(lines) != 1:
-        raise StoreCorrupt(f"the gallery lost its identity; {columns.ADVICE}")
-    columns.require(lines, "live")
+        raise StoreCorrupt(f"the gallery lost its identity; {schema.ADVICE}")
+    schema.require(lines, "live")
     return Identity(*lines[0][:-1])
 
 
@@ -284,7 +282,7 @@ def _translation(error: sqlite3.Error, path: Path) -> Exception:
         )
     if primary in {sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_TOOBIG} or "decode to UTF-8" in str(error):
         return StoreCorrupt(
-            f"{path} holds what no gallery holds ({_REASONS.get(primary or 0, error)}); {columns.ADVICE}"
+            f"{path} holds what no gallery holds ({_REASONS.get(primary or 0, error)}); {schema.ADVICE}"
         )
     if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return StoreBusy(f"{path} is being written by another process ({error}); try again when it is done")
@@ -292,7 +290,7 @@ def _translation(error: sqlite3.Error, path: Path) -> Exception:
         return StoreUnavailable(_without(path, error))
     if isinstance(error, sqlite3.ProgrammingError) and code is None:
         return StoreUnavailable(f"the gallery in {path.parent} was closed; open it again ({error})")
-    return StoreCorrupt(f"{path} does not hold what a gallery holds: {error}; {columns.ADVICE}")
+    return StoreCorrupt(f"{path} does not hold what a gallery holds: {error}; {schema.ADVICE}")
 
 
 def create(directory: Directory, name: str, header: Header, page_size: int | None = None) -> None:

@@ -121,7 +121,7 @@ def _pictures(connection: sqlite3.Connection) -> Iterator[str]:
         f"UPDATE pictures SET name = {checking.LAST_PART} WHERE {wrong}"
     ).rowcount:
         yield f"the names of {changed} pictures were made again from their ids"
-    defaults = {schema.THUMBNAIL: None, schema.DECODER: 0, schema.PICTURE_FORMAT: "", schema.FROM_PICTURE: 1}
+    defaults = {schema.THUMBNAIL: None} | {added.column: added.default for added in schema.ADDED}
     there = schema.present(connection, "pictures")
     spared = sum(_set(connection, "pictures", c, value) for c, value in defaults.items() if c in there)
     if spared:

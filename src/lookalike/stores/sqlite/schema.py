@@ -22,7 +22,7 @@ import operator
 import re
 import sqlite3
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lookalike.errors import StoreCorrupt
 from lookalike.stores import words
@@ -43,6 +43,9 @@ ADVICE = "`lookalike check` names every such fault, and with --repair puts right
 _LONGEST_ID = 1 << 16  # bytes
 _BATCH = 1000
 _LEAST, _MOST = -(2**63), 2**63 - 1
+
+
+_KINDS = {"text": str, "integer": int, "blob": bytes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,10 @@ class Column:
         fits = " AND ".join(tests)
         return f"({self.name} IS NULL OR {fits})" if self.nullable else f"({fits})"
 
+    def holds(self, value: object) -> bool:
+        """Return whether a value is of its kind."""
+        return (value is None and self.nullable) or type(value) is _KINDS[self.kind]
+
     @property
     def thorough(self) -> str:
         """The same of bytes that may not even be text; `checking.prepare` brings the function."""
@@ -123,25 +130,30 @@ SCORE = Column("score", "integer", 1, MOST_SCORE)
 PART = Column("part", "integer", 0, LAST_ROW)
 """The columns."""
 
+
+class Added(NamedTuple):
+    """A column that a later format gave to `pictures`, for a field of `Record` of the same name.
+
+    column: what may stand in it.
+    since: the format that brought it.
+    default: what stands for it in pictures of before, and where what stands in it can't be.
+    """
+
+    column: Column
+    since: int
+    default: int | str | None
+
+
+ADDED: tuple[Added, ...] = (Added(DECODER, 2, 0), Added(PICTURE_FORMAT, 2, ""), Added(FROM_PICTURE, 2, 1))
+"""In the order of the fields of `Record`, whose values they are; `from_picture` alone is kept as bits."""
+
 TABLES = {
     "live": (GENERATION, COMMITS, COUNT, TOKEN, INDEXED),
     "classes": (CLASS, ID, NAME),
     "folders": (PREFIX, DEVICE),
     "fields": (NAME, TYPE),
     "paths": (ID, STATUS, SOURCE, SIZE, MTIME, OWN_ROW, REASON),
-    "pictures": (
-        ROW,
-        ID,
-        NAME,
-        DIGEST,
-        WIDTH,
-        HEIGHT,
-        SCORES,
-        THUMBNAIL,
-        DECODER,
-        PICTURE_FORMAT,
-        FROM_PICTURE,
-    ),
+    "pictures": (ROW, ID, NAME, DIGEST, WIDTH, HEIGHT, SCORES, THUMBNAIL, *(a.column for a in ADDED)),
     "facts": (ROW, FIELD),
 }
 """The columns of each table whose lines can be judged one by one; older formats lack some."""

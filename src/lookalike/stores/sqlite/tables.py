@@ -12,7 +12,6 @@ from lookalike.stores import records as record_rules
 from lookalike.stores import words
 from lookalike.stores.records import FILES, SOURCES, is_id
 from lookalike.stores.sqlite import codec, filters, schema
-from lookalike.stores.sqlite import schema as columns
 from lookalike.types import PICTURE_FIELDS, Folder, Skipped, State
 
 if TYPE_CHECKING:
@@ -25,22 +24,23 @@ if TYPE_CHECKING:
     Facts = dict[str, str | int | float]
 
 _LINE = "row, paths.id, source, size, mtime_ns, digest, width, height"
-_LARGE = (columns.SCORES, columns.THUMBNAIL)
-_SINCE_2 = "decoder, format, from_picture"
+_LARGE = (schema.SCORES, schema.THUMBNAIL)
 _ITSELF = "pictures.id, name"
-_LINES = {
-    since: ", ".join(
-        [
-            _LINE,
-            # The size is asked before the value: one larger than can be is not read.
-            *(f"CASE WHEN length({c.name}) > {c.high} THEN 0 ELSE {c.name} END" for c in _LARGE),
-            "0, '', 1" if since == 1 else _SINCE_2,
-            _ITSELF,
-        ]
-    )
-    for since in (1, 2)
-}
-"""What is selected of a record, by the gallery's format."""
+
+
+def _line(format_: int) -> str:
+    """Return what is selected of a record in a gallery of a format."""
+    # The size is asked before the value: one larger than can be is not read.
+    large = [f"CASE WHEN length({c.name}) > {c.high} THEN 0 ELSE {c.name} END" for c in _LARGE]
+    added = [a.column.name if a.since <= format_ else _literal(a.default) for a in schema.ADDED]
+    return ", ".join([_LINE, *large, _ITSELF, *added])
+
+
+def _literal(value: int | str | None) -> str:
+    return "NULL" if value is None else repr(value)
+
+
+_LINES = {format_: _line(format_) for format_ in range(1, schema.FORMAT + 1)}
 
 _MEANT = f"(status NOT IN ({codec.SKIPPED}, {codec.REMOVED}) OR row IS NOT NULL)"
 """Which paths are meant to be pictures; of a sound gallery those of status 0."""
@@ -93,7 +93,7 @@ def facts_of(connection: sqlite3.Connection, numbers: Sequence[int], kinds: Kind
             facts[row][field] = value
             size += len(value) if kind is str else 0
             if size > _MOST_METADATA:
-                raise StoreCorrupt(f"the metadata of {len(numbers)} pictures is endless; {columns.ADVICE}")
+                raise StoreCorrupt(f"the metadata of {len(numbers)} pictures is endless; {schema.ADVICE}")
     return facts
 
 
@@ -101,13 +101,13 @@ def own_fields_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dic
     """The fields of some rows whose values are the picture's own."""
     column = "1, 1"
     if schema.version(connection) > 1:
-        column = f"from_picture, {columns.sound(columns.FROM_PICTURE)}"
+        column = f"from_picture, {schema.sound(schema.FROM_PICTURE)}"
     found: dict[int, frozenset[str]] = {}
     for part in codec.chunks(numbers):
         lines = connection.execute(
             f"SELECT row, {column} FROM pictures WHERE row IN ({codec.marks(part)})", part
         ).fetchall()
-        columns.require(lines, "pictures")
+        schema.require(lines, "pictures")
         found.update((row, codec.fields_of(bits)) for row, bits, _ in lines)
     return found
 
@@ -117,11 +117,11 @@ def rows_of(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int
     found: dict[str, int] = {}
     for part in codec.chunks(list(filter(is_id, ids))):
         lines = connection.execute(
-            f"SELECT paths.id, row, {columns.sound(columns.ROW)} AND paths.id = pictures.id FROM paths "
+            f"SELECT paths.id, row, {schema.sound(schema.ROW)} AND paths.id = pictures.id FROM paths "
             f"LEFT JOIN pictures USING (row) WHERE paths.id IN ({codec.marks(part)}) AND {_MEANT}",
             part,
         ).fetchall()
-        columns.require(lines, "paths")
+        schema.require(lines, "paths")
         found.update((id_, row) for id_, row, _ in lines)
     return found
 
@@ -142,7 +142,7 @@ def ids_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, 
             ).fetchall()
         )
     if len(found) < len(set(numbers)):
-        raise StoreCorrupt(f"the gallery has rows of no picture, or of another's; {columns.ADVICE}")
+        raise StoreCorrupt(f"the gallery has rows of no picture, or of another's; {schema.ADVICE}")
     return found
 
 
@@ -161,7 +161,7 @@ def scan(
         found = _records(connection, lines, kinds, classes)
         for record in found:
             if record.id <= last:
-                raise StoreCorrupt(f"the gallery's table paths is out of order; {columns.ADVICE}")
+                raise StoreCorrupt(f"the gallery's table paths is out of order; {schema.ADVICE}")
             last = record.id
         yield [line[0] for line in lines], found
 
@@ -181,7 +181,7 @@ def states(connection: sqlite3.Connection) -> Iterator[State]:
         except (KeyError, TypeError):
             whole = False
         if not whole or numbers != {int}:
-            raise StoreCorrupt(f"the gallery's list of paths is not what one is; {columns.ADVICE}")
+            raise StoreCorrupt(f"the gallery's list of paths is not what one is; {schema.ADVICE}")
         last = ids[-1]
         yield from map(State, ids, kinds, origins, sizes, times)  # type: ignore[arg-type]
 
@@ -195,7 +195,7 @@ def outdated(connection: sqlite3.Connection, decoder: int) -> Iterator[str]:
         f"WHERE status = 0 AND source IN ({sources}) {older}"
     )
     while lines := cursor.fetchmany(1000):
-        columns.require(lines, "paths")
+        schema.require(lines, "paths")
         yield from (id_ for id_, _ in lines)
 
 
@@ -214,29 +214,29 @@ def by_digest(connection: sqlite3.Connection, digests: Sequence[bytes]) -> dict[
 
 def skipped(connection: sqlite3.Connection) -> list[Skipped]:
     """Files that could not be indexed, sorted by id."""
-    sound = columns.sound(columns.ID, columns.SIZE, columns.MTIME, columns.REASON)
+    sound = schema.sound(schema.ID, schema.SIZE, schema.MTIME, schema.REASON)
     lines = connection.execute(
         f"SELECT id, size, mtime_ns, coalesce(reason, ''), {sound} FROM paths "
         "WHERE status = ? AND status > 0 ORDER BY id",
         (codec.SKIPPED,),
     )
-    return [Skipped(*line[:-1]) for some in columns.batches(lines, "paths") for line in some]
+    return [Skipped(*line[:-1]) for some in schema.batches(lines, "paths") for line in some]
 
 
 def removed(connection: sqlite3.Connection) -> list[str]:
     """Ids that are to stay out, sorted."""
     lines = connection.execute(
-        f"SELECT id, {columns.sound(columns.ID)} FROM paths WHERE status = ? AND status > 0 ORDER BY id",
+        f"SELECT id, {schema.sound(schema.ID)} FROM paths WHERE status = ? AND status > 0 ORDER BY id",
         (codec.REMOVED,),
     )
-    return [id_ for some in columns.batches(lines, "paths") for id_, _ in some]
+    return [id_ for some in schema.batches(lines, "paths") for id_, _ in some]
 
 
 def folders(connection: sqlite3.Connection) -> list[Folder]:
     """The folders that were indexed."""
-    sound = columns.sound(*columns.TABLES["folders"])
+    sound = schema.sound(*schema.TABLES["folders"])
     lines = connection.execute(f"SELECT prefix, device, {sound} FROM folders ORDER BY prefix")
-    return [Folder(*line[:-1]) for some in columns.batches(lines, "folders") for line in some]
+    return [Folder(*line[:-1]) for some in schema.batches(lines, "folders") for line in some]
 
 
 def count(connection: sqlite3.Connection, expected: int) -> int:
@@ -251,7 +251,7 @@ def count(connection: sqlite3.Connection, expected: int) -> int:
     ).fetchone()[0]
     if found != expected:
         more = "more" if found > expected else f"{found:,}"
-        raise StoreCorrupt(f"the gallery counts {expected:,} pictures, and has {more}; {columns.ADVICE}")
+        raise StoreCorrupt(f"the gallery counts {expected:,} pictures, and has {more}; {schema.ADVICE}")
     return expected
 
 
@@ -284,23 +284,8 @@ def pictures(
         sorted((r.id, record_rules.SOURCES.index(r.source), r.size, r.mtime_ns, row) for row, r in new),
     )
     connection.executemany(
-        "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                row,
-                r.id,
-                record_rules.name(r.id),
-                r.digest,
-                r.width,
-                r.height,
-                codec.pack_scores(scores[row]),
-                r.thumbnail,
-                r.decoder,
-                r.format,
-                codec.bits_of(r.from_picture),
-            )
-            for row, r in new
-        ],
+        f"INSERT INTO pictures VALUES ({codec.marks(schema.TABLES['pictures'])})",
+        [codec.line(row, r, scores[row]) for row, r in new],
     )
     connection.executemany(
         "INSERT INTO vectors VALUES (?, ?)", zip(range(first, first + len(new)), blobs, strict=True)
