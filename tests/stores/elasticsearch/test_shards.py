@@ -103,7 +103,7 @@ def test_read_through(both, monkeypatch):
 def test_exact_in_small_shares(both, vectors, monkeypatch):
     """A share that turns out too large is halved, until the server compares every picture of it."""
     monkeypatch.setattr(searching, "_SHARE", 150)
-    monkeypatch.setattr(searching, "_MOST", 40)
+    monkeypatch.setattr(searching, "_MOST_CANDIDATES", 40)
     spans = []
     whole = searching.Searcher._share
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lookalike.stores.elasticsearch.server import Address
+from lookalike.stores.elasticsearch.address import Address
 
 if TYPE_CHECKING:
     from lookalike.stores.elasticsearch.store import ElasticsearchStore

@@ -38,7 +38,7 @@ from lookalike.types import Classes, Header, Limits, Precision, Record, RowType,
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lookalike.stores.elasticsearch.server import Address
+    from lookalike.stores.elasticsearch.address import Address
     from lookalike.types import Floats
 
     Document = dict[str, Any]

@@ -25,8 +25,8 @@ from lookalike.types import BUILT_IN_FIELDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from lookalike.stores.elasticsearch.address import Address
     from lookalike.stores.elasticsearch.indices import Index
-    from lookalike.stores.elasticsearch.server import Address
     from lookalike.types import (
         Batch,
         Floats,
