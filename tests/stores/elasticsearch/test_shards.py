@@ -21,7 +21,7 @@ COUNT = 400
 @pytest.fixture
 def vectors(unit_vectors):
     """Of every picture; one of them has no direction, and two are equal."""
-    made = unit_vectors(COUNT, HEADER.dim)
+    made = unit_vectors(COUNT, HEADER.space.dim)
     made[7] = 0
     made[9] = made[8]
     return made
