@@ -29,8 +29,7 @@ from setting import figure, seconds
 from lookalike import extractor
 from lookalike.stores import delete_store, open_store
 from lookalike.stores.elasticsearch import searching
-from lookalike.stores.elasticsearch.layout import Writer
-from lookalike.stores.elasticsearch.layout import Stemmer
+from lookalike.stores.elasticsearch.layout import Stemmer, Writer
 from lookalike.types import Classes, Header, Record, Space
 
 if TYPE_CHECKING:
