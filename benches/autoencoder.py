@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from leaving_one_out import frequent
 from methods import components, extract, quality
 from setting import DATA, figure, pictures
 
@@ -52,7 +53,7 @@ class Stamps:
     def __init__(self, folder: Path) -> None:
         ids = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.png"))]
         labels = ["/".join(id_.split("/")[:-1][:2]) for id_ in ids]
-        kept = np.flatnonzero(measures.frequent(labels, at_least=5))
+        kept = np.flatnonzero(frequent(labels, at_least=5))
         self.ids = [ids[row] for row in kept]
         self.alike = np.equal.outer(*[np.array(labels)[kept]] * 2)  # (n, n)
         with ThreadPoolExecutor() as pool:

@@ -21,6 +21,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from leaving_one_out import frequent
 from setting import DATA, figure, pictures
 
 import lookalike
@@ -69,7 +70,7 @@ class Stamps:
         paths = sorted(folder.rglob("*.png"))
         ids = [path.relative_to(folder).as_posix() for path in paths]
         labels = ["/".join(id_.split("/")[:-1][:2]) for id_ in ids]
-        kept = np.flatnonzero(measures.frequent(labels, at_least=5))
+        kept = np.flatnonzero(frequent(labels, at_least=5))
         self.paths = [paths[row] for row in kept]
         self.labels = np.array([labels[row] for row in kept])
         self.is_dark = np.array([pictures.is_even(ids[row]) for row in kept])
@@ -197,7 +198,7 @@ def measure(stamps: Stamps, method: Method) -> tuple[float, ...]:
     plain = score(white, white_rows)
     precision, mean_ap = quality(plain, alike)
     labels = [label if cut else None for label, cut in zip(stamps.labels, stamps.see_through, strict=True)]
-    cut_out = np.flatnonzero(measures.frequent(labels, at_least=5))
+    cut_out = np.flatnonzero(frequent(labels, at_least=5))
     square = np.ix_(cut_out, cut_out)
     mixed = np.where(stamps.is_dark, score(dark, dark_rows), score(dark, white_rows))[square]
     is_dark = np.broadcast_to(stamps.is_dark[cut_out], mixed.shape)

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from leaving_one_out import frequent
 from setting import DATA, figure, pictures
 
 from lookalike import Gallery
@@ -75,7 +76,7 @@ class Stamps:
             ids = [record.id for record in gallery.records()]
             vectors = gallery.vectors(ids)
         labels = np.array(["/".join(id_.split("/")[:-1][:2]) for id_ in ids])
-        kept = measures.frequent(labels.tolist(), at_least=5)
+        kept = frequent(labels.tolist(), at_least=5)
         return cls(vectors[kept], labels[kept], np.array(ids)[kept])
 
 

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from leaving_one_out import frequent, leave_one_out
 from setting import DATA, figure, pictures
 
 from lookalike import Gallery
@@ -58,12 +59,12 @@ def quality(folder: Path, place: Path, model: str, most: int | None) -> tuple[fl
         ids = [record.id for record in gallery.records()]
         vectors = gallery.vectors(ids)
     labels = ["/".join(id_.split("/")[:-1][:2]) for id_ in ids]
-    kept = measures.frequent(labels, at_least=5)
+    kept = frequent(labels, at_least=5)
     labels = [label for label, keep in zip(labels, kept, strict=True) if keep]
     queries = None if most is None else measures.sample(labels, at_most=most)
     ranking = measures.join(
         list(
-            measures.leave_one_out(
+            leave_one_out(
                 vectors[kept], labels, partial(distances.estimates, metric="cosine"), queries=queries
             )
         )

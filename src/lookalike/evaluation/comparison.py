@@ -6,7 +6,7 @@ import os
 import statistics
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -108,9 +108,8 @@ def compare(  # noqa: PLR0913  # each is a wish of its own
         said, split = splits.notes_on_part(part, len(only)), None
     if meant is not None:
         check(meant, at_least, only)
-    wishes = _Wishes(asked, meant, at_least, split, k, precision, only)
-    thumbnails: dict[tuple[str, str], bytes | None] = {}
-    results = tuple(_attempt(method, place, wishes, thumbnails, progress) for method in methods)
+    comparer = _Comparer(place, asked, meant, at_least, split, k, precision, only, progress)
+    results = tuple(map(comparer.result, methods))
     measured = [one for one in results if one.error is None]
     # A gallery with more than the others was asked about what all of them have.
     counts = [one.evaluation.pictures if one.evaluation else one.pictures for one in measured]
@@ -121,7 +120,7 @@ def compare(  # noqa: PLR0913  # each is a wish of its own
         queries=tuple(map(redact, asked)),
         methods=results,
         notes=(*place.notes, *said, *_notes(measured, left_out)),
-        thumbnails=thumbnails,
+        thumbnails=comparer.thumbnails,
     )
 
 
@@ -138,20 +137,7 @@ def _notes(measured: Sequence[MethodResult], left_out: int) -> tuple[str, ...]:
     return tuple(notes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Wishes:
-    """What every method is asked alike; `only` are the pictures that all of them have."""
-
-    queries: list[str]
-    labels: Labels | None
-    at_least: int
-    split: SplitLike | None
-    k: int
-    precision: Precision | None
-    only: frozenset[str]
-
-
-class _Made(NamedTuple):
+class _Opened(NamedTuple):
     """A gallery to measure, how fast it came about, on how many pictures, and its name if it was there."""
 
     gallery: Gallery
@@ -160,66 +146,110 @@ class _Made(NamedTuple):
     reused: str | None
 
 
-def _attempt(
-    method: Method,
-    place: PictureFolder,
-    wishes: _Wishes,
-    thumbnails: dict[tuple[str, str], bytes | None],
-    progress: OnProgress | None,
-) -> MethodResult:
-    """Measure a method; whatever goes wrong with it is its result."""
-    try:
-        with _gallery(method, place, wishes.precision, progress) as made:
-            told = None if progress is None else partial(progress, f"asking {method}")
-            return _measure(method, made, wishes, thumbnails, told)
-    except LookalikeError as error:
-        return MethodResult(str(method), error=str(error))
-    except Exception as error:  # noqa: BLE001  # an extractor of someone else's may raise anything
-        return MethodResult(str(method), error=f"{type(error).__name__}: {error}")
+@dataclass(frozen=True, slots=True)
+class _Comparer:
+    """Measure methods by the same questions; `only` are the pictures that all of them have."""
 
+    place: PictureFolder
+    queries: list[str]
+    labels: Labels | None
+    at_least: int
+    split: SplitLike | None
+    k: int
+    precision: Precision | None
+    only: frozenset[str]
+    progress: OnProgress | None
+    thumbnails: dict[tuple[str, str], bytes | None] = field(default_factory=dict)
 
-@contextmanager
-def _gallery(
-    method: Method, place: PictureFolder, precision: Precision | None, progress: OnProgress | None
-) -> Iterator[_Made]:
-    """The method's gallery, open: one that the folder has, or one that is gone afterwards."""
-    with workshop("compare") as folder:
-        if method.gallery is not None:
-            with place.open(method.gallery) as gallery:
-                yield _Made(gallery, *_sampled(gallery, None, folder), method.gallery)
-            return
-        fresh = _fresh(place, folder, method, precision)
-        extractor = fresh.extractor()
-        name = place.finished(extractor, method.metric or extractor.metric, precision)
-        if name is not None:
-            fresh.close()
-            with place.open(name) as gallery:
-                yield _Made(gallery, *_sampled(gallery, extractor, folder), name)
-            return
-        with fresh:
-            rate = _fill(fresh, str(method), len(place.found), progress)
-        # Opened anew: only then what was written is where it stays, and its size is that of the gallery.
-        with Gallery.open(place.path, gallery=fresh.address, model=extractor, create=False) as gallery:
-            yield _Made(gallery, *rate, None)
+    def result(self, method: Method) -> MethodResult:
+        """Measure a method; whatever goes wrong with it is its result."""
+        try:
+            with self._gallery(method) as opened:
+                return self._measured(method, opened)
+        except LookalikeError as error:
+            return MethodResult(str(method), error=str(error))
+        except Exception as error:  # noqa: BLE001  # an extractor of someone else's may raise anything
+            return MethodResult(str(method), error=f"{type(error).__name__}: {error}")
 
+    def _told(self, what: str) -> Callable[[Progress], object] | None:
+        return None if self.progress is None else partial(self.progress, what)
 
-def _fresh(place: PictureFolder, folder: str, method: Method, precision: Precision | None) -> Gallery:
-    return Gallery.open(
-        place.path,
-        gallery=Path(folder, "gallery"),
-        model=method.model,
-        metric=method.metric,
-        normalize=method.normalize,
-        precision=precision,
-    )
+    @contextmanager
+    def _gallery(self, method: Method) -> Iterator[_Opened]:
+        """Open the method's gallery: one that the folder has, or one that is gone afterwards."""
+        with workshop("compare") as folder:
+            if method.gallery is not None:
+                with self.place.open(method.gallery) as gallery:
+                    yield _Opened(gallery, *_sampled(gallery, None, folder), method.gallery)
+                return
+            fresh = Gallery.open(
+                self.place.path,
+                gallery=Path(folder, "gallery"),
+                model=method.model,
+                metric=method.metric,
+                normalize=method.normalize,
+                precision=self.precision,
+            )
+            extractor = fresh.extractor()
+            name = self.place.finished(extractor, method.metric or extractor.metric, self.precision)
+            if name is not None:
+                fresh.close()
+                with self.place.open(name) as gallery:
+                    yield _Opened(gallery, *_sampled(gallery, extractor, folder), name)
+                return
+            with fresh:
+                told = self._told(str(method))
+                if told is not None:
+                    told(Progress(0, len(self.place.found), 0, 0.0))
+                rate = _rate(fresh.add(progress=told))
+            # Opened anew: only then what was written is where it stays, and its size is that of the gallery.
+            with Gallery.open(
+                self.place.path, gallery=fresh.address, model=extractor, create=False
+            ) as gallery:
+                yield _Opened(gallery, *rate, None)
 
+    def _measured(self, method: Method, opened: _Opened) -> MethodResult:
+        gallery, count = opened.gallery, len(opened.gallery)
+        if count < 2:
+            raise UsageError(f"there are {count} pictures that can be read; a comparison needs at least two")
+        evaluation = (
+            None
+            if self.labels is None
+            else evaluate(
+                gallery,
+                self.labels,
+                at_least=self.at_least,
+                split=self.split,
+                only=self.only,
+                progress=self._told(f"asking {method}"),
+            )
+        )
+        answers = tuple(self._answer(gallery, query) for query in self.queries)
+        return MethodResult(
+            method=str(method),
+            model=gallery.model,
+            metric=gallery.store.header.space.metric,
+            pictures=count,
+            dim=gallery.store.header.space.dim,
+            bytes=gallery.store.bytes() / count,
+            rate=opened.rate,
+            rate_from=opened.rate_from,
+            milliseconds=_milliseconds(gallery),
+            reused=opened.reused,
+            evaluation=evaluation,
+            answers=answers,
+        )
 
-def _fill(gallery: Gallery, name: str, files: int, progress: OnProgress | None) -> tuple[float | None, int]:
-    """Add the folder's pictures; how many a second, and how many these were."""
-    told = None if progress is None else partial(progress, name)
-    if told is not None:
-        told(Progress(0, files, 0, 0.0))
-    return _rate(gallery.add(progress=told))
+    def _answer(self, gallery: Gallery, query: str) -> MethodAnswer:
+        hits = gallery.search(query, self.k)
+        query = redact(query)
+        # Small pictures are fetched now: a gallery that was made for the comparison is gone afterwards.
+        if ("query", query) not in self.thumbnails:
+            self.thumbnails["query", query] = hits.query_thumbnail()
+        for hit in hits:
+            if ("hit", hit.id) not in self.thumbnails:
+                self.thumbnails["hit", hit.id] = gallery.thumbnail(hit.id)
+        return MethodAnswer(query, tuple(hits), hits.notes)
 
 
 def _sampled(gallery: Gallery, extractor: Extractor | None, folder: str) -> tuple[float | None, int]:
@@ -253,58 +283,6 @@ def _some(gallery: Gallery) -> Iterator[Given]:
 
 def _rate(report: Report) -> tuple[float | None, int]:
     return (report.added / report.seconds if report.added else None), report.added
-
-
-def _measure(
-    method: Method,
-    made: _Made,
-    wishes: _Wishes,
-    thumbnails: dict[tuple[str, str], bytes | None],
-    told: Callable[[Progress], object] | None,
-) -> MethodResult:
-    gallery = made.gallery
-    count = len(gallery)
-    if count < 2:
-        raise UsageError(f"there are {count} pictures that can be read; a comparison needs at least two")
-    evaluation = None
-    if wishes.labels is not None:
-        evaluation = evaluate(
-            gallery,
-            wishes.labels,
-            at_least=wishes.at_least,
-            split=wishes.split,
-            only=wishes.only,
-            progress=told,
-        )
-    answers = tuple(_answer(gallery, query, wishes.k, thumbnails) for query in wishes.queries)
-    return MethodResult(
-        method=str(method),
-        model=gallery.model,
-        metric=gallery.store.header.space.metric,
-        pictures=count,
-        dim=gallery.store.header.space.dim,
-        bytes=gallery.store.bytes() / count,
-        rate=made.rate,
-        rate_from=made.rate_from,
-        milliseconds=_milliseconds(gallery),
-        reused=made.reused,
-        evaluation=evaluation,
-        answers=answers,
-    )
-
-
-def _answer(
-    gallery: Gallery, query: str, k: int, thumbnails: dict[tuple[str, str], bytes | None]
-) -> MethodAnswer:
-    hits = gallery.search(query, k)
-    query = redact(query)
-    # Small pictures are fetched now: a gallery that was made for the comparison is gone afterwards.
-    if ("query", query) not in thumbnails:
-        thumbnails["query", query] = hits.query_thumbnail()
-    for hit in hits:
-        if ("hit", hit.id) not in thumbnails:
-            thumbnails["hit", hit.id] = gallery.thumbnail(hit.id)
-    return MethodAnswer(query, tuple(hits), hits.notes)
 
 
 def _milliseconds(gallery: Gallery) -> float:

@@ -54,6 +54,18 @@ class Labels:
     ids: list[str]
     sets: list[frozenset[str]]
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Return every label that a picture has."""
+        return frozenset().union(*self.sets)
+
+    def among(self, ids: Collection[str] | None) -> Labels:
+        """Return the labels of the pictures of some ids; None for all."""
+        if ids is None:
+            return self
+        rows = [row for row, id_ in enumerate(self.ids) if id_ in ids]
+        return Labels(self.what, [self.ids[row] for row in rows], [self.sets[row] for row in rows])
+
 
 @dataclass(frozen=True, slots=True)
 class Pictures:

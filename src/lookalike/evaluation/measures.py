@@ -21,15 +21,11 @@ import numpy as np
 from lookalike.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
     Reals: TypeAlias = NDArray[np.floating]
-    Similarity: TypeAlias = Callable[[Reals, Reals], Reals]
-
-_BLOCK = 1 << 23
-"""Scores ranked at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,26 +106,6 @@ def ndcg_at(relevant: ArrayLike, total: ArrayLike, k: int) -> Reals:
     return _share(first @ gains[: first.shape[-1]], ideal)
 
 
-def auroc(relevant: ArrayLike, scores: ArrayLike) -> float:
-    """The area under the ROC curve: P(score of a relevant > of a not relevant) + P(they are equal) / 2.
-
-    Args:
-        relevant: booleans of shape (n,), for instance whether a query's first hit is right.
-        scores: shape (n,), larger for what is thought relevant.
-
-    Raises:
-        UsageError: if all are relevant or none is: the area is not defined.
-    """
-    right = np.asarray(relevant, bool)
-    _, place, counts = np.unique(np.asarray(scores), return_inverse=True, return_counts=True)
-    positive, negative = int(right.sum()), int((~right).sum())
-    if not positive or not negative:
-        raise UsageError("aUROC needs both relevant and not relevant answers; all of these are of one kind.")
-    ranks = np.cumsum(counts) - (counts - 1) / 2  # the mean rank of those that tie
-    above = ranks[place][right].sum() - positive * (positive + 1) / 2
-    return float(above / (positive * negative))
-
-
 def mean_by_label(values: ArrayLike, labels: Sequence[Hashable]) -> Mapping[Hashable, float]:
     """The mean of a measure over the queries of each label, in the order labels first appear.
 
@@ -142,13 +118,6 @@ def mean_by_label(values: ArrayLike, labels: Sequence[Hashable]) -> Mapping[Hash
     sums = np.bincount(numbers, weights=counted, minlength=len(order))
     means = sums / np.bincount(numbers, minlength=len(order))
     return dict(zip(order, means.tolist(), strict=True))
-
-
-def frequent(labels: Sequence[Hashable], *, at_least: int = 5) -> NDArray[np.bool_]:
-    """Which pictures have a label that at least so many have, shape (n,). None is no label."""
-    numbers = _numbers(labels)
-    counts = np.bincount(numbers[numbers >= 0], minlength=1)
-    return np.asarray((numbers >= 0) & (counts[numbers] >= at_least))
 
 
 def sample(labels: Sequence[Hashable], *, at_most: int, seed: int = 0) -> NDArray[np.intp]:
@@ -283,51 +252,6 @@ class Relevance:
             relevant[place] = right[found]
             right[of] = False
         return relevant
-
-
-def leave_one_out(
-    vectors: Reals,
-    labels: Sequence[Hashable],
-    similarity: Similarity,
-    *,
-    depth: int = 100,
-    queries: ArrayLike | None = None,
-) -> Iterator[Ranking]:
-    """Ask with each picture for the others; those of its own label are relevant.
-
-    A picture is never its own answer. Pictures whose label is None are there to be found, wrongly.
-
-    Args:
-        vectors: ndarray of shape (n, dim).
-        labels: n labels.
-        similarity: scores of (q, dim) queries with (n, dim) vectors, shape (q, n), larger is closer.
-        depth: how many ranks to keep; at most n - 1 are.
-        queries: the rows to ask with, each of which has a label; by default all that have one.
-
-    Yields:
-        Rankings of as many queries as keep the memory for their scores below some hundred MB;
-        `join` makes them one.
-
-    Raises:
-        UsageError: if vectors and labels do not match, or there are less than two pictures.
-    """
-    count = len(labels)
-    if len(vectors) != count or count < 2:
-        raise UsageError(
-            f"leaving one out needs a label for each of at least two pictures; "
-            f"there are {len(vectors)} vectors and {count} labels."
-        )
-    alike = Relevance(labels)
-    labelled = [row for row, label in enumerate(labels) if _several(label)]
-    rows = np.asarray(labelled if queries is None else queries, np.intp)
-    block = max(1, _BLOCK // count)
-    for start in range(0, len(rows), block):
-        asked = rows[start : start + block]
-        itself = np.arange(len(asked)), asked
-        scores = np.array(similarity(vectors[asked], vectors))  # (q, n)
-        relevant = alike.between(asked, np.arange(count))
-        scores[itself], relevant[itself] = -np.inf, False
-        yield rank(scores, relevant, min(depth, count - 1), queries=asked)
 
 
 def join(rankings: Iterable[Ranking]) -> Ranking:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -17,7 +18,7 @@ from lookalike.reports import Progress
 from lookalike.stores import where
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,6 +31,15 @@ if TYPE_CHECKING:
 RANKS = (1, 5, 10)
 DEPTH = 100
 _DEEPEST = 1_000_000
+
+_NUMBERS = 1 << 25
+"""Numbers of query vectors that are held at a time, in float64: 256 MB."""
+
+_SCORES = 1 << 22
+"""Scores that are looked at at a time."""
+
+_PICTURES = 4096
+"""Pictures read at a time; the store reads fewer of long vectors."""
 
 
 def evaluate(  # noqa: PLR0913  # each is a wish of its own
@@ -82,16 +92,17 @@ def evaluate(  # noqa: PLR0913  # each is a wish of its own
         )
     if max(*k, depth) > _DEEPEST:
         raise UsageError(f"k and depth can be {_DEEPEST:,} at most, so far does a ranking go")
-    known = _only(label_reading.read(labels, label_reading.Pictures.of(gallery)), only)
+    known = label_reading.read(labels, label_reading.Pictures.of(gallery)).among(only)
     said: tuple[str, ...] = ()
     if (part := splits.part_meant(split)) is not None:
         require_model(gallery.model, gallery.access)  # whose folder has the split
         held = splits.pictures_of_part([gallery.model], part, gallery.root, known.ids)
-        known, said, split = _only(known, held), splits.notes_on_part(part, len(held)), None
+        known, said, split = known.among(held), splits.notes_on_part(part, len(held)), None
     asking, searched = _parts(known, gallery, split, seed)
     asked, rare = _eligible(known, asking, searched, at_least)
-    if queries is not None:
-        asked = _drawn(known, asked, queries, seed)
+    if queries is not None:  # of several labels the first in order counts
+        firsts = [min(known.sets[row]) for row in asked]
+        asked = asked[measures.sample(firsts, at_most=queries, seed=seed)]
     ranking = rankings(
         gallery,
         known.ids,
@@ -124,16 +135,9 @@ def check(labels: Labels, at_least: int, only: Collection[str] | None = None) ->
     Raises:
         UsageError: no label is frequent enough among the pictures looked at.
     """
-    labels = _only(labels, only)
+    labels = labels.among(only)
     every = np.arange(len(labels.ids))
     _eligible(labels, every, np.ones(len(every), bool), at_least)
-
-
-def _only(labels: Labels, ids: Collection[str] | None) -> Labels:
-    if ids is None:
-        return labels
-    kept = [(id_, of) for id_, of in zip(labels.ids, labels.sets, strict=True) if id_ in ids]
-    return label_reading.Labels(labels.what, [id_ for id_, _ in kept], [of for _, of in kept])
 
 
 def _parts(
@@ -180,14 +184,12 @@ def _eligible(
     counts = [searched[alike.of(row)].sum() + (not searched[row]) for row in labelled]
     kept = [row for row, count in zip(labelled, counts, strict=True) if count >= at_least]
     if not kept:
-        raise UsageError(_nothing_to_ask(labels, at_least))
+        raise UsageError(
+            f"nothing to ask: of the {len(labels.ids):,} pictures, with {len(labels.names):,} labels by "
+            f"{labels.what}, none has a label that {at_least} or more have among the pictures that are "
+            "searched"
+        )
     return np.array(kept, np.intp), len(labelled) - len(kept)
-
-
-def _drawn(labels: Labels, asked: NDArray[np.intp], at_most: int, seed: int) -> NDArray[np.intp]:
-    """At most so many queries of each label; of several labels the first in order counts."""
-    firsts = [min(labels.sets[row]) for row in asked]
-    return asked[measures.sample(firsts, at_most=at_most, seed=seed)]
 
 
 def _values(ranking: measures.Ranking, k: Sequence[int], depth: int) -> dict[str, NDArray[np.floating]]:
@@ -206,10 +208,7 @@ def _by_label(
     values: Mapping[str, NDArray[np.floating]], labels: Sequence[frozenset[str]]
 ) -> tuple[LabelQuality, ...]:
     means = {name: measures.mean_by_label(of, labels) for name, of in values.items()}
-    counts: dict[str, int] = {}
-    for several in labels:
-        for label in several:
-            counts[label] = counts.get(label, 0) + 1
+    counts = Counter(label for several in labels for label in several)
     return tuple(
         LabelQuality(label, counts[label], {name: of[label] for name, of in means.items()})
         for label in sorted(counts)
@@ -225,27 +224,9 @@ def _notes(labels: Labels, unlabelled: int, rare: int, at_least: int) -> tuple[s
             f"{rare:,} pictures were not asked with: fewer than {at_least} have their label; "
             "they could be found"
         )
-    if len({label for of in labels.sets for label in of}) == 1:
+    if len(labels.names) == 1:
         notes.append("there is only one label, so there was next to nothing wrong to find")
     return tuple(notes)
-
-
-def _nothing_to_ask(labels: Labels, at_least: int) -> str:
-    count = len({label for of in labels.sets for label in of})
-    return (
-        f"nothing to ask: of the {len(labels.ids):,} pictures, with {count:,} labels by {labels.what}, none "
-        f"has a label that {at_least} or more have among the pictures that are searched"
-    )
-
-
-_NUMBERS = 1 << 25
-"""Numbers of query vectors that are held at a time, in float64: 256 MB."""
-
-_SCORES = 1 << 22
-"""Scores that are looked at at a time."""
-
-_PICTURES = 4096
-"""Pictures read at a time; the store reads fewer of long vectors."""
 
 
 def rankings(
@@ -272,24 +253,56 @@ def rankings(
         depth: how many ranks to keep.
         progress: called with how many queries have been answered, and of the last ones the share.
     """
-    rows = {id_: row for row, id_ in enumerate(ids)}
+    places = {id_: row for row, id_ in enumerate(ids)}
     alike = measures.Relevance(labels)
+    metric = gallery.store.header.space.metric
     # With itself left out a query can't fill more ranks than this.
     depth = min(depth, int(searched.sum()) - bool(searched[queries].any()))
     block = max(1, _NUMBERS // gallery.store.header.space.dim)
-    parts = []
+    rankings: list[measures.Ranking] = []
     began = time.perf_counter()
     for start in range(0, len(queries), block):
         asked = queries[start : start + block]
-
-        def told(share: float, start: int = start, count: int = len(asked)) -> None:
+        parts = list(_parts_of(gallery, asked, [ids[row] for row in asked], depth))
+        for share, found, pictures in _searched(gallery, places, searched):
+            for rows, vectors, best in parts:
+                scores = similarity(vectors, pictures, metric)  # (q, n)
+                relevant = alike.between(rows, found)
+                itself = rows[:, None] == found
+                scores[itself], relevant[itself] = -np.inf, False
+                best.add(scores, relevant)
             if progress is not None:
-                done = start + int(share * count)
+                done = start + int(share * len(asked))
                 progress(Progress(done, len(queries), 0, time.perf_counter() - began))
+        rankings += [best.ranking(rows) for rows, _, best in parts]
+    return measures.join(rankings)
 
-        best = _ask(gallery, rows, alike, asked, [ids[row] for row in asked], searched, depth, told)
-        parts += [one.ranking(of) for one, of in zip(best, _split(asked), strict=True)]
-    return measures.join(parts)
+
+def _parts_of(
+    gallery: Gallery, asked: NDArray[np.intp], ids: list[str], depth: int
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.floating], measures.Shortlist]]:
+    """Yield queries with their vectors in parts whose scores on one batch of pictures are not too many."""
+    vectors: NDArray[np.floating] = gallery.vectors(ids)
+    if gallery.store.header.space.metric in distances.CORE:
+        vectors = vectors.astype(np.float64)  # as `similarity` wants them, once and not for every batch
+    size = _SCORES // _PICTURES
+    for start in range(0, len(asked), size):
+        part = slice(start, start + size)
+        yield asked[part], vectors[part], measures.Shortlist(depth)
+
+
+def _searched(
+    gallery: Gallery, places: Mapping[str, int], searched: NDArray[np.bool_]
+) -> Iterator[tuple[float, NDArray[np.intp], Floats]]:
+    """Yield the share that was read, and the rows and vectors of some of the pictures searched."""
+    read = 0
+    for batch in gallery.store.scan(batch=_PICTURES):
+        read += len(batch.records)
+        # What came in since the labels were read has no row.
+        found = np.array([places.get(record.id, -1) for record in batch.records], np.intp)
+        wanted = (found >= 0) & searched[found]
+        if wanted.any():
+            yield min(read / len(places), 1), found[wanted], batch.vectors[wanted]
 
 
 def similarity(queries: NDArray[np.floating], pictures: Floats, metric: str) -> Floats:
@@ -324,47 +337,3 @@ def similarity(queries: NDArray[np.floating], pictures: Floats, metric: str) -> 
     squares[squares < 1e-13 * sums] = 0
     scores: Floats = -np.sqrt(squares).astype(np.float32)
     return scores
-
-
-def _ask(
-    gallery: Gallery,
-    rows: dict[str, int],
-    alike: measures.Relevance,
-    asked: NDArray[np.intp],
-    ids: list[str],
-    searched: NDArray[np.bool_],
-    depth: int,
-    told: Callable[[float], None],
-) -> list[measures.Shortlist]:
-    """The best of some queries, one shortlist for each of the parts that `_split` makes of them."""
-    metric = gallery.store.header.space.metric
-    parts = _split(asked)
-    best = [measures.Shortlist(depth) for _ in parts]
-    stored = gallery.vectors(ids)
-    # As `similarity` wants them, once and not for every batch.
-    held: NDArray[np.floating] = stored.astype(np.float64) if metric in distances.CORE else stored
-    del stored
-    vectors = np.split(held, np.cumsum([len(part) for part in parts])[:-1])
-    read = 0
-    for batch in gallery.store.scan(batch=_PICTURES):
-        read += len(batch.records)
-        # What came in since the labels were read has no row.
-        found = np.array([rows.get(record.id, -1) for record in batch.records], np.intp)
-        wanted = (found >= 0) & searched[found]
-        found, pictures = found[wanted], batch.vectors[wanted]
-        if not len(found):
-            continue
-        for one, part, own in zip(best, parts, vectors, strict=True):
-            scores = similarity(own, pictures, metric)  # (q, n)
-            relevant = alike.between(part, found)
-            itself = part[:, None] == found
-            scores[itself], relevant[itself] = -np.inf, False
-            one.add(scores, relevant)
-        told(min(read / max(len(rows), 1), 1))
-    return best
-
-
-def _split(queries: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-    """Queries in parts whose scores on one batch of pictures are not too many."""
-    size = _SCORES // _PICTURES
-    return [queries[start : start + size] for start in range(0, len(queries), size)]

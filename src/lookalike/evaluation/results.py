@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from lookalike.errors import UsageError, visible
@@ -85,18 +85,11 @@ class Evaluation:
         return pages.fragment_table(pages.Table(heads, cells, range(1, len(heads))), self.notes)
 
     def as_dict(self) -> dict[str, Any]:
-        """It as JSON has it."""
-        return {
-            "gallery": self.gallery,
-            "model": self.model,
-            "metric": self.metric,
-            "labels": self.labels,
-            "pictures": self.pictures,
-            "queries": self.queries,
-            "unlabelled": self.unlabelled,
-            "rare": self.rare,
+        """Return what JSON has of it."""
+        plain = {one.name: getattr(self, one.name) for one in fields(self)}
+        return plain | {
             "measures": dict(self.measures),
-            "by_label": [of.as_dict() for of in self.by_label],
+            "by_label": [quality.as_dict() for quality in self.by_label],
             "notes": list(self.notes),
         }
 
