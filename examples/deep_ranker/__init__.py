@@ -131,7 +131,7 @@ def train_deep_ranker(
             fit(run, model, [task.stage(model, upper)], task.batches("train"), task.batches("validation"))
         reached = task.reached()
         run.notes += [*found.notes, *_judged(reached)]
-        record = run.record(pixels, task.split, reached, root=found.root, base=base)
+        record = run.record(pixels.digest, task.split, reached, root=found.root, base=base)
         card = replace(task.card(run.folder.name), training=record)
         card = networks.export_model(run.folder, start.network, card, pixels.array)
         return run.finished(card, task.split, reached, pixels.skipped)

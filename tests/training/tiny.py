@@ -64,7 +64,7 @@ def train(folder, out, *, progress=None, resume=False, overwrite=False, rate=0.0
             features="pool",
             scores="classes",
             classes=Classes(tuple(names), tuple(names)),
-            training=run.record(pixels, split, {}),
+            training=run.record(pixels.digest, split, {}),
         )
         written = networks.export_model(run.folder, network, card, pixels.array)
         return run.finished(written, split, {}, pixels.skipped)

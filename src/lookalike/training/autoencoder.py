@@ -282,7 +282,7 @@ def train_autoencoder(
             stage = _stage(networks, recipe, batches.num_batches)
             fit(run, networks.trained, [stage], batches, validated)
         measures = _measures(networks, pixels, split)
-        record = run.record(pixels, split, measures, root=found.root)
+        record = run.record(pixels.digest, split, measures, root=found.root)
         card = export_autoencoder(run.folder, networks, replace(card, training=record), pixels.array)
         return run.finished(card, split, measures, pixels.skipped)
 

@@ -103,7 +103,7 @@ def train_classifier(  # each is a wish of its own
         after = network.features()
         reached = _measures(network, after)
         run.notes += [*found.notes, *_judged(reached)]
-        record = run.record(pixels, task.split, reached, root=found.root, base=base)
+        record = run.record(pixels.digest, task.split, reached, root=found.root, base=base)
         card = replace(_card(network, run.folder.name, after["train"]), training=record)
         card = networks.export_model(run.folder, network.whole, card, pixels.array)
         return run.finished(card, task.split, reached, pixels.skipped)

@@ -7,6 +7,7 @@ import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -238,14 +239,9 @@ def _pictures(collection: Dataset, card: Card) -> Iterator[tuple[str, NDArray[np
             return str(error)
 
     with ThreadPoolExecutor(os.cpu_count(), "lookalike-load") as threads:
-        for chunk in _chunks(collection.ids):
+        rest = iter(collection.ids)
+        while chunk := list(islice(rest, _CHUNK)):
             yield from zip(chunk, threads.map(one, chunk), strict=True)
-
-
-def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
-    rest = iter(ids)
-    while chunk := list(islice(rest, _CHUNK)):
-        yield chunk
 
 
 # On 796 cliparts and photographs: copies, the same coin of another year, letters of both cases.
@@ -272,8 +268,14 @@ def groups(pixels: NDArray[np.uint8], among: Sequence[int]) -> list[list[int]]:
     at_once = max(1, _READ // max(1, int(np.prod(pixels.shape[1:]))))
     parts = [_described(pixels[rows[block]], _COARSE_SIDE) for block in _blocks(count, at_once)]
     coarse = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
-    greys = _FineDescriptions(pixels, rows)
-    return linked(coarse, _COARSE, greys.same)
+
+    @cache  # each is made once: scans and icons are alike by the thousand
+    def fine(place: int) -> Floats:
+        greys = pixels[rows[[place]]].mean(axis=3, keepdims=True, dtype=np.float32)
+        fine_greys: Floats = _described(greys, _FINE_SIDE)[0]
+        return fine_greys
+
+    return linked(coarse, _COARSE, lambda one, other: bool(fine(one) @ fine(other) >= _FINE))
 
 
 def linked(
@@ -301,31 +303,6 @@ def linked(
     for row in range(len(unit)):
         found.setdefault(_leader(leader, row), []).append(row)
     return [rows for rows in found.values() if len(rows) > 1]
-
-
-class _FineDescriptions:
-    """The fine description of pictures, each made once: scans and icons are alike by the thousand.
-
-    Args:
-        pixels: ndarray of shape (n, height, width, 3), uint8.
-        rows: those that places stand for.
-    """
-
-    def __init__(self, pixels: NDArray[np.uint8], rows: NDArray[np.intp]) -> None:
-        self._pixels = pixels
-        self._rows = rows
-        self._made: dict[int, Floats] = {}
-
-    def same(self, one: int, other: int) -> bool:
-        """Whether the pictures of two places are next to identical."""
-        return bool(self._of(one) @ self._of(other) >= _FINE)
-
-    def _of(self, place: int) -> Floats:
-        if place not in self._made:
-            picture = self._pixels[self._rows[[place]]]
-            greys = picture.mean(axis=3, keepdims=True, dtype=np.float32)
-            self._made[place] = _described(greys, _FINE_SIDE)[0]
-        return self._made[place]
 
 
 def _described(pictures: NDArray[np.generic], side: int) -> Floats:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -45,12 +45,13 @@ if TYPE_CHECKING:
     from lookalike.extractors.steps import Step
     from lookalike.reports import Progress
     from lookalike.training.maps import Rows
-    from lookalike.training.model_selection import Verdict
     from lookalike.training.recipes import TrainingRecipe
     from lookalike.training.result import Trained
     from lookalike.training.run import OnProgress
     from lookalike.training.trials import Trials
     from lookalike.types import Extractor, Floats
+
+    RankingExamples: TypeAlias = "LabelExamples | PairExamples"
 
 COLUMNS = ("query", "better", "worse")
 """The columns that make a table one of pairs."""
@@ -137,11 +138,17 @@ def train_ranker(
         run.notes += learned.notes()
         if vectors.gallery is not None:
             run.notes.append(f"the vectors were read from the gallery {vectors.gallery} of the folder")
-        about = {"root": place.path, "base": extractor.name, "labels": examples.what}
-        record = run.record(None, learned.split, learned.measures, **about, **learned.record())
-        card = extending.extended(
-            extractor.name, learned.steps, run.folder, training=record | {"digest": vectors.digest}
+        record = run.record(
+            vectors.digest,
+            learned.split,
+            learned.measures,
+            root=place.path,
+            base=extractor.name,
+            labels=examples.what,
+            method=learned.method,
+            choices=learned.choices,
         )
+        card = extending.extended(extractor.name, learned.steps, run.folder, training=record)
         return run.finished(card, learned.split, learned.measures, vectors.skipped)
 
 
@@ -156,36 +163,6 @@ class Lesson(NamedTuple):
     learned: Trials
     tested: Trials | None
     split: Split
-
-
-class RankingExamples(Protocol):
-    """Say which pictures of a folder are alike, by labels or by pairs."""
-
-    @property
-    def ids(self) -> list[str]:
-        """Return the ids of the pictures, sorted."""
-        ...
-
-    @property
-    def what(self) -> str:
-        """Say in words where they come from."""
-        ...
-
-    def lesson(
-        self, vectors: StoredVectors, metric: str, recipe: RankerRecipe, unseen: AbstractSet[str]
-    ) -> Lesson:
-        """Divide what could be read into trials to learn from and trials to measure by.
-
-        Args:
-            vectors: of the pictures that could be read.
-            metric: by which they are compared without a map.
-            recipe: the shares of the parts, and the seed.
-            unseen: pictures that the base never saw; if there are any, only these are measured by.
-
-        Raises:
-            UsageError: of the pictures that could be read, too few have labels or are in pairs.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +215,17 @@ class LabelExamples:
     def lesson(
         self, vectors: StoredVectors, metric: str, recipe: RankerRecipe, unseen: AbstractSet[str]
     ) -> Lesson:
-        """See `RankingExamples`."""
+        """Divide what could be read into trials to learn from and trials to measure by.
+
+        Args:
+            vectors: of the pictures that could be read.
+            metric: by which they are compared without a map.
+            recipe: the shares of the parts, and the seed.
+            unseen: pictures that the base never saw; if there are any, only these are measured by.
+
+        Raises:
+            UsageError: of the pictures that could be read, too few have labels.
+        """
         known = dict(zip(self.ids, self.labels, strict=True))
         labels = [known[id_] for id_ in vectors.ids]
         replace(self, ids=vectors.ids, labels=labels)  # is there still enough?
@@ -327,7 +314,7 @@ class PairExamples:
 
     @property
     def ids(self) -> list[str]:
-        """See `RankingExamples`."""
+        """Return the ids of the pictures, sorted."""
         return sorted({id_ for triple in self.triples for id_ in triple})
 
     def rows(self, ids: Sequence[str]) -> Rows:
@@ -339,7 +326,7 @@ class PairExamples:
     def lesson(
         self, vectors: StoredVectors, metric: str, recipe: RankerRecipe, unseen: AbstractSet[str]
     ) -> Lesson:
-        """See `RankingExamples`; no query to measure by is anywhere in the triples to learn from."""
+        """Divide them as `LabelExamples.lesson` does; no query to measure by is in a triple to learn from."""
         triples, ids = self.rows(vectors.ids), vectors.ids
         queries = np.unique(triples[:, 0])
         _require_queries(len(queries), "what could be read")
@@ -530,32 +517,23 @@ class LearnedMap:
     """Hold what to add to the base.
 
     steps: that make the map; none where the base stays as it is.
-    verdict: of the check.
+    method: which choice of the check it is, `plain` for none.
     split: the part of every picture.
     measures: what was reached, by name; `base_…` is the same without the map.
     choices: of every choice of the check its name, whether it is safe, and what it gained.
     """
 
     steps: Sequence[Step]
-    verdict: Verdict
+    method: str
     split: Split
     measures: Mapping[str, float]
-    choices: Sequence[Mapping[str, Any]]
-
-    @property
-    def method(self) -> str:
-        """Say which choice it is."""
-        return "plain" if self.verdict.chosen is None else self.verdict.chosen.name
-
-    def record(self) -> dict[str, Any]:
-        """Return what the check found of every choice: plain JSON."""
-        return {"method": self.method, "choices": list(self.choices)}
+    choices: list[dict[str, Any]]
 
     def notes(self) -> list[str]:
         """Return what the user should know."""
-        if self.verdict.chosen is not None:
+        if self.steps:
             return [f"chosen by pictures and labels held out: {self.method}"]
-        if not self.verdict.choices:
+        if not self.choices:
             return ["there was too little to hold out and check by: the model gives the base's own vectors"]
         fallen_back = "no map was better on pictures held out and safe for labels never seen"
         return [f"{fallen_back}: the model gives the base's own vectors"]
@@ -583,11 +561,13 @@ def learn(
     """
     learned, tested, parts = examples.lesson(vectors, metric, recipe, unseen)
     verdict, steps = learn_map(learned, recipe.method, recipe.seed)
-    reached = {} if verdict.chosen is None else learned.named(verdict.chosen.gains)
+    method, reached = "plain", {}
+    if verdict.chosen is not None:
+        method, reached = verdict.chosen.name, learned.named(verdict.chosen.gains)
     if tested is not None:
         reached |= tested.gain(applied(steps, tested.base), "cosine" if steps else metric)
     choices = [
         {"name": choice.name, "safe": choice.safe, **learned.named(choice.gains)}
         for choice in verdict.choices
     ]
-    return LearnedMap(steps, verdict, parts, reached, choices)
+    return LearnedMap(steps, method, parts, reached, choices)

@@ -21,7 +21,6 @@ from lookalike.views.plots import Row, Tile
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -73,9 +72,6 @@ class Reconstructions(Sequence[Reconstruction]):
 
     def __len__(self) -> int:
         return len(self.items)
-
-    def __iter__(self) -> Iterator[Reconstruction]:
-        return iter(self.items)
 
     @overload
     def __getitem__(self, index: int) -> Reconstruction: ...

@@ -250,15 +250,13 @@ class Run:
         if self.progress is not None:
             self.progress(epoch)
 
-    def record(
-        self, pixels: DecodedDataset | None, split: Split, measures: Mapping[str, float], **more: Any
-    ) -> dict[str, Any]:
+    def record(self, digest: str, split: Split, measures: Mapping[str, float], **more: Any) -> dict[str, Any]:
         """What a card says of the training: plain JSON."""
         return {
             **self.recipe.as_dict(),
             **more,
             "pictures": split.counts(),
-            "digest": None if pixels is None else pixels.digest,
+            "digest": digest,
             "measures": {name: float(value) for name, value in measures.items()},
             "history": History(tuple(self.epochs)).as_dict(),
             "seconds": round(self.seconds, 2),

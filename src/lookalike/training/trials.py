@@ -106,9 +106,9 @@ class Trials(ABC):
     def among(self, rows: Rows) -> Self:
         """Return the trials of some rows."""
 
-    @abstractmethod
-    def sampled(self, seed: int) -> Self:
+    def sampled(self, seed: int) -> Self:  # noqa: ARG002  # pairs are few
         """Return as many trials as a check looks at."""
+        return self
 
     @abstractmethod
     def folds(self, rounds: int, seed: int) -> Iterator[Fold]:
@@ -120,9 +120,9 @@ class Trials(ABC):
         """Return for each row the number of the label or query that it counts for."""
 
     @property
-    @abstractmethod
     def asking(self) -> Rows:
         """Return the rows that there is something to find for."""
+        return np.arange(len(self))
 
     @abstractmethod
     def scatter(self) -> Scatter:
@@ -133,12 +133,14 @@ class Trials(ABC):
         """Return a function that draws triples, the hardest by some vectors of the pictures, (n, dim)."""
 
     @abstractmethod
-    def scores(self, vectors: Floats, rows: Rows) -> Floats:
-        """Return the scores of some rows by vectors of unit length, (n, dim), as `measure` takes them."""
+    def scores(self, vectors: Floats, rows: Rows, metric: str | None = None) -> Floats:
+        """Return the scores of some rows, as `measure` takes them.
 
-    @abstractmethod
-    def exact_scores(self, vectors: Floats, metric: str, rows: Rows) -> Floats:
-        """Return the scores of some rows by any metric, the same for equal vectors."""
+        Args:
+            vectors: ndarray of shape (n, dim).
+            rows: of those that ask.
+            metric: by which vectors are compared, exactly; None for the products of vectors of unit length.
+        """
 
     @abstractmethod
     def measure(self, rows: Rows) -> Measure:
@@ -146,7 +148,7 @@ class Trials(ABC):
 
     def plain_scores(self, rows: Rows) -> Floats:
         """Return the scores of some rows without a map."""
-        return self.exact_scores(self.base, self.metric, rows)
+        return self.scores(self.base, rows, self.metric)
 
     def gain(self, vectors: Floats, metric: str = "cosine") -> dict[str, float]:
         """Return what other vectors of the same pictures gain on all trials, as `test_…` and `base_test_…`.
@@ -161,7 +163,7 @@ class Trials(ABC):
         measure = self.measure(rows)
         before, after = (
             tuple(measure(scores).mean(0).tolist())
-            for scores in (self.plain_scores(rows), self.exact_scores(vectors, metric, rows))
+            for scores in (self.plain_scores(rows), self.scores(vectors, rows, metric))
         )
         return self.named({"test": MeanGain(before, after)})
 
@@ -240,13 +242,9 @@ class LabelTrials(Trials):
         """See `Trials`."""
         return maps.triples_of_labels(vectors, self.labels, descent)
 
-    def scores(self, vectors: Floats, rows: Rows) -> Floats:
+    def scores(self, vectors: Floats, rows: Rows, metric: str | None = None) -> Floats:
         """Return the scores of some rows with all, (rows, n)."""
-        return vectors[rows] @ vectors.T
-
-    def exact_scores(self, vectors: Floats, metric: str, rows: Rows) -> Floats:
-        """Return the scores of some rows with all, (rows, n)."""
-        return similarity(vectors[rows], vectors, metric)
+        return similarity(vectors[rows], vectors, metric) if metric else vectors[rows] @ vectors.T
 
     def measure(self, rows: Rows) -> Measure:
         """Return a function from scores to P@5 and AP@100 of each row, which leaves itself out."""
@@ -293,10 +291,6 @@ class PairTrials(Trials):
         """See `Trials`."""
         return replace(self, order=self.order[rows])
 
-    def sampled(self, seed: int) -> PairTrials:  # noqa: ARG002  # pairs are few
-        """Return all of them."""
-        return self
-
     def folds(self, rounds: int, seed: int) -> Iterator[Fold]:  # noqa: ARG002  # queries are held out once
         """Hold out a fifth of the queries at a time, with every triple that one of them is in."""
         queries = np.unique(self.order[:, 0])
@@ -312,11 +306,6 @@ class PairTrials(Trials):
         """See `Trials`."""
         return np.unique(self.order[:, 0], return_inverse=True)[1]
 
-    @property
-    def asking(self) -> Rows:
-        """See `Trials`."""
-        return np.arange(len(self))
-
     def scatter(self) -> Scatter:
         """Return how queries differ from their better pictures."""
         return Scatter.of_differences(self.vectors[self.order[:, 0]] - self.vectors[self.order[:, 1]])
@@ -325,19 +314,13 @@ class PairTrials(Trials):
         """See `Trials`."""
         return maps.triples_of_pairs(self.order, descent)
 
-    def scores(self, vectors: Floats, rows: Rows) -> Floats:
+    def scores(self, vectors: Floats, rows: Rows, metric: str | None = None) -> Floats:
         """Return the scores of the better and the worse picture of each triple, (rows, 2)."""
+        if metric is not None:
+            triples = self.order[rows].tolist()
+            return np.concatenate([similarity(vectors[[q]], vectors[pair], metric) for q, *pair in triples])
         query, better, worse = (vectors[self.order[rows, place]] for place in range(3))
         return np.stack([(query * better).sum(1), (query * worse).sum(1)], axis=1)
-
-    def exact_scores(self, vectors: Floats, metric: str, rows: Rows) -> Floats:
-        """Return the scores of the better and the worse picture of each triple, (rows, 2)."""
-        return np.concatenate(
-            [
-                similarity(vectors[[query]], vectors[pair], metric)
-                for query, *pair in self.order[rows].tolist()
-            ]
-        )
 
     def measure(self, rows: Rows) -> Measure:  # noqa: ARG002  # each triple by itself
         """Return a function from scores to 1 where the better picture scores higher, ½ where they tie."""
