@@ -97,7 +97,7 @@ _at_least = click.option(
     default=2,
     show_default=True,
     metavar="N",
-    help="Do not ask with pictures whose label fewer than N have.",
+    help="Exclude queries whose label fewer than N pictures have.",
 )
 
 
@@ -126,12 +126,13 @@ _at_least = click.option(
 )
 @_at_least
 @click.option(
-    "--queries", type=click.IntRange(min=1), metavar="N", help="Ask with at most N pictures of each label."
+    "--queries",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Take at most N queries of each label, at random.",
 )
 @_split_option
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="Which chance --queries and --split take."
-)
+@click.option("--seed", type=int, default=0, show_default=True, help="Random seed of --queries and --split.")
 @click.option("--by-label", is_flag=True, help="Show every label, not only the best and the worst.")
 @quiet_option
 @json_option

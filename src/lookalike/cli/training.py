@@ -153,8 +153,8 @@ def training_options(command: Command) -> Command:
             help="Change anything else of the recipe; a field that is not there lists them all.",
         ),
         click.option("--epochs", type=click.IntRange(min=0), metavar="N", help="How many epochs, at most."),
-        click.option("--seed", type=int, metavar="N", help="Of the split and of all that is chance; 0."),
-        click.option("--limit", type=click.IntRange(min=2), metavar="N", help="Take N pictures by chance."),
+        click.option("--seed", type=int, metavar="N", help="Random seed of the split and the training; 0."),
+        click.option("--limit", type=click.IntRange(min=2), metavar="N", help="Take N pictures at random."),
         click.option(
             "--out",
             type=click.Path(path_type=Path),

@@ -253,7 +253,7 @@ class _Comparer:
 
 
 def _sampled(gallery: Gallery, extractor: Extractor | None, folder: str) -> tuple[float | None, int]:
-    """Pictures a second of a gallery's model on some of its pictures, and how many these were."""
+    """Return pictures a second of a gallery's model on some of its pictures, and how many these were."""
     there = list(_some(gallery))
     try:
         model = extractor or gallery.extractor()
@@ -267,7 +267,7 @@ def _sampled(gallery: Gallery, extractor: Extractor | None, folder: str) -> tupl
 
 
 def _some(gallery: Gallery) -> Iterator[Given]:
-    """Some of a gallery's pictures, spread over all, that can be read now."""
+    """Yield some of a gallery's pictures, spread over all, that can be read now."""
     ids, packs = ids_of(gallery), Packs(gallery.access)
     for id_ in ids[:: max(1, len(ids) // _SAMPLE)][:_SAMPLE]:
         if gallery.access.refusal(id_):
@@ -286,7 +286,7 @@ def _rate(report: Report) -> tuple[float | None, int]:
 
 
 def _milliseconds(gallery: Gallery) -> float:
-    """The median of warm searches by stored vectors, none of which is asked for twice."""
+    """Return the median of warm searches by stored vectors, none of which is asked for twice."""
     ids = ids_of(gallery)
     chosen = ids[:: max(1, len(ids) // _SEARCHES)][:_SEARCHES]
     gallery.search(f"id:{chosen[0]}", _HITS)

@@ -119,7 +119,7 @@ class PictureFolder:
 
     @classmethod
     def look(cls, folder: str | os.PathLike[str]) -> PictureFolder:
-        """Walk it.
+        """Walk the folder.
 
         Raises:
             UsageError: it is none, or holds fewer than two files.
@@ -138,7 +138,7 @@ class PictureFolder:
         return cls(path, files, galleries, walk if isinstance(walk, Packed) else None, notes)
 
     def methods(self, models: Sequence[MethodLike] | None, galleries: Sequence[str]) -> list[Method]:
-        """What is to be compared, each once.
+        """Return the methods to compare, each once.
 
         Raises:
             UsageError: a method that can't be read.
@@ -159,7 +159,7 @@ class PictureFolder:
         return list({str(method): method for method in every}.values())
 
     def held(self, methods: Sequence[Method]) -> list[frozenset[str]]:
-        """The ids of each gallery among the methods, and those of the files if others are to be made.
+        """Return the ids of each gallery among the methods, and those of the files if others are to be made.
 
         A gallery that can't be read holds nobody else up: it fails when its turn comes.
         """
@@ -171,7 +171,7 @@ class PictureFolder:
         return ids or [frozenset(self.found)]
 
     def models(self, methods: Sequence[Method]) -> list[str]:
-        """The names of the methods' extractors; that of a gallery which can't be read is left out.
+        """Return the names of the methods' extractors; that of a gallery which can't be read is left out.
 
         Raises:
             NotTrusted: a gallery names a model that it may not load.
@@ -193,7 +193,7 @@ class PictureFolder:
         return names
 
     def check_queries(self, queries: Sequence[str], known: frozenset[str]) -> None:
-        """Before the long part: whether every query is there.
+        """Check before the long part that every query is there.
 
         Raises:
             NotFound: one is no address, no file and none of the ids known.
@@ -205,7 +205,7 @@ class PictureFolder:
                 raise NotFound(f"no file, and no picture in {self.path}, is called {redact_text(query)!r}")
 
     def labels(self, labels: LabelsLike, known: frozenset[str]) -> Labels:
-        """The labels of the pictures known, those in metadata from the first gallery that has them.
+        """Return the labels of the pictures known, those in metadata from the first gallery that has them.
 
         Raises:
             UsageError: they can't be read, or not one picture has a label by them.
@@ -229,7 +229,7 @@ class PictureFolder:
         return Gallery.open(self.path, name=name, create=False)
 
     def finished(self, extractor: Extractor, metric: str, precision: Precision | None) -> str | None:
-        """The name of a gallery of the very same method that knows every file as it is now."""
+        """Return the name of a gallery of the very same method that knows every file as it is now."""
         for name in self.galleries:
             # A gallery that can't be read is no reason not to make one.
             with suppress(StoreError), self.open(name) as gallery:
@@ -249,7 +249,7 @@ class PictureFolder:
 
 
 def as_method(given: MethodLike) -> Method:
-    """A method in any of the forms a user may give it."""
+    """Return the method that is meant by any of the forms a user may give."""
     if isinstance(given, Method):
         return given
     return Method.parse(given) if isinstance(given, str) else Method(given)

@@ -82,7 +82,7 @@ class Pictures:
 
     @classmethod
     def of(cls, gallery: Gallery) -> Pictures:
-        """The pictures of a gallery."""
+        """Return the pictures of a gallery."""
         return cls(gallery.root, ids_of(gallery), gallery)
 
 
@@ -124,7 +124,7 @@ def read(labels: LabelsLike, pictures: Pictures) -> Labels:
 
 
 def ids_of(gallery: Gallery) -> list[str]:
-    """The ids of a gallery's pictures, in its order."""
+    """Return the ids of a gallery's pictures, in its order."""
     return [state.id for state in gallery.store.states() if state.status == "picture"]
 
 
@@ -183,7 +183,7 @@ def _by_table(file: Path, column: str | None, pictures: Pictures) -> Labels:
 
 
 def read_table(file: Path, column: str | None = None) -> dict[str, frozenset[str]]:
-    """The labels of a table, by the path or id as the table has it.
+    """Return the labels of a table, by the path or id as the table has it.
 
     Args:
         file: CSV or TSV with a header line; UTF-8, with or without a byte order mark.
@@ -207,7 +207,7 @@ def read_table(file: Path, column: str | None = None) -> dict[str, frozenset[str
 
 
 def _columns(file: Path, names: list[str], wanted: str | None) -> tuple[str, str]:
-    """The names of the columns of the path and of the label."""
+    """Return the names of the columns of the path and of the label."""
     lower = {name.lower(): name for name in reversed(names)}
     path = next((lower[name] for name in PATH_COLUMNS if name in lower), None)
     others = [name for name in names if name != path]
@@ -229,7 +229,7 @@ def _columns(file: Path, names: list[str], wanted: str | None) -> tuple[str, str
 def _by_id(
     given: Mapping[str, frozenset[str]], pictures: Pictures, what: str, *, beside: Path | None = None
 ) -> Labels:
-    """Every picture with its labels; keys may be ids, or paths from several places."""
+    """Return every picture with its labels; keys may be ids, or paths from several places."""
     known = frozenset(pictures.ids)
     labels: dict[str, frozenset[str]] = {}
     for key, of in given.items():
@@ -241,7 +241,7 @@ def _by_id(
 
 
 def _meant(key: str, root: str, beside: Path | None) -> Iterator[str]:
-    """The ids that a key may stand for: an id, or a path from the root, the table or here."""
+    """Yield the ids that a key may stand for: an id, or a path from the root, the table or here."""
     yield key
     for place in (root, *([os.path.abspath(beside)] if beside else []), os.path.abspath(".")):  # noqa: PTH100
         yield id_of(os.path.normpath(os.path.join(place, os.path.expanduser(key))), root)  # noqa: PTH111, PTH118
@@ -262,7 +262,7 @@ def _split(text: str) -> frozenset[str]:
 
 
 def _records(gallery: Gallery) -> Iterator[Record]:
-    """Every record, without reading a vector."""
+    """Yield every record, without reading a vector."""
     for ids in _batches(ids_of(gallery)):
         yield from (record for record in gallery.store.get(ids) if record is not None)
 

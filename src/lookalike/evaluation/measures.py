@@ -107,7 +107,7 @@ def ndcg_at(relevant: ArrayLike, total: ArrayLike, k: int) -> Reals:
 
 
 def mean_by_label(values: ArrayLike, labels: Sequence[Hashable]) -> Mapping[Hashable, float]:
-    """The mean of a measure over the queries of each label, in the order labels first appear.
+    """Return the mean of a measure over the queries of each label, in the order labels first appear.
 
     A query with several labels counts for each of them.
     """
@@ -121,7 +121,7 @@ def mean_by_label(values: ArrayLike, labels: Sequence[Hashable]) -> Mapping[Hash
 
 
 def sample(labels: Sequence[Hashable], *, at_most: int, seed: int = 0) -> NDArray[np.intp]:
-    """Rows in ascending order: of each label all pictures, or at_most of them drawn at random.
+    """Return rows in ascending order: of each label all pictures, or at_most of them drawn at random.
 
     Pictures whose label is None are never drawn.
     """
@@ -134,7 +134,7 @@ def sample(labels: Sequence[Hashable], *, at_most: int, seed: int = 0) -> NDArra
 
 
 def rank(scores: ArrayLike, relevant: ArrayLike, depth: int, *, queries: ArrayLike | None = None) -> Ranking:
-    """The first ranks of each query, ties resolved into expected values.
+    """Return the first ranks of each query, ties resolved into expected values.
 
     Args:
         scores: shape (q, n), larger is closer.
@@ -203,7 +203,7 @@ class Shortlist:
         self._total = self._total + relevant.sum(1)
 
     def ranking(self, queries: ArrayLike | None = None) -> Ranking:
-        """The ranking of everything added.
+        """Return the ranking of everything added.
 
         Args:
             queries: the rows to write into it, shape (q,); 0 to q - 1 by default.
@@ -235,14 +235,14 @@ class Relevance:
         self._rows = {label: np.array(of, np.intp) for label, of in rows.items()}
 
     def of(self, row: int) -> NDArray[np.intp]:
-        """The pictures relevant to a picture, itself among them if it has a label, in ascending order."""
+        """Return the rows relevant to a picture, itself among them if it has a label, in ascending order."""
         rows = [self._rows[label] for label in self._labels[row]]
         if len(rows) == 1:
             return rows[0]
         return np.unique(np.concatenate(rows)) if rows else np.zeros(0, np.intp)
 
     def between(self, queries: ArrayLike, pictures: ArrayLike) -> NDArray[np.bool_]:
-        """Which of some pictures are relevant to each of some queries, shape (q, n); both are rows."""
+        """Return which of some pictures are relevant to each of some queries, shape (q, n); both are rows."""
         asked, found = np.asarray(queries, np.intp), np.asarray(pictures, np.intp)
         relevant = np.zeros((len(asked), len(found)), bool)
         right = np.zeros(len(self._labels), bool)
@@ -268,21 +268,21 @@ def _first(relevant: ArrayLike, k: int) -> Reals:
 
 
 def _share(part: ArrayLike, whole: ArrayLike) -> Reals:
-    """Part / whole, and 0 where there is no whole."""
+    """Return part / whole, and 0 where there is no whole."""
     part, whole = np.asarray(part, float), np.asarray(whole, float)
     share: Reals = np.divide(part, whole, out=np.zeros(np.broadcast(part, whole).shape), where=whole > 0)
     return share
 
 
 def _several(label: Hashable) -> frozenset[Hashable]:
-    """The labels that a picture's label stands for."""
+    """Return the labels that a picture's label stands for."""
     if isinstance(label, frozenset):
         return label
     return frozenset() if label is None else frozenset([label])
 
 
 def _numbers(labels: Sequence[Hashable]) -> NDArray[np.intp]:
-    """Labels as numbers from 0, and None as -1."""
+    """Return labels as numbers from 0, and None as -1."""
     order: dict[Hashable, int] = {None: -1}
     return np.array([order.setdefault(label, len(order) - 1) for label in labels], np.intp)
 
@@ -290,7 +290,7 @@ def _numbers(labels: Sequence[Hashable]) -> NDArray[np.intp]:
 def _without_order(
     scores: Reals, relevant: NDArray[np.bool_], last: NDArray[np.intp], last_relevant: NDArray[np.intp]
 ) -> tuple[Reals, Reals]:
-    """Expected relevance at each rank, and expected count up to it if it is relevant.
+    """Return expected relevance at each rank, and expected count up to it if it is relevant.
 
     Of a tie of t pictures, m of them relevant, each is relevant with probability m / t; and if one
     is, each of the others is with (m - 1) / (t - 1).

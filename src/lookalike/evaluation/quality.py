@@ -55,7 +55,7 @@ def evaluate(  # noqa: PLR0913  # each is a wish of its own
     depth: int = DEPTH,
     progress: Callable[[Progress], object] | None = None,
 ) -> Evaluation:
-    """Ask a gallery with its own pictures; those that share a label with the query are right.
+    """Query a gallery with its own pictures; those that share a label with the query are relevant.
 
     Leave-one-out: every picture asks for all the others. With `split`, pictures are either queries
     or searched. The answers are exact, and what ties is averaged over all orders. For a query with
@@ -130,7 +130,7 @@ def evaluate(  # noqa: PLR0913  # each is a wish of its own
 
 
 def check(labels: Labels, at_least: int, only: Collection[str] | None = None) -> None:
-    """Make sure, before the pictures are described, that there will be something to ask.
+    """Check, before pictures are extracted, that there will be something to ask.
 
     Raises:
         UsageError: no label is frequent enough among the pictures looked at.
@@ -143,7 +143,7 @@ def check(labels: Labels, at_least: int, only: Collection[str] | None = None) ->
 def _parts(
     labels: Labels, gallery: Gallery, split: SplitLike | None, seed: int
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """The rows that may ask, and which pictures are searched."""
+    """Return the rows that may ask, and which pictures are searched."""
     every = np.arange(len(labels.ids))
     if split is None:
         return every, np.ones(len(every), bool)
@@ -173,7 +173,7 @@ def _passing(split: str, gallery: Gallery) -> frozenset[str]:
 def _eligible(
     labels: Labels, asking: NDArray[np.intp], searched: NDArray[np.bool_], at_least: int
 ) -> tuple[NDArray[np.intp], int]:
-    """The rows that ask, and how many do not because too few others share a label with them.
+    """Return the rows that ask, and how many do not because too few others share a label with them.
 
     Raises:
         UsageError: none does.
@@ -193,7 +193,7 @@ def _eligible(
 
 
 def _values(ranking: measures.Ranking, k: Sequence[int], depth: int) -> dict[str, NDArray[np.floating]]:
-    """Each measure of every query, by its name."""
+    """Return each measure of every query, by its name."""
     last = max(k)
     relevant, total = ranking.relevant, ranking.total
     return {
@@ -239,7 +239,7 @@ def rankings(
     depth: int,
     progress: Callable[[Progress], object] | None = None,
 ) -> measures.Ranking:
-    """What each query finds among the pictures searched, by the gallery's own metric.
+    """Rank the pictures searched for each query, by the gallery's own metric.
 
     A picture is never its own answer. The gallery's vectors are read once for every 256 MB of query
     vectors, some thousand pictures at a time, and nothing but the best of each query is kept.
@@ -306,7 +306,7 @@ def _searched(
 
 
 def similarity(queries: NDArray[np.floating], pictures: Floats, metric: str) -> Floats:
-    """Scores by the metric, larger is closer, the same for equal vectors wherever they stand.
+    """Return scores by the metric, larger is closer, the same for equal vectors wherever they stand.
 
     A sum of many products depends on the order in which they are added, and so equal vectors may
     differ in the last digit, which would order what has no order. In float64 that digit is far behind

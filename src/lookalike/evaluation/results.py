@@ -33,7 +33,7 @@ class LabelQuality:
     measures: Mapping[str, float]
 
     def as_dict(self) -> dict[str, Any]:
-        """It as JSON has it."""
+        """Return it as plain JSON data."""
         return {"label": self.label, "queries": self.queries, **self.measures}
 
 
@@ -64,11 +64,11 @@ class Evaluation:
     notes: tuple[str, ...] = ()
 
     def __getitem__(self, measure: str) -> float:
-        """The mean of a measure by its name."""
+        """Return the mean of a measure by its name."""
         return self.measures[measure]
 
     def __str__(self) -> str:
-        """The measures in one line."""
+        """Return the measures in one line."""
         figures = ", ".join(f"{name} {value:.3f}" for name, value in self.measures.items())
         what = f"{self.queries:,} queries to {self.pictures:,} pictures, {visible(self.model)}"
         return f"{figures} ({what})"
@@ -103,7 +103,7 @@ class MethodAnswer:
     notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """It as JSON has it."""
+        """Return it as plain JSON data."""
         return {"query": self.query, "hits": [hit.as_dict() for hit in self.hits]}
 
 
@@ -140,7 +140,7 @@ class MethodResult:
     error: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """It as JSON has it."""
+        """Return it as plain JSON data."""
         if self.error is not None:
             return {"method": self.method, "error": self.error}
         quality = {} if self.evaluation is None else self.evaluation.as_dict()
@@ -196,11 +196,11 @@ class Comparison:
     thumbnails: Mapping[tuple[str, str], bytes | None] = field(default_factory=dict, repr=False)
 
     def __iter__(self) -> Iterator[MethodResult]:
-        """The methods, in the order they were given."""
+        """Return the methods, in the order they were given."""
         return iter(self.methods)
 
     def __getitem__(self, method: str) -> MethodResult:
-        """The method of that name, as it was typed."""
+        """Return the method of that name, as it was typed."""
         for one in self.methods:
             if one.method == method:
                 return one
@@ -208,16 +208,16 @@ class Comparison:
 
     @property
     def failed(self) -> tuple[MethodResult, ...]:
-        """The methods that could not be measured."""
+        """Return the methods that could not be measured."""
         return tuple(one for one in self.methods if one.error is not None)
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """The notes, and of every method that failed why."""
+        """Return the notes, and of every method that failed why."""
         return (*self.notes, *(f"{one.method} failed: {one.error}" for one in self.failed))
 
     def __str__(self) -> str:
-        """The table of methods, and the remarks."""
+        """Return the table of methods, and the remarks."""
         heads, rows = (self.table()[0], [[visible(cell) for cell in row] for row in self.table()[1]])
         widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)][:-1]
         lines = [
@@ -227,7 +227,7 @@ class Comparison:
         return "\n".join([*lines, *map(visible, self.remarks)])
 
     def as_dict(self) -> dict[str, Any]:
-        """The comparison as JSON has it."""
+        """Return the comparison as plain JSON data."""
         return {
             "folder": self.folder,
             "pictures": self.pictures,
@@ -244,7 +244,7 @@ class Comparison:
         return heads, [one.cells(labelled=labelled) for one in self.methods]
 
     def plot(self, what: Literal["answers", "quality"] | None = None) -> Plot:
-        """A figure: for each query a row a method, or the methods by quality and cost.
+        """Return a figure: for each query a row a method, or the methods by quality and cost.
 
         Args:
             what: `answers` or `quality`; default the answers where there were queries.
@@ -272,7 +272,7 @@ class Comparison:
         raise UsageError(f"the comparison had no {missing}, so there is no plot of {what}")
 
     def page(self) -> str:
-        """The comparison as one self-contained HTML page: the table, the remarks, and the answers."""
+        """Return the comparison as one self-contained HTML page: the table, the remarks, and the answers."""
         from lookalike.views import pages
 
         facts = {"folder": self.folder} | ({} if self.labels is None else {"labels": self.labels})
@@ -281,13 +281,13 @@ class Comparison:
         )
 
     def _repr_html_(self) -> str:
-        """The table, for notebooks."""
+        """Return the table, for notebooks."""
         from lookalike.views import pages
 
         return pages.fragment_table(self._table(), self.remarks)
 
     def _table(self) -> pages.Table:
-        """The table with the methods in front."""
+        """Return the table with the methods in front."""
         from lookalike.views import pages
 
         heads, rows = self.table()
@@ -301,7 +301,7 @@ class Comparison:
         return f"{self.pictures:,} pictures, {methods}"
 
     def _answers(self) -> Iterator[tuple[MethodResult, MethodAnswer]]:
-        """For each query every method's answer to it."""
+        """Yield for each query every method's answer to it."""
         for number in range(len(self.queries)):
             for one in self.methods:
                 if one.error is None:

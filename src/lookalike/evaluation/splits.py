@@ -48,11 +48,11 @@ class Split:
     part_of: Mapping[str, Part]
 
     def ids(self, part: Part) -> list[str]:
-        """The pictures of a part, sorted."""
+        """Return the pictures of a part, sorted."""
         return sorted(id_ for id_, own in self.part_of.items() if own == part)
 
     def counts(self) -> dict[Part, int]:
-        """How many pictures each part has."""
+        """Return how many pictures each part has."""
         counted = Counter(self.part_of.values())
         return {part: counted[part] for part in PARTS}
 
@@ -66,7 +66,7 @@ class Split:
 
     @classmethod
     def read(cls, path: Path) -> Split:
-        """What `save` wrote.
+        """Read what `save` wrote.
 
         Raises:
             UsageError: there is no such file, or it is none of these.
@@ -136,7 +136,7 @@ def split(
 
 
 def _members(count: int, groups: Iterable[Sequence[int]]) -> list[list[int]]:
-    """Every row once: in its group, or alone."""
+    """Return every row once: in its group, or alone."""
     grouped = [sorted(rows) for rows in groups]
     taken = {row for rows in grouped for row in rows}
     return [*grouped, *([row] for row in range(count) if row not in taken)]
@@ -148,7 +148,7 @@ def _chance(id_: str, seed: int) -> bytes:
 
 
 def _parts(sizes: Sequence[int], test: float, validation: float) -> list[Part]:
-    """A part for each group of a label, the groups in the order of the draw."""
+    """Return a part for each group of a label, the groups in the order of the draw."""
     total = sum(sizes)
     least = 1.0 if len(sizes) >= 3 else 0.0
     left = {
@@ -183,7 +183,7 @@ def read_split(text: str | None) -> float | str | list[str] | None:
 
 
 def _ids_in(file: str) -> list[str]:
-    """The ids in a file, one a line."""
+    """Return the ids in a file, one a line."""
     try:
         lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
@@ -194,12 +194,12 @@ def _ids_in(file: str) -> list[str]:
 
 
 def part_meant(split: object) -> Part | None:
-    """The part of a model's split that is meant; None where a split of another kind is."""
+    """Return the part of a model's split that is meant; None for a split of another kind."""
     return next((part for part in PARTS if isinstance(split, str) and part == split), None)
 
 
 def pictures_of_part(models: Sequence[str], part: Part, root: str, known: Collection[str]) -> frozenset[str]:
-    """The pictures that are in this part of the split of every model that has one.
+    """Return the pictures that are in this part of the split of every model that has one.
 
     Args:
         models: names of extractors; those that were not trained here have no split, and do not count.
@@ -231,7 +231,7 @@ def pictures_of_part(models: Sequence[str], part: Part, root: str, known: Collec
 
 
 def notes_on_part(part: Part, count: int) -> tuple[str, ...]:
-    """What to say of figures that come from so many pictures of a part."""
+    """Return notes on figures that come from so many pictures of a part."""
     unseen = {"train": "which the model learnt from", "validation": "which chose between its states"}
     what = unseen.get(part, "which the model has never seen")
     found = [f"only the {count:,} pictures of the part {part} ask and are searched, {what}"]
@@ -241,7 +241,7 @@ def notes_on_part(part: Part, count: int) -> tuple[str, ...]:
 
 
 def _ids(split: Split, part: Part, folder: Path, root: str, known: Collection[str]) -> frozenset[str]:
-    """The ids of a part; those of a training on another root are looked for from here, too."""
+    """Return the ids of a part; those of a training on another root are looked for from here, too."""
     ids = frozenset(split.ids(part))
     if any(id_ in known for id_ in split.part_of):
         return ids
@@ -252,7 +252,7 @@ def _ids(split: Split, part: Part, folder: Path, root: str, known: Collection[st
 
 
 def _folders(models: Sequence[str]) -> list[Path]:
-    """The folders of the models that were trained here, and of those they were trained on top of."""
+    """Return the folders of the models that were trained here, and of those they were trained on top of."""
     found: list[Path] = []
     names = list(models)
     while names:
@@ -265,7 +265,7 @@ def _folders(models: Sequence[str]) -> list[Path]:
 
 
 def _record(folder: Path) -> Mapping[str, Any]:
-    """What the card of a trained model says of its training; nothing if it can't be read."""
+    """Return the record of its training in a model's card; empty if it can't be read."""
     with suppress(ModelError):
         return trained.card_of(folder).training or {}
     return {}

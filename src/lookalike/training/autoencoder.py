@@ -63,7 +63,7 @@ class Geometry:
 
     @classmethod
     def of(cls, recipe: AutoencoderRecipe) -> Geometry:
-        """The geometry of a recipe.
+        """Return the geometry of a recipe.
 
         Raises:
             UsageError: the side can't be halved as often as there are widths.
@@ -108,7 +108,7 @@ class Autoencoder(keras.Model):  # type: ignore[misc, name-defined]  # Keras has
         sample_weight: Any = None,
         training: bool = True,  # noqa: FBT001, FBT002  # Keras' signature
     ) -> Any:
-        """What is to become small: the target is the picture as it was changed by chance."""
+        """Return what is minimised: the target is the picture as it was changed at random."""
         del x, y, sample_weight, training
         wanted, drawn = y_pred
         return keras.ops.mean(keras.ops.square(drawn - wanted))
@@ -129,7 +129,7 @@ class Sometimes(keras.layers.Layer):  # type: ignore[misc, name-defined]  # Kera
         self._seeds = keras.random.SeedGenerator(seed)
 
     def call(self, inputs: Any, training: bool = False) -> Any:  # noqa: FBT001, FBT002  # Keras' signature
-        """Of pictures and the same pictures changed, (batch, height, width, 3) each, some of either."""
+        """Choose at random from pictures and changed ones, (batch, height, width, 3) each."""
         pictures, changed = inputs
         if not training:
             return pictures
@@ -165,7 +165,7 @@ def build(recipe: AutoencoderRecipe) -> Networks:
 
 
 def pooled(pictures: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
-    """Pictures at the inner size, once and for all.
+    """Return pictures at the inner size, once and for all.
 
     Args:
         pictures: ndarray of shape (n, size, size, 3).
@@ -185,7 +185,7 @@ def pooled(pictures: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]
 
 
 def converted_decoder(decoder: Any) -> Any:
-    """A decoder as an `openvino.Model` from one vector (1, dim) to one picture (1, height, width, 3)."""
+    """Convert a decoder to an `openvino.Model`, one vector (1, dim) to one picture (1, height, width, 3)."""
     import tensorflow as tf
 
     signature = tf.TensorSpec((1, decoder.input_shape[1]), "float32", name="numbers")
@@ -336,7 +336,7 @@ def compare_decoder(folder: Path, decoder: Any, vectors: Floats) -> None:
 
 
 def blank(recipe: AutoencoderRecipe, name: str) -> Card:
-    """The card but for what the trained network shows."""
+    """Return the card but for what only the trained network shows."""
     return Card(
         name=name or "autoencoder",
         weights="none yet",
@@ -375,7 +375,7 @@ def _stage(networks: Networks, recipe: AutoencoderRecipe, steps: int) -> Trainin
 
 
 def _measures(networks: Networks, pixels: DecodedDataset, split: Split) -> dict[str, float]:
-    """For each part the mean error of what is drawn at full size, and of each picture's own mean colour."""
+    """Return the mean error of each part at full size, and that of each picture's own mean colour."""
     measures: dict[str, float] = {}
     for part in ("train", "validation", "test"):
         rows = rows_of(pixels, split, part)

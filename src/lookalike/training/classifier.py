@@ -125,18 +125,18 @@ class _Task:
         self._rows = {part: rows_of(pixels, split, part) for part in PARTS}
 
     def batches(self, part: Part) -> Batches:
-        """The pictures of a part with their classes; those to learn from in an order by chance."""
+        """Return the pictures of a part with their classes; those to learn from in random order."""
         targets = np.eye(len(self.names), dtype=np.float32)[self.numbers]  # (n, classes)
         seed = self.recipe.seed if part == "train" else None
         return Batches(self.pixels.array, targets, self._rows[part], batch=self.recipe.batch, seed=seed)
 
     def looked_at(self, part: Part) -> list[int]:
-        """The rows of a part that means and measures are made of."""
+        """Return the rows of a part that means and measures are taken over."""
         rows = self._rows[part]
         return [rows[i] for i in np.linspace(0, len(rows) - 1, min(len(rows), _LOOKED_AT)).astype(int)]
 
     def features(self, network: Any, layer: str) -> dict[Part, Floats]:
-        """What a network makes at a layer of the pictures looked at, (n, dim) for each part that has any."""
+        """Return a layer's output for the pictures looked at, (n, dim) for each part that has any."""
         rows = {part: self.looked_at(part) for part in PARTS if self._rows[part]}
         every = [row for of in rows.values() for row in of]
         made = networks.outputs(network, layer, self.base.card, self.pixels.array, every)
@@ -167,18 +167,18 @@ class _Network:
         self.model = keras.Model(picture, self.whole(seen), name="training")
 
     def features(self) -> dict[Part, Floats]:
-        """The penultimate numbers of the pictures looked at, as the network is now."""
+        """Return the penultimate features of the pictures looked at, as the network is now."""
         return self.task.features(self.whole, features_layer(self.task.recipe))
 
     def scores(self, features: Floats) -> Floats:
-        """Of the classes, (n, classes), by penultimate numbers (n, dim)."""
+        """Return class scores (n, classes) of penultimate features (n, dim)."""
         read = self._head[1:] if self.task.recipe.dense else self._head
         scores: Floats = np.asarray(through(read, features), np.float32)
         return scores
 
 
 def _stages(network: _Network) -> list[TrainingStage]:
-    """The head on the frozen base, then the upper part of the base with it."""
+    """Return the head on the frozen base, then the upper part of the base with it."""
     recipe, base = network.task.recipe, network.task.base
 
     def head() -> None:
@@ -204,7 +204,7 @@ def _compile(network: _Network, optimizer: Any) -> None:
 
 
 def _measures(network: _Network, after: Mapping[Part, Floats]) -> dict[str, float]:
-    """The accuracy on each part, and how well the part never seen is searched, by the base and now."""
+    """Return the accuracy on each part, and how well the part never seen is searched, by the base and now."""
     task = network.task
     found: dict[str, float] = {}
     for part, features in after.items():
@@ -220,7 +220,7 @@ def _measures(network: _Network, after: Mapping[Part, Floats]) -> dict[str, floa
 
 
 def _judged(reached: Mapping[str, float]) -> list[str]:
-    """A word, if search on pictures never seen has become worse."""
+    """Return a note, if search on pictures never seen has become worse."""
     before, after = reached.get("base_test_map100", 0.0), reached.get("test_map100", 0.0)
     if after >= before - _EQUAL:
         return []
@@ -231,7 +231,7 @@ def _judged(reached: Mapping[str, float]) -> list[str]:
 
 
 def _card(network: _Network, name: str, features: Floats) -> Card:
-    """What has to be known of the trained network, which makes features (n, dim) of what it learnt from."""
+    """Return the trained network's card; features (n, dim) are those of the pictures learned from."""
     task = network.task
     base, names = task.base.card, tuple(task.names)
     shown = networks.described(base, network.whole)
@@ -250,7 +250,7 @@ def _card(network: _Network, name: str, features: Floats) -> Card:
 
 
 def _with_enough(found: Dataset, fewest: int | None) -> Dataset:
-    """Pictures of classes that have enough of them.
+    """Keep the pictures of classes that have enough of them.
 
     Raises:
         UsageError: there are fewer than two classes, or one has too few pictures.
@@ -317,7 +317,7 @@ class Recommended(keras.layers.Layer):  # type: ignore[misc, name-defined]  # Ke
         self._mean = mean
 
     def call(self, features: Any) -> Any:
-        """(n, dim) stays; its rows have one and the same length."""
+        """Return vectors (n, dim) whose rows all have the same length."""
         size = keras.ops.abs(features)
         root = keras.ops.sign(features) * keras.ops.sqrt(keras.ops.maximum(size, _NO_ROOT))
         centred = keras.ops.normalize(root) - self._mean
@@ -327,7 +327,7 @@ class Recommended(keras.layers.Layer):  # type: ignore[misc, name-defined]  # Ke
 def head_layers(
     recipe: ClassifierRecipe, features: Floats, numbers: NDArray[np.intp], count: int
 ) -> list[Any]:
-    """The layers of a head, each fed by the one before.
+    """Return the layers of a head, each fed by the one before.
 
     Without a dense layer a class is a direction, and its score grows with the cosine of the recommended
     vector and that; it begins as the mean of its pictures (Qi, Brown and Lowe, "Low-Shot Learning with
@@ -359,19 +359,19 @@ def head_layers(
 
 
 def features_layer(recipe: ClassifierRecipe) -> str:
-    """The layer of the penultimate numbers."""
+    """Return the layer of the penultimate features."""
     return DENSE if recipe.dense else POOL
 
 
 def through(layers: Sequence[Any], x: Any) -> Any:
-    """What layers make of a tensor, one after the other; nothing is left out by chance."""
+    """Apply layers to a tensor, one after the other; nothing is dropped out."""
     for layer in layers:
         x = layer(x)
     return x
 
 
 def recommended(features: Floats) -> tuple[Step, ...]:
-    """T with the mean of these pictures.
+    """Return the steps of the recommended vector with the mean of these pictures.
 
     Args:
         features: ndarray of shape (n, dim).
@@ -389,7 +389,7 @@ def _mean(features: Floats) -> Floats:
 
 
 def _means(vectors: Floats, numbers: NDArray[np.intp], count: int) -> Floats:
-    """Of each class the mean of its vectors at unit length, (count, dim); zeros where it has none."""
+    """Return the mean of each class's vectors at unit length, (count, dim); zeros where it has none."""
     sums = np.zeros((count, vectors.shape[1]), np.float32)
     np.add.at(sums, numbers, vectors)
     return Normalise().apply(sums)

@@ -55,11 +55,11 @@ class Dataset:
 
     @property
     def is_cifar(self) -> bool:
-        """Whether the pictures lie in the batches of CIFAR-10, and not in files of their own."""
+        """Return whether the pictures lie in the batches of CIFAR-10, and not in files of their own."""
         return bool(self.fixed)
 
     def chosen(self, rows: Iterable[int]) -> Dataset:
-        """Some of the pictures."""
+        """Return some of the pictures."""
         kept = list(rows)
         ids = [self.ids[row] for row in kept]
         fixed = {id_: self.fixed[id_] for id_ in ids if id_ in self.fixed}
@@ -113,7 +113,7 @@ def collect(
 
 
 def drawn(ids: Sequence[str], fixed: Mapping[str, Part], limit: int, seed: int) -> list[int]:
-    """The rows of so many pictures by chance, of each part that the data set names so many.
+    """Draw so many rows at random, and as many of each part that the data set names.
 
     Args:
         ids: of n pictures, sorted.
@@ -220,7 +220,7 @@ def _require_room(file: Path, needed: int) -> None:
 
 
 def _pictures(collection: Dataset, card: Card) -> Iterator[tuple[str, NDArray[np.uint8] | str]]:
-    """Every picture at the card's size, or why it can't be read, in the order of ids."""
+    """Yield every picture at the card's size, or why it can't be read, in the order of ids."""
     if collection.is_cifar:
         wanted = frozenset(collection.ids)
         for picture in cifar.read(collection.root):
@@ -255,7 +255,7 @@ _FLAT = 0.02
 
 
 def groups(pixels: NDArray[np.uint8], among: Sequence[int]) -> list[list[int]]:
-    """Rows of pictures that are next to identical, directly or by way of others.
+    """Group rows of pictures that are next to identical, directly or by way of others.
 
     Args:
         pixels: ndarray of shape (n, height, width, 3), uint8.
@@ -281,7 +281,7 @@ def groups(pixels: NDArray[np.uint8], among: Sequence[int]) -> list[list[int]]:
 def linked(
     unit: Floats, least: float, same: Callable[[int, int], bool] = lambda _one, _other: True
 ) -> list[list[int]]:
-    """Rows of vectors that point the same way, directly or by way of others.
+    """Group rows of vectors that point the same way, directly or by way of others.
 
     Args:
         unit: ndarray of shape (n, dim), of unit length.
@@ -306,7 +306,7 @@ def linked(
 
 
 def _described(pictures: NDArray[np.generic], side: int) -> Floats:
-    """Small pictures less their means, at unit length; what is of one colour is like others of that colour.
+    """Return small pictures less their means, at unit length; those of one colour are alike.
 
     Args:
         pictures: ndarray of shape (n, height, width, channels), of numbers from 0 to 255.

@@ -87,7 +87,7 @@ def fit(
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Everything by chance that Keras, numpy and Python do inside follows from the seed.
+    """Seed all random numbers of Keras, numpy and Python inside.
 
     The random numbers of Python and numpy go on afterwards as if nothing had been.
     """
@@ -123,7 +123,7 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc, name-defined]  # 
 
     @property
     def ended(self) -> bool:
-        """Whether the stage has had no better epoch for as long as its patience lasts."""
+        """Return whether the stage has had no better epoch for as long as its patience lasts."""
         patience = self._stages[self._index].patience
         return bool(patience) and self._waited >= patience
 
@@ -196,7 +196,7 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc, name-defined]  # 
 
 
 def _variables(model: Any, *, optimizer: bool) -> list[Any]:
-    """All numbers that a model's next epoch depends on, in their order: weights, random states, optimizer."""
+    """Return all variables that a model's next epoch depends on: weights, random states, optimizer."""
     measured = {id(variable) for variable in model.metrics_variables}
     own = [variable for variable in model.variables if id(variable) not in measured]
     if not optimizer:

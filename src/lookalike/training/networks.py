@@ -73,7 +73,7 @@ class Base:
             layer.trainable = norms or type(layer).__name__ != "BatchNormalization"
 
     def from_layer(self, wanted: str | int | None = None) -> list[Any]:
-        """The layers from one on, by its name or number; None for the usual top.
+        """Return the layers from one on, by its name or number; None for the usual top.
 
         Raises:
             UsageError: there is no such layer.
@@ -148,7 +148,7 @@ def _application(name: Name, text: str) -> Base:
 
 @contextmanager
 def _patience() -> Iterator[None]:
-    """A download of weights that hangs ends with an error."""
+    """End a download of weights that hangs with an error."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(before or _PATIENCE)
     try:
@@ -189,7 +189,7 @@ class Shuffled(keras.utils.PyDataset):  # type: ignore[misc, name-defined]  # Ke
 
     @property
     def num_batches(self) -> int:
-        """How many there are."""
+        """Return the number of batches."""
         return -(-len(self._rows) // self._batch)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
@@ -197,7 +197,7 @@ class Shuffled(keras.utils.PyDataset):  # type: ignore[misc, name-defined]  # Ke
         return self.take(rows)
 
     def rows(self) -> NDArray[np.intp]:
-        """The rows in the order of this epoch."""
+        """Return the rows in the order of this epoch."""
         if self._seed is None:
             return self._rows
         if self._order[0] != self.epoch:
@@ -205,7 +205,7 @@ class Shuffled(keras.utils.PyDataset):  # type: ignore[misc, name-defined]  # Ke
         return self._order[1]
 
     def take(self, rows: NDArray[np.intp]) -> tuple[Any, Any]:
-        """Inputs and targets of some rows."""
+        """Return inputs and targets of some rows."""
         raise NotImplementedError
 
 
@@ -234,7 +234,7 @@ class Batches(Shuffled):
         self._targets = targets
 
     def take(self, rows: NDArray[np.intp]) -> tuple[Any, Any]:
-        """Pixels (rows, height, width, 3), float32, 0 to 255, and targets."""
+        """Return pixels (rows, height, width, 3), float32, 0 to 255, and targets."""
         pixels = self._pictures[rows].astype(np.float32)
         return pixels, pixels if self._targets is None else self._targets[rows]
 
@@ -263,7 +263,7 @@ def augmented(pixels: Any, wanted: Augmentation, seed: int) -> Any:
 
 
 def prepared(pixels: Any, card: Card) -> Any:
-    """What a network is fed with, of pixels: the order of channels, the mean and the scale of its card.
+    """Prepare pixels for a network: the order of channels, the mean and the scale of its card.
 
     Args:
         pixels: a tensor of shape (batch, height, width, 3), RGB, 0 to 255.
@@ -281,7 +281,7 @@ _BATCH = 32
 
 
 def described(card: Card, network: Any) -> Card:
-    """A card with what the network shows: its layers, what makes them, its weights' digest.
+    """Return a card with what the network shows: its layers, what makes them, its weights' digest.
 
     Args:
         card: with everything else.
@@ -300,7 +300,7 @@ def described(card: Card, network: Any) -> Card:
 
 
 def outputs(network: Any, layer: str, card: Card, pictures: NDArray[np.uint8], rows: Sequence[int]) -> Floats:
-    """What Keras makes of pictures at a layer.
+    """Return the output of a layer of a Keras network for pictures.
 
     Args:
         network: of Keras.

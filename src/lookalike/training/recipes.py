@@ -96,11 +96,11 @@ class TrainingRecipe:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """It as JSON has it."""
+        """Return it as plain JSON data."""
         return {"kind": self.kind, **asdict(self)}
 
     def changed(self, settings: Mapping[str, str]) -> Self:
-        """It with settings as they are typed: `{"epochs": "5", "augmentation.flip": "false"}`.
+        """Return it with settings as they are typed: `{"epochs": "5", "augmentation.flip": "false"}`.
 
         Raises:
             UsageError: there is nothing of that name to set, or the value is of another kind.
@@ -125,7 +125,7 @@ class TrainingRecipe:
         return replace(self, **changes)
 
     def settings(self) -> dict[str, Any]:
-        """Everything that can be set, with its value here; what has parts by its parts."""
+        """Return everything that can be set, with its value here; what has parts by its parts."""
         found: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -200,7 +200,7 @@ class ClassifierRecipe(TrainingRecipe):
 
     @classmethod
     def cifar(cls) -> Self:
-        """The original's two stages on CIFAR-10, for the base `keras:InceptionV3`.
+        """Return the original's two stages on CIFAR-10, for the base `keras:InceptionV3`.
 
         2,000 pictures drawn from those to learn from, 140 pixels on a side, raw; whatever the last epoch
         leaves is kept.
@@ -235,7 +235,7 @@ class RankerRecipe(TrainingRecipe):
 
 
 def _value(name: str, text: str, kind: Any) -> Any:
-    """A value of the first kind that the text can be read as."""
+    """Read a text as the first of some types that it can be read as."""
     kinds = get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,)
     for one in sorted(kinds, key=lambda one: one is not type(None)):  # "none" is a text, too
         with suppress(ValueError, KeyError):

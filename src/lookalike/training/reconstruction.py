@@ -50,7 +50,7 @@ class Reconstruction:
     own_colour_mse: float
 
     def as_dict(self) -> dict[str, Any]:
-        """It as JSON has it, without the pictures."""
+        """Return it as plain JSON data, without the pictures."""
         return {
             "picture": self.name,
             "vector": self.vector.tolist(),
@@ -87,7 +87,7 @@ class Reconstructions(Sequence[Reconstruction]):
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """They as JSON has them."""
+        """Return them as plain JSON data."""
         return {"model": self.model, "pictures": [one.as_dict() for one in self.items]}
 
     def plot(self, title: str = "") -> Plot:
@@ -149,7 +149,7 @@ def reconstruct(pictures: Query | Sequence[Query], model: str | os.PathLike[str]
 
 
 def errors(given: NDArray[np.generic], drawn: NDArray[np.generic]) -> tuple[float, float]:
-    """MSE of a drawing, and of the given picture's own mean colour, of numbers from 0 to 1.
+    """Return the MSE of a drawing, and of the given picture's own mean colour, of numbers from 0 to 1.
 
     Args:
         given: ndarray of shape (height, width, 3), 0 to 255.
@@ -161,7 +161,7 @@ def errors(given: NDArray[np.generic], drawn: NDArray[np.generic]) -> tuple[floa
 
 
 def _picture(given: Any) -> tuple[str, bytes]:
-    """What a picture is called, and its encoded bytes."""
+    """Return the name of a picture, and its encoded bytes."""
     found = resolve(given, None, Access("", images.ImageLimits.from_environment()))
     if found.content is None:
         raise UsageError(f"{found.label} is no picture; expected a path, an address, bytes or an array")

@@ -44,17 +44,17 @@ class Gain(NamedTuple):
 
     @property
     def difference(self) -> float:
-        """How much was gained; below 0 for a loss."""
+        """Return how much was gained; below 0 for a loss."""
         return self.after - self.before
 
     @property
     def words(self) -> str:
-        """What was measured, for people: `P@5, pictures never seen`."""
+        """Return what was measured, for people: `P@5, pictures never seen`."""
         pictures, measure = self._parts()
         return f"{_MEASURES.get(measure, measure)}, {_PICTURES.get(pictures, pictures)}".rstrip(", ")
 
     def sentence(self) -> str:
-        """What it means: how many of the first answers, or of the pairs, are right now."""
+        """Say what it means: how many of the first answers, or of the pairs, are right now."""
         pictures, measure = self._parts()
         where = f"Of {_PICTURES.get(pictures, pictures)}, "
         if abs(self.difference) < _SHOWN:
@@ -117,7 +117,7 @@ class Epoch:
     best: bool = False
 
     def __str__(self) -> str:
-        """One line for people."""
+        """Return one line for people."""
         figures = "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in self.measures.items())
         best = "  best so far" if self.best else ""
         left = f", {clock(self.left)} left" if self.number < self.of else ""
@@ -133,7 +133,7 @@ class History:
 
     @property
     def measures(self) -> dict[str, list[float]]:
-        """For each measure its values, the first epoch's first."""
+        """Return for each measure its values, the first epoch's first."""
         names = dict.fromkeys(name for epoch in self.epochs for name in epoch.measures)
         return {name: [epoch.measures.get(name, float("nan")) for epoch in self.epochs] for name in names}
 
@@ -156,7 +156,7 @@ class History:
             write_csv(file, [[*_FIRST, *names], *rows])
 
     def as_dict(self) -> list[dict[str, Any]]:
-        """It as JSON has it, an object an epoch."""
+        """Return it as plain JSON data, an object an epoch."""
         return [
             {"stage": e.stage, "epoch": e.number, "seconds": round(e.seconds, 3), **e.measures}
             for e in self.epochs
@@ -198,7 +198,7 @@ class Trained:
 
     @property
     def gains(self) -> list[Gain]:
-        """What it reached beside what its base reached; empty for what has no base to compare with."""
+        """Return what it reached beside what its base reached; empty for what has no base to compare with."""
         return gains(self.measures)
 
     def plot(self, title: str = "") -> Plot:
@@ -217,7 +217,7 @@ class Trained:
         return plots.bars({"before": before, "after": after}, title=title)
 
     def as_dict(self) -> dict[str, Any]:
-        """It as JSON has it."""
+        """Return it as plain JSON data."""
         return {
             "model": self.model,
             "recipe": self.recipe.as_dict(),

@@ -64,12 +64,12 @@ def check_model_folder(out: str | os.PathLike[str], *, resume: bool, overwrite: 
 
 
 def is_begun(folder: Path) -> bool:
-    """Whether a folder holds a training that can be gone on with."""
+    """Return whether a folder holds a training that can be gone on with."""
     return (folder / WORK / LAST).exists()
 
 
 def _faults(folder: Path, *, resume: bool, overwrite: bool) -> Iterator[str]:
-    """What is against it, in words."""
+    """Yield what is against it, in words."""
     if resume and overwrite:
         yield "a training goes on with --resume, or begins anew with --overwrite, not both"
     if folder.exists() and not folder.is_dir():
@@ -171,22 +171,22 @@ class Run:
 
     @property
     def work(self) -> Path:
-        """Where what is needed only while it lasts is kept."""
+        """Return the folder of what is needed only while it lasts."""
         return self.folder / WORK
 
     @property
     def pixels(self) -> Path:
-        """The file of decoded pictures."""
+        """Return the file of decoded pictures."""
         return self.work / "pixels"
 
     @property
     def checkpoint(self) -> Path:
-        """The state after the last epoch."""
+        """Return the state after the last epoch."""
         return self.work / LAST
 
     @property
     def best(self) -> Path:
-        """The state that was best so far."""
+        """Return the state that was best so far."""
         return self.work / "best.npz"
 
     def begin(self, about: Mapping[str, Any]) -> None:
@@ -251,7 +251,7 @@ class Run:
             self.progress(epoch)
 
     def record(self, digest: str, split: Split, measures: Mapping[str, float], **more: Any) -> dict[str, Any]:
-        """What a card says of the training: plain JSON."""
+        """Return what a card says of the training, as plain JSON data."""
         return {
             **self.recipe.as_dict(),
             **more,
@@ -267,7 +267,7 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
+        """Return the seconds since it began."""
         return time.monotonic() - self._began
 
     def finished(
@@ -295,7 +295,7 @@ class Run:
 
 
 def versions() -> dict[str, str]:
-    """The versions of what took part."""
+    """Return the versions of the libraries involved."""
     import platform
     from importlib import metadata
 
@@ -309,12 +309,12 @@ def versions() -> dict[str, str]:
 
 
 def rows_of(pixels: DecodedDataset, split: Split, part: str) -> list[int]:
-    """The rows of the pictures of a part."""
+    """Return the rows of the pictures of a part."""
     return [row for row, id_ in enumerate(pixels.ids) if split.part_of[id_] == part]
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What was otherwise, in words."""
+    """Return the settings that differ, in words."""
     old, new = ({**state.get("recipe", {}), **state} for state in (before, now))
     keys = [key for key in {**old, **new} if key != "recipe" and old.get(key) != new.get(key)]
     return [f"{key} was {old.get(key)!r:.40}, is {new.get(key)!r:.40}" for key in keys]
