@@ -32,7 +32,7 @@ _BASE_HELP = "The network to begin with: efficientnet-lite0, or any of keras:NET
 
 
 class Teller:
-    """Shows how a training goes on standard error: a bar while pictures are read, a line an epoch."""
+    """Show how a training goes on standard error: a bar while pictures are read, a line an epoch."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
@@ -57,7 +57,7 @@ class Teller:
 
 
 class TrainingOptions:
-    """What every training command is asked: where to, how, and what to show."""
+    """Hold the options of every training command: where to, how, and what to show."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._resume: bool = options.pop("resume")

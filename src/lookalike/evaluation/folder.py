@@ -36,7 +36,7 @@ _NORMALIZE = {"normalize": True, "no-normalize": False}
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """What is compared with others: a model with its metric, or a gallery that exists already.
+    """Name what is compared with others: a model with its metric, or a gallery that exists already.
 
     model: an extractor or its name; "" for a gallery.
     metric: how its vectors are compared; None as the model recommends.

@@ -69,7 +69,7 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """What there is to label.
+    """Hold the pictures to label.
 
     root: the folder that ids are relative to.
     ids: of the pictures, in the order of the gallery.

@@ -220,7 +220,7 @@ class Shortlist:
 
 
 class Relevance:
-    """Which pictures are relevant to which: those that share a label.
+    """Tell which pictures are relevant to which: those that share a label.
 
     Args:
         labels: one a picture; see the top of this module.

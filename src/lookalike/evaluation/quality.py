@@ -72,13 +72,13 @@ def evaluate(  # noqa: PLR0913  # each is a wish of its own
             `folder:N`, `name:REGEX`, a table, a field of the metadata, or a mapping of ids.
         k: the ranks of P@k; recall and nDCG are of the largest.
         at_least: pictures whose label fewer than so many have do not ask, but can be found.
-        queries: at most so many of each label ask, drawn by chance; default all.
+        queries: at most so many of each label ask, drawn at random; default all.
         split: which pictures are queries and can't be found: a share between 0 and 1 of those that
-            have a label, drawn by chance; a filter such as `folder=queries` or `part=test`; or a
+            have a label, drawn at random; a filter such as `folder=queries` or `part=test`; or a
             collection of ids. Of a model that was trained here also `test`, `validation` or `train`: only
             the pictures of that part of its own split are looked at, each asks for all others.
         only: ids of the pictures to look at; default all.
-        seed: of the choices by chance.
+        seed: of the random choices.
         depth: how deep the ranking is that mAP looks at.
         progress: called with how many queries have been answered.
 

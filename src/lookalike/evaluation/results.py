@@ -39,7 +39,7 @@ class LabelQuality:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How good the answers of a gallery are; `evaluation["P@5"]` is a mean over the queries.
+    """Hold how good the answers of a gallery are; `evaluation["P@5"]` is a mean over the queries.
 
     gallery, model, metric: what was asked.
     labels: where the labels come from.
@@ -96,7 +96,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class MethodAnswer:
-    """What a method found for one query: the query in words, its hits, best first, and notes on them."""
+    """Hold what a method found for one query: the query in words, its hits, best first, and notes on them."""
 
     query: str
     hits: tuple[Hit, ...]
@@ -109,7 +109,7 @@ class MethodAnswer:
 
 @dataclass(frozen=True, slots=True)
 class MethodResult:
-    """How good one method is and what it costs, or why that can't be said.
+    """Hold how good one method is and what it costs, or why that can't be said.
 
     method: as it was typed.
     model, metric: what it came down to.

@@ -101,7 +101,7 @@ def split(
     validation: float = 0.2,
     seed: int = 0,
 ) -> Split:
-    """Divide pictures by chance, each label by itself.
+    """Divide pictures at random, each label by itself.
 
     A label keeps at least one picture to learn from; one with three pictures or more has one in each
     part whose share is not 0.

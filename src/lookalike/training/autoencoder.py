@@ -98,7 +98,7 @@ class Networks:
 
 
 class Autoencoder(keras.Model):  # type: ignore[misc, name-defined]  # Keras has no types
-    """Gives what was wanted and what was drawn; its loss is the mean square of their difference."""
+    """Return what was wanted and what was drawn; its loss is the mean square of their difference."""
 
     def compute_loss(
         self,
@@ -115,7 +115,7 @@ class Autoencoder(keras.Model):  # type: ignore[misc, name-defined]  # Keras has
 
 
 class Sometimes(keras.layers.Layer):  # type: ignore[misc, name-defined]  # Keras has no types
-    """Takes some pictures changed, by chance, and the others as they are; all as they are but in training.
+    """Take some pictures changed, at random, and the others as they are; outside training all as they are.
 
     Args:
         share: of pictures that are taken changed.

@@ -110,7 +110,7 @@ def train_classifier(  # each is a wish of its own
 
 
 class _Task:
-    """What is to be learnt, and from what.
+    """Hold what is to be learned, and from what.
 
     names: of the classes, in order.
     numbers: ndarray of shape (n,), the class of each picture.
@@ -149,7 +149,7 @@ class _Network:
 
     before: what the base made of the pictures.
     whole: prepared pictures in, class scores out; base and head in one, as it is exported.
-    model: pixels in, changed by chance while they are learnt from; the same layers.
+    model: pixels in, changed at random while they are learned from; the same layers.
     """
 
     def __init__(self, task: _Task) -> None:
@@ -305,7 +305,7 @@ _SHARPNESS = 12.0  # factor on vectors of unit length, or no score could come ne
 
 
 class Recommended(keras.layers.Layer):  # type: ignore[misc, name-defined]  # Keras has no types
-    """The recommended vector as a layer: what is compared in a search is what the classes are told by.
+    """Compute the recommended vector as a layer: classes are told by what a search compares.
 
     Args:
         mean: ndarray of shape (dim,), taken off the square roots at unit length.
@@ -335,7 +335,7 @@ def head_layers(
 
     Args:
         recipe: the training's.
-        features: ndarray of shape (n, dim), of the base, of the pictures that are learnt from.
+        features: ndarray of shape (n, dim), of the base, of the pictures that are learned from.
         numbers: ndarray of shape (n,), the class of each.
         count: of classes.
     """

@@ -38,7 +38,7 @@ _CHUNK = 256  # pictures in flight
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Pictures that may be learnt from.
+    """Hold the pictures of a folder that a training may use.
 
     root: the folder that ids are relative to.
     ids: of n pictures, sorted.
@@ -68,7 +68,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class DecodedDataset:
-    """Pictures decoded.
+    """Hold decoded pictures.
 
     ids, labels: of n pictures.
     array: ndarray of shape (n, height, width, 3), uint8, RGB; it lies in a file.
@@ -98,7 +98,7 @@ def collect(
         pictures: the folder.
         labels: where labels are, as `lookalike.evaluate` has them; None for pictures without. The batches
             of CIFAR-10 have their own.
-        limit: take so many, drawn by chance; of the batches so many of each of their two parts.
+        limit: take so many, drawn at random; of the batches so many of each of their two parts.
         seed: of the draw.
 
     Returns:

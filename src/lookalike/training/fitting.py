@@ -105,7 +105,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 class _Keeper(keras.callbacks.Callback):  # type: ignore[misc, name-defined]  # Keras has no types
-    """Writes the state after every epoch, tells of it, and ends a stage that gets no better."""
+    """Write the state after every epoch, report it, and end a stage that gets no better."""
 
     def __init__(
         self, run: Run, model: Any, stages: Sequence[TrainingStage], learnt: Shuffled, monitor: str
@@ -212,7 +212,7 @@ def _save(path: Path, model: Any, state: Mapping[str, Any]) -> None:
 
 
 class _Checkpoint(NamedTuple):
-    """What a checkpoint knows beside the numbers of the model."""
+    """Hold what a checkpoint knows beside the numbers of the model."""
 
     epochs: list[Epoch]
     lowest: float

@@ -159,7 +159,7 @@ class Verdict:
 
 @dataclass(slots=True)
 class _Tally:
-    """What the queries reached by one choice; a query may come several times."""
+    """Collect what the queries reached by one choice; a query may come several times."""
 
     _rows: list[Rows] = field(default_factory=list)
     _unseen: list[NDArray[np.bool_]] = field(default_factory=list)

@@ -169,7 +169,7 @@ def _some(names: Sequence[str]) -> list[str]:
 
 
 class Shuffled(keras.utils.PyDataset):  # type: ignore[misc, name-defined]  # Keras has no types
-    """Rows in batches; every epoch has an order of its own, the same whenever it is run.
+    """Give rows in batches; every epoch has an order of its own, the same whenever it is run.
 
     A subclass makes a batch of rows by `take`.
 
@@ -240,7 +240,7 @@ class Batches(Shuffled):
 
 
 def augmented(pixels: Any, wanted: Augmentation, seed: int) -> Any:
-    """Change pictures by chance while they are learnt from; otherwise they stay as they are.
+    """Change pictures at random while they are learned from; otherwise they stay as they are.
 
     Args:
         pixels: a symbolic tensor of shape (batch, height, width, 3), 0 to 255.

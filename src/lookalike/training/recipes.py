@@ -47,7 +47,7 @@ def require_share(given: object, name: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """How pictures are changed by chance each time they are learnt from; 0 or False leaves a change out."""
+    """Set how pictures are augmented at random while they are learned from; 0 or False leaves one out."""
 
     flip: bool = True  # left and right
     rotation: float = 0.04  # of a full turn, either way, at most
@@ -65,7 +65,7 @@ NO_AUGMENTATION = Augmentation(flip=False, rotation=0.0, zoom=0.0, shift=0.0, co
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecipe:
-    """What every training has."""
+    """Set what every training has."""
 
     kind: ClassVar[str]
 
@@ -151,7 +151,7 @@ class AutoencoderRecipe(TrainingRecipe):
     batch: int = 16  # pictures a step
     rate: float = 3e-3  # of Adam at its start; it falls to 0 by a cosine
     validation: float = 0.0  # share that chooses the best state; the last is the best on what was learnt
-    varied: float = 0.4  # share of pictures that are changed by chance, the others are learnt as they are
+    varied: float = 0.4  # share of pictures that are changed at random, the others are learned as they are
     augmentation: Augmentation = Augmentation(rotation=0.0, zoom=0.12, shift=0.06, colour=0.0)
 
     def __post_init__(self) -> None:
@@ -175,7 +175,7 @@ class ClassifierRecipe(TrainingRecipe):
     raw: bool = False  # pixels go in as they are, 0 to 255, and not as the base was trained with
     fewest: int | None = None  # leave out classes with fewer pictures; None: below 3 is an error
     dense: int = 0  # numbers of a layer between base and classes; 0: classes are told by the vector T
-    dropout: float = 0.0  # share of what goes into the classes that is left out by chance
+    dropout: float = 0.0  # share of what goes into the classes that is dropped out at random
     smoothing: float = 0.1  # of the labels
     head_epochs: int = 1  # of the first stage, at most: the base is frozen
     head_rate: float = 1e-3  # of rmsprop in the first stage

@@ -97,7 +97,7 @@ _FIRST = ("stage", "epoch", "seconds")
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One pass over the pictures that are learnt from.
+    """One pass over the pictures that are learned from.
 
     stage: what of the network learnt.
     number: counted from 1 through all stages.
@@ -127,7 +127,7 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """How a training went, epoch by epoch."""
+    """Hold how a training went, epoch by epoch."""
 
     epochs: tuple[Epoch, ...]
 
