@@ -54,7 +54,7 @@ HEAVY = {
     "resource": {"system"},
     "rich": {"cli"},
     "sklearn": {"indexes"},
-    "sqlite3": {"extractors", "stores"},
+    "sqlite3": {"extractors", "sources", "stores"},
     "tensorflow": {"extractors", "training"},
 }
 """The rooms in which a library may be imported; no other room knows it."""

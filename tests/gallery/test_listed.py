@@ -17,7 +17,6 @@ from lookalike.indexing.plan import Work
 from lookalike.sources import remote, resolve
 from lookalike.sources import table as listed
 from lookalike.sources.access import Access
-from lookalike.sources.table import Seen
 from lookalike.system.text import redact_text
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
@@ -251,15 +250,6 @@ def test_a_picture_in_a_table_and_in_a_folder(gallery, memory, paint, tmp_path):
     (tmp_path / "in" / "blue.png").unlink()
     memory.pipe("/listed/red.png", paint(tmp_path / "x.png", RED, seed=7).read_bytes())
     assert counts(gallery.add(folders)) == {"updated": 1, "unchanged": 2, "removed": 1, "total": 4}
-
-
-def test_what_was_seen_takes_little_memory():
-    """Every text is new once, and takes 36 bytes at most."""
-    seen = Seen()
-    texts = [f"http://example.org/{number}.jpg" for number in range(50_000)]
-    assert all(seen.add(text) for text in texts)
-    assert not any(seen.add(text) for text in texts)
-    assert len(seen._digests) <= 36 * len(texts)
 
 
 @pytest.mark.parametrize("column", [None, "where"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -95,7 +96,9 @@ class Fill:
         try:
             self._plan_files(given.files, planned)
             if given.tables:
-                self._plan_tables(given, planned, [walk.prefix for walk in walks], restore=wishes.restore)
+                with closing(Seen()) as seen:
+                    walked = [walk.prefix for walk in walks]
+                    self._plan_tables(given, planned, walked, seen, restore=wishes.restore)
             # Before the long part: a run that is stopped is to know its folders the next time.
             if planned.folders != planned.known:
                 self.store.set_folders(planned.folders, seen=planned.known)
@@ -188,16 +191,18 @@ class Fill:
             for id_, record in zip(ids, self.store.get(ids), strict=True):
                 self._plan_file(id_, record, planned)
 
-    def _plan_tables(self, given: Sorted, planned: Plan, walked: Sequence[str], *, restore: bool) -> None:
+    def _plan_tables(
+        self, given: Sorted, planned: Plan, walked: Sequence[str], seen: Seen, *, restore: bool
+    ) -> None:
         """What tables name and the gallery has not is read, once; addresses it has are not asked for again.
 
         Args:
             given: with the tables, and files that are planned already.
             planned: what is to be done for folders and files; the rest is added.
             walked: prefixes of the folders.
+            seen: gathers the ids that are planned, so that each is once.
             restore: whether pictures that were taken out come in again.
         """
-        seen = Seen()
         planned_before = (work.id for work in planned.works())
         for id_ in chain((id_of(path, self.root) for path in given.files), planned_before):
             seen.add(id_)

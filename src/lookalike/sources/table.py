@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from lookalike.errors import StoreUnavailable
 from lookalike.sources import remote, tables
 from lookalike.sources.folder import id_of, is_address
 from lookalike.sources.tables.addresses import addresses, image_column
@@ -21,7 +23,7 @@ USER = "an address with a password in it would be kept in the gallery"
 """Why a picture is refused whose address has a user in it."""
 
 _DIGEST = 12  # bytes: two of a hundred million texts have the same one with a chance of 1e-13
-_NONE = bytes(_DIGEST)
+_CACHE = 8192  # KiB
 
 
 class Row(NamedTuple):
@@ -98,34 +100,34 @@ def _place(cell: object, folder: Path) -> str:
 
 
 class Seen:
-    """Which texts were met before: a table of their digests, which takes 18 to 36 bytes a text.
+    """Tell which texts were met before, by their digests in a temporary SQLite table; close it in the end.
 
-    A set of Python's would take 100 MB for a million.
+    The table lies on the disk but for a cache of 8 MiB, whatever the number of texts; SQLite deletes it.
     """
 
     def __init__(self) -> None:
-        self._count = 0
-        self._digests = bytearray(_DIGEST << 12)
+        self._connection = sqlite3.connect("", isolation_level=None)  # a temporary file
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_CACHE}"):
+            self._connection.execute(f"PRAGMA {pragma}")
+        self._connection.execute("CREATE TABLE digests (digest BLOB PRIMARY KEY) WITHOUT ROWID")
+        self._connection.execute("BEGIN")
 
     def add(self, text: str) -> bool:
-        """Note a text; whether it is a new one."""
-        if 3 * self._count * _DIGEST > 2 * len(self._digests):
-            self._grow()
-        return self._put(blake2b(text.encode(), digest_size=_DIGEST).digest())
+        """Note a text and return whether it is a new one.
 
-    def _put(self, digest: bytes) -> bool:
-        place = int.from_bytes(digest, "big") * _DIGEST % len(self._digests)
-        while (there := self._digests[place : place + _DIGEST]) != digest:
-            if there == _NONE:
-                self._digests[place : place + _DIGEST] = digest
-                self._count += 1
-                return True
-            place = (place + _DIGEST) % len(self._digests)
-        return False
+        Raises:
+            StoreUnavailable: the temporary folder can't be written to.
+        """
+        digest = blake2b(text.encode(), digest_size=_DIGEST).digest()
+        try:
+            done = self._connection.execute("INSERT OR IGNORE INTO digests VALUES (?)", (digest,))
+        except sqlite3.OperationalError as error:
+            raise StoreUnavailable(
+                f"the addresses of the table can't be kept in the temporary folder: {error}; make room "
+                "there, or name another folder by SQLITE_TMPDIR"
+            ) from error
+        return done.rowcount > 0
 
-    def _grow(self) -> None:
-        before, self._digests, self._count = self._digests, bytearray(2 * len(self._digests)), 0
-        for place in range(0, len(before), _DIGEST):
-            digest = bytes(before[place : place + _DIGEST])
-            if digest != _NONE:
-                self._put(digest)
+    def close(self) -> None:
+        """Delete the table."""
+        self._connection.close()
