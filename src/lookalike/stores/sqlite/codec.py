@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import asdict
+from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -24,7 +25,7 @@ STATUSES = {PICTURE: "picture", SKIPPED: "skipped", REMOVED: "removed"}
 MAX_DIM = 1 << 24
 _SCORE = struct.Struct("<HI")
 _PART_BITS = 11
-_LATER = schema.ADDED[3:]  # those that are no more than themselves
+_LATER = [added.column for added in schema.ADDED[3:]]  # those whose value is the record's own
 _BITS = {name: 1 << place for place, name in enumerate(PICTURE_FIELDS)}
 
 
@@ -121,6 +122,7 @@ def bits_of(names: Iterable[str]) -> int:
     return sum(_BITS[name] for name in set(names))
 
 
+@lru_cache(maxsize=256)
 def fields_of(bits: int) -> frozenset[str]:
     """What `bits_of` was given."""
     return frozenset(name for name, bit in _BITS.items() if bits & bit)
@@ -179,34 +181,24 @@ def record(line: Sequence[Any], metadata: dict[str, str | int | float], classes:
         StoreCorrupt: a value may not stand in its column, the lines do not belong together, or the scores are
             not of these classes.
     """
-    _, id_, source, size, mtime_ns, digest, width, height, scores, thumbnail, *others = line
-    own, name, decoder, format_, bits, *later = others
+    _, id_, source, size, mtime_ns, digest, width, height, scores, thumbnail, own, name, *added = line
+    decoder, format_, bits, *later = added
     try:
         # `|` takes whole numbers alone, and is below 0 where one of them is.
         size | mtime_ns | width | height
         whole = (source | decoder | bits) >= 0 and type(digest) is bytes
         whole = whole and type(format_) is str and (thumbnail is None or type(thumbnail) is bytes)
         whole = whole and own == id_ and name == record_rules.name(id_) and "\0" not in id_
-        whole = whole and all(added.column.holds(value) for added, value in zip(_LATER, later, strict=True))
+        if later:
+            whole = whole and all(map(schema.Column.holds, _LATER, later))
         origin = SOURCES[source]
     except (TypeError, AttributeError, IndexError):
         whole = False
     if not whole:
         raise StoreCorrupt(f"the gallery's row of {id_!r:.60} is not what one is; {schema.ADVICE}")
-    known = (
-        id_,
-        origin,
-        size,
-        mtime_ns,
-        digest,
-        width,
-        height,
-        metadata,
-        _named(id_, scores, classes),
-        thumbnail,
-    )
+    known = (id_, origin, size, mtime_ns, digest, width, height, metadata, _named(id_, scores, classes))
     own_fields = fields_of(bits) & metadata.keys() if metadata else _NONE
-    return Record(*known, decoder, format_, own_fields, *later)
+    return Record(*known, thumbnail, decoder, format_, own_fields, *later)
 
 
 def line(row: int, record: Record, scores: Sequence[tuple[int, int]]) -> tuple[Any, ...]:
@@ -229,7 +221,7 @@ def line(row: int, record: Record, scores: Sequence[tuple[int, int]]) -> tuple[A
         record.decoder,
         record.format,
         bits_of(record.from_picture),
-        *(getattr(record, added.column.name) for added in _LATER),
+        *(getattr(record, column.name) for column in _LATER),
     )
 
 

@@ -251,8 +251,8 @@ class SqliteStore:
 
     def set_folders(self, folders: Sequence[Folder], *, seen: Sequence[Folder] | None = None) -> None:
         """Remember the folders that were indexed, in place of those before."""
-        wanted = record_rules.folders_after(self.folders(), folders, seen)
-        if wanted != self.folders():
+        known = self.folders()
+        if (wanted := record_rules.folders_after(known, folders, seen)) != known:
             with self.writing(), self.database.changing() as change:
                 tables.set_folders(change.connection, wanted)
 
