@@ -43,7 +43,7 @@ from pathlib import Path
 from lookalike import Gallery
 from lookalike.evaluation.neighbors import neighbors, write
 with Gallery.open(gallery=sys.argv[1], create=False) as gallery:
-    write(Path(sys.argv[2]), neighbors(gallery, int(sys.argv[3]), exact=sys.argv[4] == "exact"))
+    write(Path(sys.argv[2]), neighbors(gallery, int(sys.argv[3])))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 print(time.perf_counter() - started, peak)
 """
@@ -111,37 +111,25 @@ def measure(place: Path, runs: int, wanted: str) -> None:
         vectors = gallery.vectors()
         ids = [record.id for record in gallery.records()]
     what = f"neighbors -k {K}, {len(vectors):,} × {vectors.shape[1]:,}"
-    times: dict[str, list[float]] = {"": [], "exact": [], "scikit-learn": []}
-    peaks: dict[str, float] = {}
-    answers: dict[str, Any] = {}
+    times: list[tuple[float, float]] = []
     for _ in range(runs):
-        for way in ("", "exact"):
-            spent, peaks[way], answers[way] = ours(place, way)
-            times[way].append(spent)
-        spent, answers["truth"] = theirs(vectors)
-        times["scikit-learn"].append(spent)
-    baseline = float(np.median(times["scikit-learn"]))
-    for way in ("", "exact"):
-        spent = float(np.median(times[way]))
-        row = f"{what}{', --exact' if way else ''}"
-        figure(
-            row,
-            f"{spent:.1f} s",
-            f"{baseline:.1f} s, scikit-learn",
-            f"1/{baseline / spent:.1f}",
-            "" if way else wanted,
-        )
-        recall, apart = compared(answers[way], answers["truth"], ids)
-        figure(f"{row}: recall@{K}", f"{recall:.5f}", "1, scikit-learn", "", "≥ .999")
-        figure(f"{row}: largest difference of distances", f"{apart:.1e}", "scikit-learn", "", "≤ 1e-5")
-        figure(f"{row}: peak memory", f"{peaks[way]:.0f} MB", "", "", "≤ 1,500 MB")
+        own, peak, answers = ours(place)
+        other, truth = theirs(vectors)
+        times.append((own, other))
+    spent, baseline = map(float, np.median(times, axis=0))
+    ratio = f"1/{baseline / spent:.1f}"
+    figure(what, f"{spent:.1f} s", f"{baseline:.1f} s, scikit-learn", ratio, wanted)
+    recall, apart = compared(answers, truth, ids)
+    figure(f"{what}: recall@{K}", f"{recall:.5f}", "1, scikit-learn", "", "≥ .999")
+    figure(f"{what}: largest difference of distances", f"{apart:.1e}", "scikit-learn", "", "≤ 1e-5")
+    figure(f"{what}: peak memory", f"{peak:.0f} MB", "", "", "≤ 1,500 MB")
 
 
-def ours(place: Path, way: str) -> tuple[float, float, dict[str, list[tuple[str, float]]]]:
+def ours(place: Path) -> tuple[float, float, dict[str, list[tuple[str, float]]]]:
     """Seconds, MB and answers of a process that writes a CSV file."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "similar.csv"
-        command = [sys.executable, "-c", OURS, str(place), str(file), str(K), way]
+        command = [sys.executable, "-c", OURS, str(place), str(file), str(K)]
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=ALL_CORES)
         found: dict[str, list[tuple[str, float]]] = {}
         with file.open(newline="", encoding="utf-8") as lines:

@@ -75,13 +75,12 @@ def test_as_a_search_for_each(make, metric):
     same(list(neighbors(gallery, 4)), as_searched(gallery, 4))
 
 
-@pytest.mark.parametrize("exact", [False, True])
-def test_equal_vectors_tie_by_id(make, exact):
+def test_equal_vectors_tie_by_id(make):
     """Pictures of equal vectors are each other's neighbours at distance 0, the first ids first."""
     vectors = random(40)
     vectors[[5, 11, 23, 31]] = vectors[2]
     gallery = make(vectors, metric="euclidean")
-    found = dict(neighbors(gallery, 3, exact=exact))
+    found = dict(neighbors(gallery, 3))
     assert [n.id for n in found["0002.jpg"]] == ["0005.jpg", "0011.jpg", "0023.jpg"]
     assert [n.id for n in found["0011.jpg"]] == ["0002.jpg", "0005.jpg", "0023.jpg"]
     assert [n.distance for n in found["0011.jpg"]] == [0, 0, 0]
@@ -187,7 +186,7 @@ def test_the_command(make, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"20 neighbors written to {file}\n"
     assert file.read_text().splitlines()[0] == "id,rank,neighbor,score,distance"
-    table = run(gallery.root, "-k", 1, "--exact").stdout.splitlines()
+    table = run(gallery.root, "-k", 1).stdout.splitlines()
     assert table[0].split() == ["score", "picture", "neighbor"]
     assert len(table) == 11
     content = json.loads(run("--gallery", gallery.address, "-k", 1, "--json").stdout)

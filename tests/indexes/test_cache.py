@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
+from lookalike.indexes.approximate import digests
 from lookalike.indexes.cache import Cache, Coded
 from lookalike.indexes.codes import Coder
-from lookalike.indexes.twins import digests
 from lookalike.system.directory import Directory
 
 

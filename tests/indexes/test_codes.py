@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from lookalike.indexes import bounds, calibration, exact
+from lookalike.indexes import calibration, exact
 from lookalike.indexes import codes as coding
 from lookalike.indexes.cache import Codes, width
 from lookalike.indexes.codes import Coder
@@ -63,8 +63,8 @@ def test_estimates_are_off_by_no_more_than_rounding_explains():
     codes = _codes(coder, rows)
     for vector, query in zip(queries, coder.queries(queries), strict=True):
         off = np.abs(coding.estimated(query, codes, np.arange(2000)) - rows @ vector)
-        assert (off <= bounds.rounding(1.0) * codes.factors).all()
-        assert off.max() > bounds.rounding(0.2) * codes.factors.min()
+        assert (off <= coding.rounding(1.0) * codes.factors).all()
+        assert off.max() > coding.rounding(0.2) * codes.factors.min()
 
 
 def test_signs_differ_by_no_more_than_angles_explain():
@@ -73,7 +73,7 @@ def test_signs_differ_by_no_more_than_angles_explain():
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     coder = Coder(rows.mean(axis=0) * 3, 5)
     away = coder.away(rows)
-    limits = bounds.Bounds(bounds.SPREAD, float(away.min()), float(away.max()))
+    limits = coding.Bounds(coding.SPREAD, float(away.min()), float(away.max()))
     codes = _codes(coder, rows)
     for vector, query in zip(rows[:40], coder.queries(rows[:40]), strict=True):
         apart = coding.apart(query, codes)
@@ -131,7 +131,7 @@ def test_codes_do_not_pay_where_they_tell_nothing_apart():
             rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         coder = Coder(rows.mean(axis=0), 5)
         away = coder.away(rows)
-        measured = bounds.Bounds(bounds.SPREAD, float(away.min()), float(away.max()))
+        measured = coding.Bounds(coding.SPREAD, float(away.min()), float(away.max()))
         truth = exact.search(rows[:64], [(np.arange(9000), rows)], 12, "cosine")
         assert calibration.pays(measured, coder.queries(rows[:64]), truth, _codes(coder, rows)) == paid
 
@@ -144,7 +144,7 @@ def test_the_spread_is_measured():
     for rows, wider in ((dense, False), (sparse, True)):
         coder = Coder(np.zeros(256, np.float32), 5)
         near = [np.delete(rows, place, axis=0) for place in range(len(rows))]
-        assert (calibration.spread(coder, rows, near) > bounds.SPREAD) == wider
+        assert (calibration.spread(coder, rows, near) > coding.SPREAD) == wider
 
 
 def test_foreign_vectors_are_asked_with():

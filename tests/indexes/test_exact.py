@@ -29,3 +29,19 @@ def test_blocks_against_one_sort(metric, k):
 def test_nothing_to_search():
     """No rows, no answers."""
     assert len(exact.search(np.ones((1, 3), np.float32), [], 5, "cosine")[0].keys) == 0
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner", "manhattan"])
+def test_one_query_is_answered_as_one_of_many(metric):
+    """A query asked alone, of rows whose lengths are kept, has the very hits that it has among others."""
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(500, 24)).astype(np.float32)
+    rows[300:320] = rows[7]
+    keys, squares = np.arange(500), distances.squared_lengths(rows)
+    queries = np.stack([rows[7], rng.normal(size=24).astype(np.float32), np.zeros(24, np.float32)])
+    blocks = [exact.Block(keys, rows, squares).take(part) for part in np.array_split(np.arange(500), 3)]
+    together = exact.search(queries, [(keys, rows)], 15, metric)
+    for query, other in zip(queries, together, strict=True):
+        found = exact.search(query[None], blocks, 15, metric)[0]
+        assert found.keys.tolist() == other.keys.tolist()
+        assert found.scores.tolist() == other.scores.tolist()

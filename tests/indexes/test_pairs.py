@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lookalike.indexes import distances, pairs, sketches
-from lookalike.indexes.pools import Pool
-from lookalike.indexes.rows import Rows
+from lookalike.indexes import distances, knn_join
+from lookalike.indexes.knn_join import Pool, Rows
 
 
 def rows_of(vectors, **options):
@@ -32,8 +31,8 @@ def by_sorting(vectors, metric, k, codes=()):
 
 
 def check(vectors, metric, k, codes=(), **options):
-    task = pairs.Task(rows_of(vectors), metric, k, codes)
-    found = list(pairs.nearest(task, exact=True, **options))
+    task = knn_join.Task(rows_of(vectors), metric, k, codes)
+    found = list(knn_join.nearest(task, **options))
     assert len(found) == len(vectors)
     for one, (keys, scores) in zip(found, by_sorting(vectors, metric, k, codes), strict=True):
         assert one.keys.tolist() == keys
@@ -71,15 +70,15 @@ def test_ties_go_by_position(metric):
 def test_rounding_never_decides():
     """Far from the origin float32 products can't tell the rows apart; the answer is exact all the same."""
     vectors = np.random.default_rng(2).normal(size=(1200, 30)).astype(np.float32) + np.float32(3000)
-    task = pairs.Task(rows_of(vectors), "euclidean", 3)
+    task = knn_join.Task(rows_of(vectors), "euclidean", 3)
     assert task.tolerance[0] > np.square(vectors - vectors.mean(axis=0)).sum(axis=1).mean()
     check(vectors, "euclidean", 3)
 
 
 def test_strips_do_not_matter(monkeypatch):
     """Where memory is for the pools of few rows at a time, the answer is the same."""
-    monkeypatch.setattr(pairs, "_POOL_BYTES", 1)
-    monkeypatch.setattr(pairs, "_BLOCK_ROWS", 100)
+    monkeypatch.setattr(knn_join, "_POOL_BYTES", 1)
+    monkeypatch.setattr(knn_join, "_BLOCK_ROWS", 100)
     check(np.random.default_rng(3).normal(size=(730, 16)).astype(np.float32), "euclidean", 3)
 
 
@@ -97,7 +96,7 @@ def test_fewer_rows_than_wanted():
     vectors = np.random.default_rng(4).normal(size=(4, 3)).astype(np.float32)
     check(vectors, "cosine", 10)
     check(vectors[:1], "cosine", 3)
-    assert list(pairs.nearest(pairs.Task(rows_of(vectors[:0]), "cosine", 3))) == []
+    assert list(knn_join.nearest(knn_join.Task(rows_of(vectors[:0]), "cosine", 3))) == []
 
 
 @pytest.mark.parametrize("metric", ["manhattan", "correlation"])
@@ -111,7 +110,7 @@ def test_distances_equal_scikit_learns():
     """Order and distances are those of NearestNeighbors by brute force."""
     neighbors = pytest.importorskip("sklearn.neighbors")
     vectors = mixtures(2000, 64)
-    found = pairs.nearest(pairs.Task(rows_of(vectors), "euclidean", 3), exact=True)
+    found = knn_join.nearest(knn_join.Task(rows_of(vectors), "euclidean", 3))
     engine = neighbors.NearestNeighbors(algorithm="brute", metric="euclidean").fit(vectors)
     # Without X, a point is not its own neighbour.
     lengths, keys = engine.kneighbors(n_neighbors=3)
@@ -120,34 +119,11 @@ def test_distances_equal_scikit_learns():
         assert -one.scores == pytest.approx(length, abs=1e-5)
 
 
-@pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner"])
-def test_sketches_find_what_exact_finds(metric, monkeypatch):
-    """Where sketches are used, recall is at least .999, and what they find has exact scores."""
-    monkeypatch.setattr(pairs, "_SKETCHED", 0)
-    vectors = mixtures(5000, 640)
-    task = pairs.Task(rows_of(vectors), metric, 3)
-    sketch = sketches.fitting(task)
-    assert sketch is not None
-    assert sketch.dim < 640
-    truth = list(pairs.nearest(task, exact=True))
-    found = list(pairs.nearest(task))
-    hits = [len(np.intersect1d(a.keys, b.keys)) for a, b in zip(found, truth, strict=True)]
-    assert sum(hits) >= 0.999 * 3 * len(vectors)
-    for i in range(0, 5000, 500):
-        assert np.array_equal(found[i].scores, distances.scores(vectors[i], vectors[found[i].keys], metric))
-
-
-def test_exact_where_sketches_would_not_do():
-    """Neighbours that are hardly nearer than the rest can't be found by sketches, and none are used."""
-    vectors = np.random.default_rng(6).normal(size=(4200, 520)).astype(np.float32)
-    assert sketches.fitting(pairs.Task(rows_of(vectors), "euclidean", 3)) is None
-
-
 def test_progress_goes_up_to_one():
     """The share that is done only grows, and ends at 1."""
     vectors = np.random.default_rng(7).normal(size=(2500, 8)).astype(np.float32)
     shares = []
-    list(pairs.nearest(pairs.Task(rows_of(vectors), "cosine", 2), progress=shares.append))
+    list(knn_join.nearest(knn_join.Task(rows_of(vectors), "cosine", 2), progress=shares.append))
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)
     assert len(shares) > 1

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from lookalike.indexes.pools import Pool
-from lookalike.indexes.threads import spread
+from lookalike.indexes.knn_join import Pool, spread
 
 
 def blas_threads():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lookalike.indexes.twins import Digests, Twins, digests
+from lookalike.indexes.approximate import Digests, Twins, digests
 
 
 def test_equal_rows_have_equal_digests():

@@ -17,8 +17,7 @@ from PIL import Image
 from lookalike import Gallery
 from lookalike.errors import NotFound, visible
 from lookalike.evaluation import compare, evaluate
-from lookalike.evaluation.neighbors import neighbors
-from lookalike.evaluation.neighbors.files import write
+from lookalike.evaluation.neighbors import neighbors, write
 from lookalike.evaluation.splits import Split
 from lookalike.search.hits import Answers, Hit, Hits
 from lookalike.sources.tables import open_table, read_metadata

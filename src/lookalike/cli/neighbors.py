@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write them to a file instead: .csv, .parquet or .jsonl.",
 )
-@click.option("--exact", is_flag=True, help="Compare whole vectors, even in a large gallery.")
 @click.option(
     "--where",
     multiple=True,
@@ -80,7 +79,6 @@ def neighbors(  # noqa: PLR0913  # an argument an option
     place: Place,
     k: int,
     out: Path | None,
-    exact: bool,
     where: tuple[str, ...],
     distinct: str | None,
     unique: bool,
@@ -93,8 +91,7 @@ def neighbors(  # noqa: PLR0913  # an argument an option
     """Find the most similar pictures for every picture of a gallery.
 
     FOLDER is the folder of the pictures; without it, the gallery is found as elsewhere. A picture
-    is left out of its own answer. In a large gallery pictures are compared by short sketches of
-    their vectors, and the best by the vectors themselves: at least 999 of 1,000 neighbours are found.
+    is left out of its own answer. All pairs of pictures are compared exactly.
     """
     from lookalike.evaluation.neighbors import Facts, check_file, page, write
     from lookalike.evaluation.neighbors import neighbors as find
@@ -111,7 +108,6 @@ def neighbors(  # noqa: PLR0913  # an argument an option
             answers = find(
                 gallery,
                 k,
-                exact=exact,
                 where=where or None,
                 distinct=distinct,
                 unique=unique,
@@ -163,7 +159,7 @@ def _as_dict(id_: str, found: Sequence[Neighbor]) -> dict[str, Any]:
 
 def _kept(answers: Iterable[Answer], kept: list[Answer]) -> Iterator[Answer]:
     """Pass answers on, and keep as many as a page shows, and one more."""
-    from lookalike.evaluation.neighbors.facts import ON_A_PAGE
+    from lookalike.evaluation.neighbors import ON_A_PAGE
 
     for answer in answers:
         if len(kept) <= ON_A_PAGE:

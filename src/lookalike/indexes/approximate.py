@@ -1,21 +1,22 @@
 """Search by codes: a first look finds k rows, and what they score tells where else one must look.
 
-Whatever scores as much as the k-th of them has codes that are at most so far from the query's (`bounds`).
+Whatever scores as much as the k-th of them has codes that are at most so far from the query's (`Bounds`).
 So the second look takes all rows with such codes, estimates their scores, and scores exactly those that may
 be among the k best. It is as wide as the answer is uncertain: a few hundred rows for a query with near
-neighbours, every row where none is near. Of rows that are equal one stands for all until it is among the
-best.
+neighbours, every row where none is near. Of rows that are equal one stands for all (`Twins`) until it is
+among the best.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.indexes import bounds, distances
 from lookalike.indexes import codes as coding
+from lookalike.indexes import distances
 from lookalike.indexes.cache import FIRST_SIGNS
 from lookalike.indexes.exact import NOTHING, Found, merge
 
@@ -24,10 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.indexes.bounds import Bounds
     from lookalike.indexes.cache import Codes
-    from lookalike.indexes.codes import Query
-    from lookalike.indexes.twins import Twins
+    from lookalike.indexes.codes import Bounds, Query
     from lookalike.types import Floats
 
     Fetch = Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], Floats]]
@@ -167,8 +166,8 @@ class _Look:
         least = self._least_cosine(float(found.scores[-1]))
         positions = self._within(least)
         estimates = self._estimates(positions)
-        rounding = bounds.rounding(1.0) * self._codes.factors.take(positions)
-        maybe = positions[estimates + rounding >= least - bounds.SURE]
+        rounding = coding.rounding(1.0) * self._codes.factors.take(positions)
+        maybe = positions[estimates + rounding >= least - coding.SURE]
         if len(maybe) > self._most:
             return None
         found = merge(found, self._score(maybe), self._k)
@@ -219,7 +218,7 @@ class _Look:
         if self._index.metric == "cosine":
             return score
         length = float(np.sqrt(np.einsum("i,i->", self._vector, self._vector, dtype=np.float64)))
-        return bounds.least_cosine(score, length, self._index.tolerance)
+        return coding.least_cosine(score, length, self._index.tolerance)
 
     def _with_zeros(self, found: Found) -> Found:
         """The k best of what is found and of the zero vectors."""
@@ -284,3 +283,67 @@ def _threshold(apart: NDArray[np.int32], wanted: int) -> int:
     step = max(1, len(apart) // _SAMPLED)
     counts = np.cumsum(np.bincount(apart[::step])) * step
     return min(int(np.searchsorted(counts, min(wanted, int(counts[-1])))), FIRST_SIGNS)
+
+
+class Twins:
+    """Which of n rows are equal.
+
+    others: positions of the rows for which another one stands, ndarray of shape (m,), ascending.
+
+    Args:
+        firsts: for each row the position of the first that is equal to it, ndarray of shape (n,).
+    """
+
+    def __init__(self, firsts: NDArray[np.int64]) -> None:
+        self.others = np.flatnonzero(firsts != np.arange(len(firsts)))
+        self._firsts = firsts
+        of = firsts[self.others]
+        order = np.argsort(of, kind="stable")
+        self._of, self._sorted = of[order], self.others[order]
+
+    def first(self, positions: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return the rows that stand for some, each once, ascending."""
+        if not len(self.others):
+            return positions
+        firsts = np.sort(self._firsts[positions])  # not `unique`: its first call imports a tenth of numpy
+        return firsts[np.flatnonzero(np.diff(firsts, prepend=-1))]
+
+    def all_of(self, position: int) -> NDArray[np.intp]:
+        """Return the positions of a row and of those for which it stands, ascending."""
+        low, high = np.searchsorted(self._of, (position, position + 1))
+        return np.concatenate([[position], self._sorted[low:high]])
+
+    def stand_alone(self, positions: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Tell which of some rows stand for no other."""
+        if not len(self.others):
+            return np.ones(len(positions), np.bool_)
+        places = np.minimum(np.searchsorted(self._of, positions), len(self._of) - 1)
+        alone: NDArray[np.bool_] = self._of[places] != positions
+        return alone
+
+
+class Digests:
+    """The digests of rows as they are met, to find the first of equal ones.
+
+    Args:
+        known: of the rows before, ndarray of shape (n,), uint64.
+    """
+
+    def __init__(self, known: NDArray[np.uint64]) -> None:
+        self._count = len(known)
+        numbers = known.tolist()
+        self._first = dict(zip(reversed(numbers), range(len(numbers) - 1, -1, -1), strict=True))
+
+    def add(self, rows: Floats) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """Take rows (m, dim) that come next: their digests (m,), and the positions of their firsts (m,)."""
+        made = digests(rows)
+        places = enumerate(made.tolist(), self._count)
+        firsts = [self._first.setdefault(digest, place) for place, digest in places]
+        self._count += len(made)
+        return made, np.array(firsts, np.int64)
+
+
+def digests(rows: Floats) -> NDArray[np.uint64]:
+    """Return a number for each row (n, dim), the same for equal ones: ndarray of shape (n,)."""
+    rows = rows + np.float32(0)  # no negative zeros, which are equal to others
+    return np.frombuffer(b"".join(blake2b(row, digest_size=8).digest() for row in rows), np.uint64)

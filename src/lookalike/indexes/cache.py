@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lookalike.indexes.codes import Bits
     from lookalike.system.directory import Directory
     from lookalike.types import Floats
+
+    Bits = NDArray[np.uint8]
 
 _FORMAT = 4
 _HEAD = "head.json"
@@ -70,7 +71,7 @@ class Head:
     last: every row of the gallery up to this one was looked at.
     commits: of the gallery when it was looked at.
     calibrated: rows the gallery had when it was measured what codes tell.
-    spread, nearest, farthest: what they tell, as `bounds.Bounds` has it; 0 where a search by codes would
+    spread, nearest, farthest: what they tell, as `codes.Bounds` has it; 0 where a search by codes would
         bring nothing.
     """
 

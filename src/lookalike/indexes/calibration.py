@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.indexes import bounds, distances
+from lookalike.indexes import codes as coding
+from lookalike.indexes import distances
 from lookalike.indexes.approximate import within
 from lookalike.indexes.cache import FIRST_SIGNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lookalike.indexes.bounds import Bounds
     from lookalike.indexes.cache import Codes
-    from lookalike.indexes.codes import Coder, Query
+    from lookalike.indexes.codes import Bounds, Coder, Query
     from lookalike.indexes.exact import Found
     from lookalike.types import Floats
 
@@ -63,12 +63,12 @@ def spread(coder: Coder, queries: Floats, near: list[Floats]) -> float:
         near: for each the rows nearest to it, ndarray of shape (m, dim), none of them zero.
     """
     seen = [
-        bounds.deviation(count, share, signs)
+        coding.deviation(count, share, signs)
         for vector, query, rows in zip(queries, coder.queries(queries), near, strict=True)
         for signs, counts, shares in _differing(coder, vector, query, distances.normalized(rows))
         for count, share in zip(counts, shares, strict=True)
     ]
-    return max(bounds.SPREAD, _BEYOND * max(seen, default=0.0))
+    return max(coding.SPREAD, _BEYOND * max(seen, default=0.0))
 
 
 def _differing(

@@ -1,11 +1,18 @@
 """Codes: the sign of every coordinate after a random rotation, and the coordinate itself in eight bits.
 
 Signs tell angles: seen from the mean, two vectors at an angle t differ in the share t/pi of their signs,
-give or take what chance does to so many (`bounds`). The numbers in eight bits tell the score itself, made
+give or take what chance does to so many. The numbers in eight bits tell the score itself, made
 right on average in the way of RaBitQ (Gao and others, 2024, https://arxiv.org/abs/2405.12497 and
 2409.09913). Rotating first matters: on vectors of real pictures plain signs miss many more. Eight bits
 rank so well that few rows are to be read; they cost less time than three, which must be taken apart
 (benches/search.py). `approximate` puts these together to a search.
+
+Seen from the mean of a gallery, from which the signs are taken, a query and a row at a distance r from each
+other stand at an angle that the law of cosines gives from their distances to the mean. Of n signs the share
+angle/pi differs on average, with the spread of n tosses of a coin. So whatever row lies within r of the
+query differs in at most so many signs, but for a chance that is as small as one asks: there is no other
+place to look for it. How wide the spread really is, where vectors are less than random, is measured in every
+gallery (`calibration`).
 
 The rotation is a random flip of signs, then the real Fourier transform: orthogonal for every
 number of dimensions, and nothing to store.
@@ -28,10 +35,21 @@ from lookalike.indexes.cache import width
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lookalike.indexes.cache import Codes
+    from lookalike.indexes.cache import Bits, Codes
     from lookalike.types import Floats
 
-    Bits = NDArray[np.uint8]
+SPREAD = 4.0
+"""Standard deviations that are allowed for: one row in 31,000 that is as far as the last of an answer, and
+far fewer of those that are nearer, would be missed."""
+
+_ROUNDING = 6.0
+"""Standard deviations that are allowed for the rounding of a row's numbers to eight bits."""
+
+SURE = 1e-6
+"""What a cosine may be off by the arithmetic of float32."""
+
+_AT_THE_MEAN = 1e-3
+"""Nearer to the mean than this a direction from it says nothing."""
 
 _COLD_BYTES = 16 << 20
 """Codes that numpy compares in less time than faiss takes to be imported."""
@@ -205,3 +223,68 @@ def _differing_cold(query: Bits, codes: Bits) -> NDArray[np.int32]:
     for column in differing.T:  # along short rows numpy's own sum takes several times as long
         counts += column
     return counts
+
+
+class Bounds(NamedTuple):
+    """What was measured in a gallery.
+
+    spread: standard deviations to allow for, as `deviation` has them.
+    nearest, farthest: how far its rows lie from the mean, taken at unit length.
+    """
+
+    spread: float
+    nearest: float
+    farthest: float
+
+    def share(self, away: float, cosine: float) -> float:
+        """The largest share of signs that differ on average, of rows of at least this cosine with a query.
+
+        Args:
+            away: how far the query lies from the mean.
+            cosine: −1 to 1.
+        """
+        if min(away, self.nearest) < _AT_THE_MEAN:
+            return 1.0
+        reach = 2 - 2 * max(-1.0, cosine - SURE)  # the squared distance of two unit vectors
+        # Seen from the mean a ball around the query is widest where the line of sight touches it.
+        touching = math.sqrt(max(0.0, away**2 - reach))
+        sights = (self.nearest, min(max(touching, self.nearest), self.farthest), self.farthest)
+        least = min((away**2 + sight**2 - reach) / (2 * away * sight) for sight in sights)
+        return math.acos(max(-1.0, min(1.0, least))) / math.pi
+
+    def most(self, share: float, signs: int) -> int:
+        """How many of so many signs differ at most where a share of them differs on average."""
+        angle = math.asin(math.sqrt(share)) + self.spread / (2 * math.sqrt(signs))
+        return signs if angle >= math.pi / 2 else math.floor(signs * math.sin(angle) ** 2)
+
+
+def deviation(differing: int, share: float, signs: int) -> float:
+    """How many standard deviations more signs differ than do on average.
+
+    On the scale of arcsines, where it is the same for every share (Anscombe, 1948,
+    https://doi.org/10.1093/biomet/35.3-4.246).
+    """
+    return 2 * math.sqrt(signs) * (math.asin(math.sqrt(differing / signs)) - math.asin(math.sqrt(share)))
+
+
+def rounding(factor: float) -> float:
+    """How far a cosine estimated from rounded numbers may be off, by the factor of the row's code.
+
+    A number is off by up to half a step, which the factor is, so by a step over the root of 12 on
+    average; and so is the product with a vector of unit length.
+    """
+    return _ROUNDING * factor / math.sqrt(12)
+
+
+def least_cosine(score: float, length: float, tolerance: float) -> float:
+    """The least cosine with the query that a row of unit length can have at a distance of at most −score.
+
+    Args:
+        score: −distance, by the metric `euclidean`.
+        length: of the query, above 0.
+        tolerance: how far the length of a row may be from 1.
+    """
+    beyond = length**2 - score**2
+    widest = math.sqrt(max(0.0, beyond))
+    sizes = (1 - tolerance, min(max(widest, 1 - tolerance), 1 + tolerance), 1 + tolerance)
+    return max(-1.0, min((beyond / size + size) / (2 * length) for size in sizes))

@@ -70,14 +70,20 @@ def check(metric: str) -> None:
         )
 
 
-def scores(query: Floats, rows: Floats, metric: str) -> Floats:
-    """Exact scores of rows against one query; equal rows get equal scores, wherever they stand.
+def squared_lengths(rows: Floats) -> NDArray[np.float64]:
+    """Return the squared lengths of rows (n, dim): ndarray of shape (n,)."""
+    return _dots(rows, rows)
+
+
+def scores(query: Floats, rows: Floats, metric: str, *, squares: NDArray[np.float64] | None = None) -> Floats:
+    """Return exact scores of rows against one query; equal rows get equal scores, wherever they stand.
 
     Args:
         query: ndarray of shape (dim,).
         rows: ndarray of shape (n, dim).
         metric: `cosine` (0 against a zero vector), `euclidean` (−L2, by direct difference), `inner`;
             any other is −distance as scikit-learn computes it.
+        squares: the `squared_lengths` of the rows, if they are known.
 
     Returns:
         ndarray of shape (n,), float32; finite.
@@ -94,7 +100,8 @@ def scores(query: Floats, rows: Floats, metric: str) -> Floats:
     products = _dots(rows, query)
     if metric == "inner":
         return _finite(products)
-    sizes = np.sqrt(_dots(rows, rows) * _dots(query[None], query))
+    squares = squared_lengths(rows) if squares is None else squares
+    sizes = np.sqrt(squares * _dots(query[None], query))
     cosines = np.divide(products, sizes, out=np.zeros_like(products), where=sizes > 0)
     clipped: Floats = np.clip(cosines, -1, 1).astype(np.float32)
     return clipped
@@ -111,21 +118,24 @@ def estimates(queries: Floats, rows: Floats, metric: str) -> Floats:
     Returns:
         ndarray of shape (q, n), float32; NaN where a number was too large to say.
     """
-    return _estimates(queries, rows, metric, None if metric == "inner" else _dots(rows, rows))
+    return _estimates(queries, rows, metric, None if metric == "inner" else squared_lengths(rows))
 
 
-def estimated(queries: Floats, rows: Floats, metric: str) -> Iterator[tuple[Floats, Floats]]:
+def estimated(
+    queries: Floats, rows: Floats, metric: str, *, squares: NDArray[np.float64] | None = None
+) -> Iterator[tuple[Floats, Floats]]:
     """Estimates as of `estimates`, with how far rounding may have put each from the truth.
 
     Args:
         queries: ndarray of shape (q, dim).
         rows: ndarray of shape (n, dim).
         metric: as for `scores`.
+        squares: the `squared_lengths` of the rows, if they are known.
 
     Yields:
         For each query the estimates and their errors, two ndarrays of shape (n,).
     """
-    squares = _dots(rows, rows)
+    squares = squared_lengths(rows) if squares is None else squares
     values = _estimates(queries, rows, metric, squares)
     # A matrix product adds in at least eight lanes; the worst case of each, and of what is done after it.
     unit = np.finfo(np.float32).eps * (8 + rows.shape[1] / 8)

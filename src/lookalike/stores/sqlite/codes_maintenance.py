@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from lookalike.indexes.approximate import Digests
     from lookalike.indexes.cache import Cache, Head
     from lookalike.indexes.codes import Coder
-    from lookalike.indexes.twins import Digests
     from lookalike.stores.sqlite.database import Database
     from lookalike.stores.sqlite.vectors import Vectors
     from lookalike.types import Floats, Header
@@ -138,8 +138,8 @@ def due(
 
 def extend(connection: sqlite3.Connection, vectors: Vectors, cache: Cache, head: Head) -> bool:
     """Add codes of the rows that have none; False where the cache turns out broken."""
+    from lookalike.indexes.approximate import Digests
     from lookalike.indexes.codes import Coder
-    from lookalike.indexes.twins import Digests
 
     loaded = cache.codes(head)
     if loaded is None or cache.shared(head):
@@ -156,9 +156,8 @@ def build(connection: sqlite3.Connection, header: Header, vectors: Vectors, cach
     import numpy as np
 
     from lookalike.indexes import calibration, distances, exact
-    from lookalike.indexes.bounds import Bounds
-    from lookalike.indexes.codes import Coder
-    from lookalike.indexes.twins import Digests
+    from lookalike.indexes.approximate import Digests
+    from lookalike.indexes.codes import Bounds, Coder
 
     now = live(connection)
     mean = _mean(connection, vectors)
@@ -216,7 +215,7 @@ def _mean(connection: sqlite3.Connection, vectors: Vectors) -> Floats:
     import numpy as np
 
     from lookalike.indexes import distances
-    from lookalike.indexes.twins import digests
+    from lookalike.indexes.approximate import digests
 
     total, seen, read = np.zeros(vectors.dim, np.float64), 0, 0
     for _, stored in vectors.blocks(connection):

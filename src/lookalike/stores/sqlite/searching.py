@@ -9,8 +9,8 @@ import numpy as np
 from lookalike.errors import StoreCorrupt, UsageError
 from lookalike.indexes import approximate, distances, exact
 from lookalike.indexes import codes as coding
-from lookalike.indexes.bounds import SPREAD, Bounds
-from lookalike.indexes.twins import Twins
+from lookalike.indexes.approximate import Twins
+from lookalike.indexes.codes import SPREAD, Bounds
 from lookalike.stores.records import UNIT_TOLERANCE
 from lookalike.stores.sqlite import filters, tables
 from lookalike.stores.sqlite.vectors import Resident
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lookalike.stores.sqlite.vectors import Vectors
     from lookalike.types import Floats, Header, Where
 
-    Blocks = Iterable[tuple[NDArray[np.int64], Floats]]
+    Blocks = Iterable[exact.Block | tuple[NDArray[np.int64], Floats]]
 
 _NARROW = 0.4
 """Of the rows from which on there are codes: so few that pass a filter are all scored exactly."""
@@ -156,11 +156,9 @@ class Searcher:
         """Every row that passes, above one; from memory where they are kept there."""
         held = self._resident.rows(connection, live, after=after) if keep else None
         if held is not None:
-            keys, rows = held
             if passing is None:
-                return [(keys, rows)]
-            chosen = np.flatnonzero(np.isin(keys, passing, assume_unique=True))
-            return [(keys[chosen], rows[chosen])]
+                return [held]
+            return [held.take(np.flatnonzero(np.isin(held.keys, passing, assume_unique=True)))]
         if passing is None:
             return self._vectors.blocks(connection, after=after)
         return self._vectors.blocks_of(connection, passing[passing > after])

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import StoreCorrupt
+from lookalike.indexes import distances
+from lookalike.indexes.exact import Block
 from lookalike.stores import records
 from lookalike.stores.sqlite import schema
 from lookalike.stores.sqlite.codec import chunks, marks
@@ -146,12 +148,10 @@ class Resident:
         self._mutex = forks.lock()
         self._origin: tuple[str, int] | None = None
         self._as_of: tuple[Live, int] | None = None
-        self._held: tuple[NDArray[np.int64], Floats] | None = None
+        self._held: Block | None = None
 
-    def rows(
-        self, connection: sqlite3.Connection, live: Live, *, after: int
-    ) -> tuple[NDArray[np.int64], Floats] | None:
-        """Rows (n,) above `after` and their vectors (n, dim) as of a snapshot; None if too many."""
+    def rows(self, connection: sqlite3.Connection, live: Live, *, after: int) -> Block | None:
+        """Return the rows above `after` as of a snapshot, with their squared lengths; None if too many."""
         with self._mutex:
             if (live, after) != self._as_of:
                 if (live.generation, after) != self._origin:
@@ -174,27 +174,26 @@ class Resident:
             self._held = self._read(connection, after, count)
         else:
             cursor = connection.execute("SELECT row FROM pictures WHERE row > ? ORDER BY row", (after,))
-            self._held = self._changed(connection, *held, np.fromiter((row for (row,) in cursor), np.int64))
+            self._held = self._changed(connection, held, np.fromiter((row for (row,) in cursor), np.int64))
         if len(self._held[0]) != count:
             raise StoreCorrupt(_UNPAIRED)
 
-    def _read(
-        self, connection: sqlite3.Connection, after: int, count: int
-    ) -> tuple[NDArray[np.int64], Floats]:
+    def _read(self, connection: sqlite3.Connection, after: int, count: int) -> Block:
         keys, rows = [np.empty(0, np.int64)], [np.empty((0, self._vectors.dim), np.float32)]
         for some_keys, some_rows in self._vectors.blocks(connection, after=after):
             keys.append(some_keys)
             rows.append(some_rows)
             if sum(map(len, keys)) > count:
                 raise StoreCorrupt(_UNPAIRED)
-        return np.concatenate(keys), np.concatenate(rows)
+        return _measured(np.concatenate(keys), np.concatenate(rows))
 
-    def _changed(
-        self, connection: sqlite3.Connection, keys: NDArray[np.int64], rows: Floats, alive: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], Floats]:
-        kept = np.isin(keys, alive, assume_unique=True)
+    def _changed(self, connection: sqlite3.Connection, held: Block, alive: NDArray[np.int64]) -> Block:
+        kept = np.isin(held.keys, alive, assume_unique=True)
         if not kept.all():
-            keys, rows = keys[kept], rows[kept]
-        new_keys, new_rows = self._vectors.of(connection, np.setdiff1d(alive, keys).tolist())
-        keys, rows = np.concatenate([keys, new_keys]), np.concatenate([rows, new_rows])
-        return keys, rows
+            held = held.take(np.flatnonzero(kept))
+        keys, rows = self._vectors.of(connection, np.setdiff1d(alive, held.keys).tolist())
+        return _measured(np.concatenate([held.keys, keys]), np.concatenate([held.rows, rows]))
+
+
+def _measured(keys: NDArray[np.int64], rows: Floats) -> Block:
+    return Block(keys, rows, distances.squared_lengths(rows))
