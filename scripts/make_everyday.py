@@ -27,8 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lookalike.extractors import vocabulary
-from lookalike.extractors.vocabulary.plurals import singulars
-from lookalike.extractors.vocabulary.table import table
+from lookalike.extractors.vocabulary.names import singulars, table
 
 OUTPUT = Path(__file__).parents[1] / "src/lookalike/extractors/vocabulary/everyday.json"
 

@@ -23,7 +23,7 @@ import pytest
 from nbclient import NotebookClient
 from PIL import Image, ImageColor
 
-from lookalike.views.plots.lettering import ACCENT
+from lookalike.views.plots.sheets import ACCENT
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 NOTEBOOK = EXAMPLES / "tour.ipynb"

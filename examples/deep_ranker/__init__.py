@@ -16,7 +16,7 @@ from lookalike.evaluation.folder import PictureFolder
 from lookalike.evaluation.splits import PARTS, Split, split
 from lookalike.extractors import DEFAULT
 from lookalike.extractors import steps as vector_steps
-from lookalike.extractors.keras import backend
+from lookalike.extractors.keras import export
 from lookalike.extractors.steps import Centre, Normalise, Power
 from lookalike.training import Augmentation, TrainingRecipe, classifier, dataset, networks
 from lookalike.training.fitting import fit, seeded
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DeepRankerRecipe", "train_deep_ranker"]
 
-keras = backend.keras()  # says what is missing
+keras = export.keras()  # says what is missing
 
 _LEAST = 1e-6  # below it the slope of a root, or of a unit length, has no bound
 _EQUAL = 0.005  # of a measure: less is chance

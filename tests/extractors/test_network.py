@@ -10,10 +10,9 @@ from PIL import Image
 from lookalike import extractors
 from lookalike.errors import ModelError, UnknownLayer, UsageError
 from lookalike.extractors import runtime
-from lookalike.extractors.cards import Card
+from lookalike.extractors.cards import OPTIONS, Card, overridden
 from lookalike.extractors.names import Name
 from lookalike.extractors.network import OpenVinoExtractor
-from lookalike.extractors.settings import OPTIONS, overridden
 from lookalike.extractors.steps import Centre, Normalise, Power
 from lookalike.types import Classes
 

@@ -24,7 +24,7 @@ from lookalike.sources.tables import open_table, read_metadata
 from lookalike.system.text import guarded, quoted, unguarded, write_csv
 from lookalike.types import Tag
 from lookalike.views.pages import Card, Row, Table, fragment, fragment_table, results_page
-from lookalike.views.plots.lettering import drawable
+from lookalike.views.plots.sheets import drawable
 
 ACTING = [
     *(chr(code) for code in (*range(32), *range(0x7F, 0xA0))),

@@ -17,7 +17,7 @@ from lookalike.errors import UsageError
 from lookalike.system import imports
 from lookalike.views.plots import Plot, Point, Row, Tile, bars, grid, history, quality_and_cost, save
 from lookalike.views.plots.charts import front
-from lookalike.views.plots.lettering import NAME, TEXT, drawable, shortened, width, wrapped
+from lookalike.views.plots.sheets import NAME, TEXT, drawable, shortened, width, wrapped
 
 HOSTILE = "a$x^2$ \udce9\n\u202eevil\x07\x00 名前 😀 👩\u200d👧 عربي _{é}^ \\frac{1}{2} $ <&>.png"
 LONG = "folder/" * 60 + "a_very_long_name_" * 500 + "end.png"

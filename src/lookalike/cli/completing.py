@@ -58,7 +58,7 @@ def models(
     from click.shell_completion import CompletionItem
 
     from lookalike import extractors
-    from lookalike.extractors.keras.applications import APPLICATIONS
+    from lookalike.extractors.keras.recipes import APPLICATIONS
 
     if "/" in incomplete or incomplete.startswith((".", "~")):
         return [CompletionItem(incomplete, type="file")]

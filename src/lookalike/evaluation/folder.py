@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from lookalike.errors import NotFound, NotTrusted, StoreError, StoreUnavailable, UsageError
 from lookalike.evaluation.labels import Labels, Pictures, ids_of, read
-from lookalike.extractors.needs import require_model
+from lookalike.extractors.names import require_model
 from lookalike.gallery import Gallery
 from lookalike.indexing import folder_notes
 from lookalike.sources import ignoring, trust

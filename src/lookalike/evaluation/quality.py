@@ -12,7 +12,7 @@ from lookalike.errors import UsageError
 from lookalike.evaluation import labels as label_reading
 from lookalike.evaluation import measures, splits
 from lookalike.evaluation.results import Evaluation, LabelQuality
-from lookalike.extractors.needs import require_model
+from lookalike.extractors.names import require_model
 from lookalike.indexes import distances
 from lookalike.reports import Progress
 from lookalike.stores import where

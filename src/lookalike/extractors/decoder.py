@@ -8,8 +8,8 @@ import numpy as np
 
 from lookalike.errors import ModelError, UnknownModel, UsageError
 from lookalike.extractors import cards, runtime, trained, trials
-from lookalike.extractors.engine import first_line
 from lookalike.extractors.names import CARD
+from lookalike.extractors.runtime import first_line
 from lookalike.system import forks
 from lookalike.system.forks import Forked
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ModelError, UnknownModel
 from lookalike.extractors import infer_card, runtime, trained, trials
-from lookalike.extractors.card_files import ENDINGS, described
-from lookalike.extractors.engine import first_line
+from lookalike.extractors.infer_card import ENDINGS, described
 from lookalike.extractors.names import CARD
 from lookalike.extractors.network import OpenVinoExtractor
+from lookalike.extractors.runtime import first_line
 
 if TYPE_CHECKING:
     from lookalike.extractors.names import Name

@@ -11,7 +11,7 @@ from lookalike.system import forks
 from lookalike.types import Header, Space
 
 if TYPE_CHECKING:
-    from lookalike.extractors.needs import Gate
+    from lookalike.extractors.names import Gate
     from lookalike.types import Extractor, Precision
 
 DEFAULT_MODEL = "efficientnet-lite0"
@@ -108,7 +108,7 @@ class Model:
         with self._building:
             if self._built is None or (header is not None and self._built.digest != header.space.digest):
                 if header is not None and access is not None:
-                    from lookalike.extractors.needs import require_model
+                    from lookalike.extractors.names import require_model
 
                     require_model(header.space.extractor, access)
                 self._built = self._build(header)

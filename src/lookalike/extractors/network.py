@@ -11,8 +11,8 @@ import numpy as np
 from lookalike.errors import ModelError, UsageError
 from lookalike.extractors import listing, runtime
 from lookalike.extractors import steps as vector_steps
-from lookalike.extractors.engine import Engine, cut, fitted, streams
-from lookalike.extractors.settings import overridden
+from lookalike.extractors.cards import overridden
+from lookalike.extractors.runtime import Engine, cut, fitted, streams
 from lookalike.extractors.steps import Flatten, Normalise, Pool, Step, Top
 from lookalike.system import forks
 from lookalike.types import Extraction

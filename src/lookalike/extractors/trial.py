@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import LookalikeError
-from lookalike.extractors import files, limits, runtime
+from lookalike.extractors import files, runtime, trials
 from lookalike.extractors.decoder import Decoder
-from lookalike.extractors.engine import NotRun, cut, first_line
 from lookalike.extractors.names import Name
+from lookalike.extractors.runtime import NotRun, cut, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Try the network that standard input names."""
-    limits.impose()
+    trials.impose()
     kind, name, precision = json.load(sys.stdin)
     work = partial(_drawn, name) if kind == "decoder" else partial(_described, Name.parse(name), precision)
     sys.stdout.write(json.dumps(_outcome(work)))

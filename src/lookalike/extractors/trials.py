@@ -21,13 +21,51 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lookalike import errors
 from lookalike.errors import ModelError
-from lookalike.extractors import limits, runtime
+from lookalike.extractors import runtime
+from lookalike.system import posix, process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from lookalike.extractors.names import Name
     from lookalike.types import Precision
+
+SECONDS, MEMORY = "LOOKALIKE_MODEL_SECONDS", "LOOKALIKE_MODEL_MEMORY"
+"""The environment variables that change the limits."""
+
+_SECONDS, _MEMORY = 60, 8_000_000_000
+
+
+def seconds() -> int:
+    """Return how long a network may be read, compiled and run for the first time.
+
+    Raises:
+        UsageError: `LOOKALIKE_MODEL_SECONDS` is no whole number above 0.
+    """
+    return process.positive(SECONDS, _SECONDS)
+
+
+def memory() -> int:
+    """Return how many bytes it may take for that.
+
+    Raises:
+        UsageError: `LOOKALIKE_MODEL_MEMORY` is no whole number above 0.
+    """
+    return process.positive(MEMORY, _MEMORY)
+
+
+def impose() -> None:
+    """Limit the memory of this process; on macOS, which does not limit it, time is the only limit."""
+    posix.limit_memory(memory())
+
+
+def in_words() -> str:
+    """Say what the limits are, and how to raise them."""
+    return (
+        f"the limits are {seconds()} seconds and {memory() / 1e9:,.1f} GB; if it may take more, "
+        f"raise {SECONDS} or {MEMORY} (bytes)"
+    )
+
 
 _MODULE = "lookalike.extractors.trial"
 _OURS = "ours"
@@ -79,7 +117,7 @@ def _require(path: Path, question: _Question) -> None:
         known["refusal"], was_whole = _tried(question)
         _keep(whole if was_whole else cut, known)
     if known["refusal"]:
-        raise ModelError(f"{path} {known['refusal']}; {limits.in_words()}")
+        raise ModelError(f"{path} {known['refusal']}; {in_words()}")
 
 
 def approve(path: Path) -> None:
@@ -159,7 +197,7 @@ def _holds(verdict: dict[str, Any]) -> bool:
 
 
 def _limits() -> list[int]:
-    return [limits.seconds(), limits.memory()]
+    return [seconds(), memory()]
 
 
 def _key(what: object) -> str:
@@ -173,10 +211,10 @@ def _tried(question: _Question) -> tuple[str, bool]:
         LookalikeError: what loading or running it raised.
     """
     asked = json.dumps(question[:3]).encode()
-    code, answer, last = run_bounded([_MODULE], asked, limits.seconds())
+    code, answer, last = run_bounded([_MODULE], asked, seconds())
     if code is None:
         return (
-            f"was not read, compiled and run once within {limits.seconds()} seconds, and was stopped",
+            f"was not read, compiled and run once within {seconds()} seconds, and was stopped",
             False,
         )
     if code:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import LookalikeError
 from lookalike.extractors.model import IMPORTED
-from lookalike.extractors.needs import refused
+from lookalike.extractors.names import refused
 from lookalike.sources import remote
 from lookalike.sources.folder import is_address, path_of
 from lookalike.system.text import redact_text

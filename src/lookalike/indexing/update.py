@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.errors import NotTrusted, UsageError
-from lookalike.extractors.needs import require_model
+from lookalike.extractors.names import require_model
 from lookalike.indexing import folder_notes, nesting, pipeline_notes
 from lookalike.indexing.extract import Describer
 from lookalike.indexing.load import Trusted

@@ -16,7 +16,7 @@ from lookalike.errors import ModelError, UsageError
 from lookalike.extractors import runtime
 from lookalike.extractors.cards import Card
 from lookalike.extractors.decoder import Decoder
-from lookalike.extractors.keras import backend
+from lookalike.extractors.keras import export as keras_export
 from lookalike.training import dataset
 from lookalike.training import networks as export
 from lookalike.training.fitting import fit, seeded
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from lookalike.training.run import OnProgress
     from lookalike.types import Floats
 
-keras = backend.keras()  # says what is missing
+keras = keras_export.keras()  # says what is missing
 
 LATENT = "latent_space"
 """The layer of the few numbers."""

@@ -12,7 +12,7 @@ import numpy as np
 from lookalike.errors import UsageError
 from lookalike.evaluation.splits import PARTS
 from lookalike.extractors import steps as vector_steps
-from lookalike.extractors.keras import backend
+from lookalike.extractors.keras import export
 from lookalike.extractors.steps import Centre, Normalise, Power, Step
 from lookalike.training import dataset, networks
 from lookalike.training.fitting import fit, seeded
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from lookalike.training.run import OnProgress
     from lookalike.types import Floats
 
-keras = backend.keras()  # says what is missing
+keras = export.keras()  # says what is missing
 
 _FEWEST = 3  # pictures of a class: to learn from, to choose the best state by, and to measure by
 _NAMED = 5  # classes, or files, that a message names

@@ -13,7 +13,7 @@ import numpy as np
 
 from lookalike.errors import ModelError
 from lookalike.extractors.cards import DAMAGES
-from lookalike.extractors.keras import backend
+from lookalike.extractors.keras import export
 from lookalike.system.files import writing
 from lookalike.training.result import Epoch
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Stages: TypeAlias = Sequence[TrainingStage]
 
-keras = backend.keras()  # says what is missing
+keras = export.keras()  # says what is missing
 
 
 def fit(

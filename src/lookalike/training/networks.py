@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lookalike.errors import ModelError, UnknownModel, UsageError
-from lookalike.extractors import efficientnet, settings, trained
-from lookalike.extractors.keras import backend, building, graph, lite0, recipes
+from lookalike.extractors import cards, efficientnet, trained
+from lookalike.extractors.keras import export, lite0, recipes
 from lookalike.extractors.names import Name
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lookalike.training.recipes import Augmentation
     from lookalike.types import Floats
 
-keras = backend.keras()  # says what is missing
+keras = export.keras()  # says what is missing
 
 POOL = "pool"
 """The layer that every base ends with: a number a channel."""
@@ -126,7 +126,7 @@ def open_base(text: str, *, side: int | None = None, raw: bool = False) -> Base:
 
 
 def _lite0(name: Name, text: str) -> Base:
-    card = settings.overridden(efficientnet.card(efficientnet.recommended()), name.options)
+    card = cards.overridden(efficientnet.card(efficientnet.recommended()), name.options)
     network = lite0.build(include_top=False, size=card.size)
     return Base(text, network, card, [layer.name for layer in network.layers].index(_LITE0_TOP))
 
@@ -138,11 +138,11 @@ def _application(name: Name, text: str) -> Base:
     whole = tuple(sorted([*name.options, ("include_top", "false")]))
     recipe = recipes.of_application(replace(name, options=whole))
     with _patience():
-        model, card = building.built(recipe)
-    card = settings.overridden(card, name.options, own=recipes.own_options(name))
+        model, card = export.built(recipe)
+    card = cards.overridden(card, name.options, own=recipes.own_options(name))
     pool = keras.layers.GlobalAveragePooling2D(name=POOL)(model.outputs[0])
     network = keras.Model(model.inputs[0], pool, name=model.name)
-    count = len(graph.layers_of(network).names)
+    count = len(export.layers_of(network).names)
     return Base(text, network, card, count - count // _TOP_SHARE)
 
 
@@ -287,10 +287,10 @@ def described(card: Card, network: Any) -> Card:
         card: with everything else.
         network: of Keras; fed with what the card's mean and scale make of pixels.
     """
-    layers = graph.layers_of(network)
+    layers = export.layers_of(network)
     return replace(
         card,
-        weights=graph.weights_digest(network),
+        weights=export.weights_digest(network),
         layout="NHWC",
         layers=layers.names,
         kinds=layers.kinds,
@@ -314,7 +314,7 @@ def outputs(network: Any, layer: str, card: Card, pictures: NDArray[np.uint8], r
     """
     import tensorflow as tf
 
-    layers = graph.layers_of(network)
+    layers = export.layers_of(network)
     cut = keras.Model(network.inputs[0], layers.outputs[layers.names.index(layer)])
     # `predict` would take XLA, a model called plainly no graph: either is slower on a CPU, the first tenfold.
     batch = tf.TensorSpec((None, *pictures.shape[1:]), "float32")
@@ -350,7 +350,7 @@ def export_model(
         ModelError: it can't be exported, gives other numbers, or can't be written; a model that was there
             before is then as it was.
     """
-    model = graph.convert(network, graph.layers_of(network), card.size)
+    model = export.convert(network, export.layers_of(network), card.size)
 
     def compared(place: Path) -> None:
         for layer in dict.fromkeys(filter(None, (card.features, card.scores))):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lookalike.errors import UnknownModel
-from lookalike.extractors.keras import applications
-from lookalike.extractors.keras.applications import APPLICATIONS, PIXELS
+from lookalike.extractors.keras import recipes
+from lookalike.extractors.keras.recipes import APPLICATIONS, PIXELS
 
 GIVEN = {"weights", "input_tensor", "input_shape", "name"}
 CONSTRUCTORS = {name: value for name, value in vars(keras.applications).items() if inspect.isfunction(value)}
@@ -53,8 +53,8 @@ def test_sizes_are_the_default_ones(name):
 
 def test_names_are_found_however_they_are_written():
     """`vgg16` is VGG16; a name that is nearly one is answered with it."""
-    assert applications.find("vgg16").name == "VGG16"
+    assert recipes.find("vgg16").name == "VGG16"
     with pytest.raises(UnknownModel, match=r"did you mean .*ResNet50"):
-        applications.find("ResNet5")
+        recipes.find("ResNet5")
     with pytest.raises(UnknownModel, match="there are VGG16"):
-        applications.find("")
+        recipes.find("")

@@ -13,8 +13,8 @@ import pytest
 from lookalike.errors import ModelError
 from lookalike.extractors import keras as extractors
 from lookalike.extractors import runtime
-from lookalike.extractors.keras import building, child, graph, loading, recipes, safety
-from lookalike.extractors.keras.graph import NotExportable
+from lookalike.extractors.keras import child, export, loading, recipes, safety
+from lookalike.extractors.keras.export import NotExportable
 from lookalike.extractors.names import Name
 
 # Keras converts arrays in a way that numpy 2 will not know for ever.
@@ -187,7 +187,7 @@ def test_one_channel_is_refused(tmp_path):
     path = tmp_path / "grey.keras"
     keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()]).save(path)
     with pytest.raises(ModelError, match="expected one colour picture"):
-        building.built(recipes.of_file(path, None))
+        export.built(recipes.of_file(path, None))
 
 
 def test_a_card_is_followed_where_keras_runs_the_model(slow, photographs):
@@ -209,7 +209,7 @@ def test_a_card_is_followed_where_keras_runs_the_model(slow, photographs):
 def test_a_model_that_scales_pixels_itself_gets_them_whole(slow):
     """Without a card, pixels from 0 to 1 are assumed unless the model begins with scaling them."""
     model, _ = slow
-    bare = building.card_of_file(model, graph.layers_of(model), "slow.keras", "unknown", None)
+    bare = export.card_of_file(model, export.layers_of(model), "slow.keras", "unknown", None)
     scaling = replace(bare, kinds=("InputLayer", "Rescaling", *bare.kinds[2:]))
     assert loading._assumed(model, bare)[0].scale == (255.0,)
     assert loading._assumed(model, scaling)[0].scale == (1.0,)

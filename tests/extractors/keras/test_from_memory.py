@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from lookalike import Gallery
 from lookalike.errors import ModelError, UnknownLayer
-from lookalike.extractors.keras import graph, live
+from lookalike.extractors.keras import export, live
 from lookalike.extractors.keras.fallback import KerasExtractor
 from lookalike.extractors.network import OpenVinoExtractor
 
@@ -158,4 +158,4 @@ def test_features_are_a_layer_even_above_an_operation():
     picture = keras.Input((8, 8, 3))
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(picture)
     model = keras.Model(picture, keras.layers.Dense(4)(keras.ops.relu(pooled)))
-    assert graph.layers_of(model).penultimate() == "pool"
+    assert export.layers_of(model).penultimate() == "pool"

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 import lookalike.extractors.vocabulary
-from lookalike.extractors.vocabulary.plurals import fold, plurals, singulars
-from lookalike.extractors.vocabulary.table import table
+from lookalike.extractors.vocabulary.names import fold, plurals, singulars, table
 
 PACKAGE = Path(lookalike.extractors.vocabulary.__file__).parent
 SCRIPT = Path(__file__).parents[3] / "scripts/make_classes.py"
@@ -32,7 +31,7 @@ def test_the_table_is_small_and_its_licence_beside_it():
 def test_importing_the_vocabulary_is_light():
     """Neither numpy nor difflib is loaded, and the table is not read."""
     code = (
-        "import sys; from lookalike.extractors.vocabulary.table import table;"
+        "import sys; from lookalike.extractors.vocabulary.names import table;"
         "print({'numpy', 'difflib'} & set(sys.modules), table.cache_info().currsize)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

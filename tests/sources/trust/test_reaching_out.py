@@ -10,7 +10,7 @@ import pytest
 from lookalike import Gallery, NotTrusted
 from lookalike.cli import run
 from lookalike.evaluation import compare, evaluate
-from lookalike.extractors.needs import require_model
+from lookalike.extractors.names import require_model
 from lookalike.sources import trust
 
 COMMANDS = ("info", "search", "find", "check", "export", "index", "evaluate", "neighbors", "describe")

@@ -15,7 +15,7 @@ from lookalike import Gallery
 from lookalike.cli import run
 from lookalike.errors import NotTrusted, StoreError, StoreUnavailable
 from lookalike.evaluation import compare
-from lookalike.extractors.needs import require_model
+from lookalike.extractors.names import require_model
 from lookalike.images import ImageLimits
 from lookalike.sources import trust
 from lookalike.sources.access import Access

@@ -9,16 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from lookalike.extractors.keras.loading import Preprocess
     from lookalike.extractors.names import Name
     from lookalike.types import Extractor, Precision
-
-    Preprocess = Callable[[NDArray[np.float32]], NDArray[np.generic]]
 
 __all__ = ["live", "load", "open_file"]
 
@@ -93,8 +88,8 @@ def live(
         ModelError: it is no graph of layers, or takes no colour picture.
         UnknownLayer: it has no such layer.
     """
-    from lookalike.extractors.keras import from_memory
+    from lookalike.extractors.keras import loading
 
-    return from_memory.live(
+    return loading.live(
         model, layer=layer, preprocess=preprocess, size=size, normalize=normalize, precision=precision
     )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike import errors
 from lookalike.errors import LookalikeError, ModelError
-from lookalike.extractors import conversion, limits, runtime
+from lookalike.extractors import conversion, runtime, trials
 from lookalike.extractors.keras import safety
 from lookalike.extractors.keras.recipes import Recipe
 from lookalike.extractors.trials import run_bounded
@@ -54,7 +54,7 @@ def kept(recipe: Recipe, write: Callable[[Path], Path]) -> tuple[Any, Card]:
     Raises:
         NotExportable: as it was found by `write`, now or earlier with the same OpenVINO.
     """
-    from lookalike.extractors.keras.graph import NotExportable
+    from lookalike.extractors.keras.export import NotExportable
 
     refusal = runtime.cache_folder() / "models" / f"{recipe.key}.refused"
     version = runtime.openvino().__version__
@@ -84,7 +84,7 @@ def run(recipes: Sequence[Recipe], folder: Path) -> None:
         ModelError: it came to no end.
     """
     shown = sys.stderr.fileno() if _on_terminal() else subprocess.DEVNULL
-    patience = _SLOWER * limits.seconds() if _are_foreign(recipes) else None
+    patience = _SLOWER * trials.seconds() if _are_foreign(recipes) else None
     code, _, last = run_bounded(
         [_MODULE, str(folder)],
         json.dumps([asdict(recipe) for recipe in recipes]).encode(),
@@ -95,7 +95,7 @@ def run(recipes: Sequence[Recipe], folder: Path) -> None:
     if code is None:
         raise ModelError(
             f"{recipes[0].network} was not built within {patience} seconds, {_SLOWER} times the limit, and "
-            f"was stopped; {limits.in_words()}"
+            f"was stopped; {trials.in_words()}"
         )
     if code:
         raise ModelError(
@@ -121,7 +121,7 @@ def written(recipe: Recipe, folder: Path) -> Path:
     failure = folder / recipe.key / "error.json"
     if failure.exists():
         kind, message = json.loads(failure.read_text(encoding="utf-8"))
-        from lookalike.extractors.keras.graph import NotExportable
+        from lookalike.extractors.keras.export import NotExportable
 
         known = {"NotExportable": NotExportable} | {name: getattr(errors, name) for name in dir(errors)}
         raise known.get(kind, ModelError)(message)
@@ -132,18 +132,18 @@ def main() -> None:
     """Build what standard input asks for."""
     import socket
 
-    from lookalike.extractors.keras import backend, graph
+    from lookalike.extractors.keras import export
 
     socket.setdefaulttimeout(_PATIENCE)
     recipes = [Recipe.from_json(values) for values in json.load(sys.stdin)]
     if _are_foreign(recipes):
-        limits.impose()
+        trials.impose()
     for recipe in recipes:
         folder = Path(sys.argv[1]) / recipe.key
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            keras = backend.keras()
-            graph.hasten()
+            keras = export.keras()
+            export.hasten()
             keras.backend.clear_session()  # names count from the start
             _build(recipe, folder)
         except LookalikeError as error:
@@ -152,9 +152,9 @@ def main() -> None:
 
 
 def _build(recipe: Recipe, folder: Path) -> None:
-    from lookalike.extractors.keras import building
+    from lookalike.extractors.keras import export
 
-    conversion.save(*building.exported(recipe), folder)
+    conversion.save(*export.exported(recipe), folder)
 
 
 if __name__ == "__main__":

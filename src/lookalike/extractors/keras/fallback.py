@@ -9,8 +9,9 @@ import numpy as np
 from lookalike.errors import ModelError
 from lookalike.extractors import listing
 from lookalike.extractors import steps as vector_steps
-from lookalike.extractors.keras import backend
-from lookalike.extractors.keras.graph import layers_of
+from lookalike.extractors.cards import overridden
+from lookalike.extractors.keras import export
+from lookalike.extractors.keras.export import layers_of
 from lookalike.extractors.network import (
     all_prepared,
     cut_steps,
@@ -21,7 +22,6 @@ from lookalike.extractors.network import (
     visual_words,
     wants_all_pixels,
 )
-from lookalike.extractors.settings import overridden
 from lookalike.system import forks
 from lookalike.system.forks import Forked
 from lookalike.types import Extraction
@@ -85,7 +85,7 @@ class KerasExtractor(Forked):
         self.steps = cut_steps(self.card, name, layer, normalize, layout="NHWC")
         wanted = [layer] if self.card.scores in {None, layer} else [layer, self.card.scores]
         tensors = [layers.outputs[layers.names.index(each)] for each in wanted]
-        self._cut = backend.keras().Model(model.inputs[0], tensors)
+        self._cut = export.keras().Model(model.inputs[0], tensors)
         self._lock = forks.lock()
         self._is_mine = True
         forks.watch(self)
@@ -148,4 +148,4 @@ class KerasExtractor(Forked):
 
 
 def _floats(output: Any) -> Floats:
-    return np.asarray(backend.keras().ops.convert_to_numpy(output), np.float32)
+    return np.asarray(export.keras().ops.convert_to_numpy(output), np.float32)

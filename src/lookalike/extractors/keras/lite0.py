@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lookalike.extractors import architecture, efficientnet
-from lookalike.extractors.keras import backend
+from lookalike.extractors.keras import export
 
 if TYPE_CHECKING:
     from lookalike.extractors.architecture import Convolution
@@ -37,7 +37,7 @@ def build(*, include_top: bool = True, size: tuple[int, int] = architecture.SIZE
     >>> build(include_top=False).output_shape
     (None, 1280)
     """
-    keras = backend.keras()
+    keras = export.keras()
     weights = efficientnet.read_weights()
     width, height = size
     picture = keras.Input((height, width, 3), name="input")
@@ -63,7 +63,7 @@ def build(*, include_top: bool = True, size: tuple[int, int] = architecture.SIZE
 
 def _convolution(layer: Convolution, kernel: tuple[int, ...], below: Any, plus: Any) -> Any:
     """A convolution, its norm and what follows; the last of them has the convolution's own name."""
-    layers = backend.keras().layers
+    layers = export.keras().layers
     outputs, _, *size = kernel
     options = {"strides": layer.stride, "padding": "same", "use_bias": False, "name": f"{layer.name}_conv"}
     if layer.depthwise:

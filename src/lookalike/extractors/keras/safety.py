@@ -11,12 +11,14 @@ import zlib
 from typing import IO, TYPE_CHECKING, Any
 
 from lookalike.errors import ModelError
-from lookalike.extractors.keras.backend import WHAT, first_line
 from lookalike.system import imports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+WHAT = "a network of Keras"
+"""What the extra `keras` is needed for."""
 
 _CODE = {"Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
 # What readers of zip files, of HDF5 and of JSON raise for what was not written by Keras.
@@ -144,3 +146,9 @@ def _refuse_code(path: Path, entry: dict[str, Any]) -> None:
             f"{path} has a {kind} that is not Keras' own ({module}); "
             "build the model in Python and pass it to lookalike.extractor(model)"
         )
+
+
+def first_line(error: Exception) -> str:
+    """What an error of Keras says first."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:300]

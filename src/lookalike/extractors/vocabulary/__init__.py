@@ -11,9 +11,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from lookalike.extractors.vocabulary.names import names_of
-from lookalike.extractors.vocabulary.plurals import fold, singulars
-from lookalike.extractors.vocabulary.table import everyday, table
+from lookalike.extractors.vocabulary.names import everyday, fold, names_of, singulars, table
 from lookalike.types import Classes, Term
 
 if TYPE_CHECKING:

@@ -8,25 +8,31 @@ from typing import TYPE_CHECKING
 
 from lookalike import images
 from lookalike.errors import ImageError
-from lookalike.views.plots.lettering import (
+from lookalike.views.plots.sheets import (
     ACCENT,
     ACCENT_SOFT,
     FAINT,
     HEADING,
     INK,
+    LINE,
+    MARGIN,
     NAME,
     NOTE,
     SMALL,
     SOFT,
     TEXT,
     TITLE,
+    Plot,
+    Sheet,
     Style,
     drawable,
+    load,
+    points,
     shortened,
+    title_lines,
     width,
     wrapped,
 )
-from lookalike.views.plots.sheets import LINE, MARGIN, Plot, Sheet, load, points, title_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
