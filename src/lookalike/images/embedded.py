@@ -7,13 +7,12 @@ import zlib
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from lookalike.images.primaries import from_code_points, from_gamma
-from lookalike.images.profiles import LARGEST, SRGB
+from lookalike.images.profiles import LARGEST, SRGB, from_code_points, from_gamma
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lookalike.images.primaries import Chromaticities
+    from lookalike.images.profiles import Chromaticities
 
 _FAR = 1_000_000  # bytes: whoever needs more before the picture wants to keep us busy
 _MANY = 64  # boxes

@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from lookalike.images.directories import Directory, directories
 from lookalike.images.exif import Exif, read_exif
 from lookalike.images.recognition import raw_file
+from lookalike.images.tiff_directories import Directory, directories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ import re
 import struct
 
 from lookalike.errors import ImageError
-from lookalike.images.directories import Directory, directories
+from lookalike.images.tiff_directories import Directory, directories
 
 HEAD = 1024
 """How many bytes of a file are enough to recognise it."""

@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ImageError
-from lookalike.images.tiff_directory import sound
+from lookalike.images.tiff_directories import sound
 from lookalike.images.tiff_layout import NONE, YCBCR, Layout, read_layout
 from lookalike.images.tiff_samples import mode_of, read_samples, segment_bytes, working_bytes
 
