@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from elasticsearch import Elasticsearch, OrjsonSerializer
 from elasticsearch.helpers import parallel_bulk
-from search import mixtures, real_vectors
 from setting import figure, seconds
 
 from lookalike import extractor
@@ -31,6 +30,7 @@ from lookalike.stores import delete_store, open_store
 from lookalike.stores.elasticsearch import searching
 from lookalike.stores.elasticsearch.layout import Stemmer, Writer
 from lookalike.types import Classes, Header, Record, Space
+from search import mixtures, real_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

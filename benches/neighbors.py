@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from search import mixtures, real_vectors, write
 from setting import DATA, figure, pictures
 
 from lookalike import Gallery, extractor
 from lookalike.stores import open_store
 from lookalike.types import Header, Space
+from search import mixtures, real_vectors, write
 
 if TYPE_CHECKING:
     from lookalike.types import Floats

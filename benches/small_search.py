@@ -55,8 +55,9 @@ def main() -> None:
     wishes = parser.parse_args()
     # Imported late: it allows this process a single thread of BLAS, not those it starts.
     cores = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
-    from search import make, mixtures, real_vectors
     from setting import DATA, figure
+
+    from search import make, mixtures, real_vectors
 
     def asked(place: Path, callers: int, source: Path | None) -> tuple[float, float]:
         path = cores if source is None else {**cores, "PYTHONPATH": str(source)}

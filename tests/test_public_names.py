@@ -17,6 +17,7 @@ PUBLIC = [
     "Gallery",
     "Hit",
     "Hits",
+    "Id",
     "ImageError",
     "LookalikeError",
     "MissingExtra",
@@ -24,7 +25,9 @@ PUBLIC = [
     "ModelMismatch",
     "NotFound",
     "NotTrusted",
+    "Picture",
     "Progress",
+    "Query",
     "Record",
     "Report",
     "Skip",
@@ -38,7 +41,9 @@ PUBLIC = [
     "UnknownModel",
     "Unreadable",
     "UsageError",
+    "Vector",
     "WeightsMissing",
+    "Words",
     "extractor",
 ]
 METHODS = [

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from lookalike.gallery import Gallery
     from lookalike.reports import Progress, Report, Skip
     from lookalike.search.hits import Answers, Hit, Hits
+    from lookalike.search.query import Id, Picture, Query, Vector, Words
     from lookalike.types import Extractor, Record, Store, Tag
 
 __version__ = "0.1.0"
@@ -51,6 +52,7 @@ __all__ = [
     "Gallery",
     "Hit",
     "Hits",
+    "Id",
     "ImageError",
     "LookalikeError",
     "MissingExtra",
@@ -58,7 +60,9 @@ __all__ = [
     "ModelMismatch",
     "NotFound",
     "NotTrusted",
+    "Picture",
     "Progress",
+    "Query",
     "Record",
     "Report",
     "Skip",
@@ -72,7 +76,9 @@ __all__ = [
     "UnknownModel",
     "Unreadable",
     "UsageError",
+    "Vector",
     "WeightsMissing",
+    "Words",
     "extractor",
 ]
 
@@ -83,12 +89,17 @@ _LAZY = {
     "Gallery": "gallery",
     "Hit": "search.hits",
     "Hits": "search.hits",
+    "Id": "search.query",
+    "Picture": "search.query",
     "Progress": "reports",
+    "Query": "search.query",
     "Record": "types",
     "Report": "reports",
     "Skip": "reports",
     "Store": "types",
     "Tag": "types",
+    "Vector": "search.query",
+    "Words": "search.query",
 }
 
 

@@ -99,9 +99,10 @@ def test_search_leaves_out_the_query(lookalike, pictures):
 def test_search_json_is_the_contract(lookalike, pictures):
     """`search --json` prints just the keys agreed on."""
     answer = json.loads(lookalike("search", "id:photos/rocket.jpg", "-k", "2", "--json", cwd=pictures).stdout)
-    assert set(answer) == {"query", "model", "metric", "hits"}
+    assert set(answer) == {"query", "model", "metric", "notes", "stages", "hits"}
     hit = answer["hits"][0]
-    assert set(hit) == {"rank", "id", "path", "score", "distance", "scores", "tags", "metadata"}
+    facts = {"rank", "id", "path", "score", "distance", "scores", "tags", "metadata"}
+    assert set(hit) == facts | {"width", "height", "digest"}
     assert set(hit["tags"][0]) == {"id", "name", "score"}
     assert [hit["rank"] for hit in answer["hits"]] == [1, 2]
     assert Path(hit["path"]).samefile(pictures / hit["id"])

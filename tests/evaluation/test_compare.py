@@ -203,11 +203,11 @@ def test_it_turns_into_json_html_and_plots(folder, tmp_path):
     assert content["methods"][0]["answers"][0]["hits"][0]["id"] == "a/1.png"
     assert "error" in content["methods"][2]
     assert '<td style="text-align:left">&lt;b&gt; (failed)' in found._repr_html_()
-    for text in (found._repr_html_(), found.page()):
+    for text in (found._repr_html_(), found.html()):
         assert "&lt;b&gt; failed: there is no model" in text
     assert str(found).splitlines()[1].split()[:3] == ["0.200", "0.833", "0.875"]
     assert "<b> failed: there is no model '<b>'" in str(found)
-    assert "data:image/jpeg" in found.page()
+    assert "data:image/jpeg" in found.html()
     for what in ("answers", "quality"):
         file = tmp_path / f"{what}.png"
         found.plot(what).save(file)

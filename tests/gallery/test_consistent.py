@@ -7,8 +7,8 @@ import pytest
 
 from lookalike import Gallery
 from lookalike.errors import StoreBusy, StoreChanged, UsageError
-from lookalike.search.consistent import fitting, of_one_gallery
-from lookalike.search.distinct import Ranked, Selection
+from lookalike.search.search import Nearest, fitting, of_one_gallery
+from lookalike.search.stages import Asked, Distinct, Ranking, Records
 
 
 @pytest.fixture
@@ -33,13 +33,13 @@ def test_a_deeper_look_into_a_later_state_stays_in_order(rows):
         looks.append(depth)
         if len(looks) == 2:
             rows.add_vectors((["new"], np.array([[1, 0.01]], np.float32)))
-        found = rows.store.search(query, depth)[0]
-        return [Ranked(id_, float(s), {}) for id_, s in zip(found.ids, found.scores, strict=True)]
+        return Nearest(rows.store.search(query, depth)[0], paper=False)
 
-    chosen = Selection(3, None, ("lot",)).choose(rank, rows.store)
+    way = Ranking(rank, [Distinct(("lot",))], Asked("a vector"), rows.store.header.space, Records(rows.store))
+    chosen = way.best(3)
     assert len(looks) > 1
-    assert [candidate.id for candidate, _ in chosen] == ["new", "00", "11"]
-    scores = [candidate.score for candidate, _ in chosen]
+    assert [candidate.id for candidate in chosen] == ["new", "00", "11"]
+    scores = [candidate.score for candidate in chosen]
     assert scores == sorted(scores, reverse=True)
 
 

@@ -172,7 +172,7 @@ def test_pages_show_nothing_private(folder):
     """A page that may be shared does not tell where pictures were taken; the answer in Python does."""
     with indexed(folder) as gallery:
         hits = gallery.search(folder / "munich.jpg", k=3)
-        page = hits.page() + hits._repr_html_()
+        page = hits.html() + hits._repr_html_()
         values = [hit.metadata[name] for hit in hits for name in PRIVATE_FIELDS & hit.metadata.keys()]
     assert len(values) == 4
     assert not any(str(value)[:5] in page for value in values)

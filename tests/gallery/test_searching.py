@@ -37,9 +37,10 @@ def test_hits_are_joined_with_their_pictures(gallery, root):
     assert first.path == str(root / "2024" / "orange.png")
     assert first.tags[0].name == "red"
     answer = hits.as_dict()
-    assert list(answer) == ["query", "model", "metric", "hits"]
+    assert list(answer) == ["query", "model", "metric", "notes", "stages", "hits"]
     assert list(answer["hits"][0]) == [
-        "rank", "id", "path", "score", "distance", "scores", "tags", "metadata",
+        "rank", "id", "path", "score", "distance", "scores", "tags", "metadata", "width",
+        "height", "digest",
     ]  # fmt: skip
     json.dumps(answer)
 
@@ -69,9 +70,9 @@ def test_an_indexed_file_counts_as_its_id(gallery, root, monkeypatch, paint):
 
 
 def test_a_name_that_is_nothing(gallery):
-    """Neither a file nor an id: the error quotes it."""
-    with pytest.raises(NotFound, match="'nope'"):
-        gallery.search("nope")
+    """Neither a file nor an id, and no words: the error quotes it."""
+    with pytest.raises(NotFound, match=r"no file, and no picture in the gallery, is called 'nope\.jpg'"):
+        gallery.search("nope.jpg")
     with pytest.raises(NotFound, match="'nope'"):
         gallery.search("id:nope")
     with pytest.raises(UsageError, match="vectors have 3"):

@@ -170,7 +170,7 @@ def test_what_measures_prints_nothing_that_acts(folder):
         evaluation = evaluate(gallery, "folder")
     comparison = compare(folder, ["toy"], labels="folder", queries=[next(folder.rglob("*.png"))], k=2)
     texts = [str(evaluation), evaluation._repr_html_(), str(comparison), comparison._repr_html_()]
-    for text in [*texts, comparison.page()]:
+    for text in [*texts, comparison.html()]:
         assert acts(text) == set()
 
 

@@ -76,8 +76,9 @@ def search(  # noqa: PLR0913  # an argument an option
 ) -> None:
     """Find the pictures that look like QUERY.
 
-    QUERY is a file, a URL, id:ID for a picture of the gallery, a vector in a file .npy, or - for
-    standard input. A picture that is in the gallery is left out of its own answer.
+    QUERY is a file, the id of a picture of the gallery (id:ID for nothing else), a URL, a vector in
+    a file .npy, or - for standard input; else, unless it looks like a path, words (text:WORDS for
+    nothing else). A picture that is in the gallery is left out of its own answer.
     """
     with place.existing() as gallery:
         view.prepare(gallery)
@@ -212,7 +213,7 @@ def _show(
         hits.plot().save(plot)
         note(f"written to {plot}")
     if html is not None:
-        write_page(html, hits.page())
+        write_page(html, hits.html())
     _deliver(hits, html, delivery)
     if as_json:
         print_json(hits.as_dict())

@@ -277,7 +277,7 @@ def compare(  # noqa: PLR0913  # an argument an option
         _print_comparison(comparison)
     notes(comparison.remarks)
     if html is not None:
-        write_page(html, comparison.page())
+        write_page(html, comparison.html())
     if plot is not None and len(comparison.failed) < len(comparison.methods):
         _draw(comparison, plot)
     if comparison.failed:

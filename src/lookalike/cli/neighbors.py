@@ -95,7 +95,7 @@ def neighbors(  # noqa: PLR0913  # an argument an option
     """
     from lookalike.evaluation.neighbors import Facts, check_file, page, write
     from lookalike.evaluation.neighbors import neighbors as find
-    from lookalike.search import showing
+    from lookalike.search import show as showing
     from lookalike.stores import where as filtering
 
     if out is not None:

@@ -63,7 +63,7 @@ def open_page(file: Path | None, hits: Hits) -> None:
 
         file = cache_folder() / "answer.html"
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_page(file, hits.page())
+        write_page(file, hits.html())
         file.chmod(0o600)
     if not webbrowser.open(file.absolute().as_uri()):
         note(f"no browser could be opened; the page is {file}")

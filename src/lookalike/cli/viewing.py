@@ -34,7 +34,7 @@ class View:
 
     def fields(self, gallery: Gallery) -> tuple[str, ...] | None:
         """The fields told. Raises `UsageError` for one that the gallery does not have."""
-        from lookalike.search import showing
+        from lookalike.search import show as showing
 
         return None if self.show is None else showing.checked(self.show, gallery.store)
 

@@ -19,7 +19,7 @@ from lookalike.evaluation.quality import check, evaluate
 from lookalike.evaluation.results import Comparison, MethodAnswer, MethodResult
 from lookalike.gallery import Gallery
 from lookalike.reports import Progress
-from lookalike.search.distinct import checked_k
+from lookalike.search.stages import checked_k
 from lookalike.sources.folder import path_of
 from lookalike.sources.packed import Packs
 from lookalike.sources.remote import is_remote

@@ -14,7 +14,7 @@ from lookalike.indexes import distances
 from lookalike.indexes.exact import Found
 from lookalike.indexes.knn_join import Rows, Task, nearest
 from lookalike.reports import Progress
-from lookalike.search.distinct import (
+from lookalike.search.stages import (
     check_fields,
     checked_k,
     checked_score,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from lookalike.errors import UsageError, visible
-from lookalike.search.showing import card, tags, usual
+from lookalike.search.show import card, tags, usual
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -271,7 +271,7 @@ class Comparison:
         missing = "queries" if what == "answers" else "labels"
         raise UsageError(f"the comparison had no {missing}, so there is no plot of {what}")
 
-    def page(self) -> str:
+    def html(self) -> str:
         """Return the comparison as one self-contained HTML page: the table, the remarks, and the answers."""
         from lookalike.views import pages
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from lookalike.search.own_ids import ENDINGS
+from lookalike.search.resolve import ENDINGS
 from lookalike.sources import ignoring
 from lookalike.sources.folder import id_of
 from lookalike.stores import location

@@ -10,10 +10,11 @@ from lookalike import images
 from lookalike.errors import LookalikeError, ModelError, NotFound, UsageError
 from lookalike.indexing import outdated
 from lookalike.reports import Skip
-from lookalike.search.distinct import checked_k, checked_score, distinct_fields
 from lookalike.search.hits import Answers, Hits
-from lookalike.search.query import resolve
-from lookalike.search.search import Answering, Wish, best_tags, tags_of, without_classes
+from lookalike.search.query import Words
+from lookalike.search.resolve import resolve_picture
+from lookalike.search.search import Searcher, SearchOptions, best_tags, tags_of, without_classes
+from lookalike.search.stages import checked_k, checked_score, distinct_fields
 from lookalike.sources.access import Access
 from lookalike.stores import where as filtering
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from lookalike.extractors.model import Model
-    from lookalike.search.query import Query
+    from lookalike.search.query import QueryLike
+    from lookalike.search.stages import Stage
     from lookalike.stores.where import WhereLike
     from lookalike.types import Extractor, Floats, Record, Store, Tag, Where
 
@@ -190,7 +192,7 @@ class Reader:
 
     def thumbnail(self, id_: str) -> bytes | None:
         """A small JPEG of a picture; None if its file can't be read now."""
-        return self._answering().thumbnail(id_)
+        return self._searcher().thumbnail(id_)
 
     def extractor(self) -> Extractor:
         """The extractor that describes its pictures, built when first asked for.
@@ -216,11 +218,13 @@ class Reader:
         include_self: bool = ...,
         rerank: str | None = ...,
         min_score: float | None = ...,
+        stages: Sequence[Stage] = ...,
+        limit: int | None = ...,
     ) -> Answers: ...
     @overload
     def search(
         self,
-        query: Query,
+        query: QueryLike,
         k: int = ...,
         *,
         where: WhereLike = ...,
@@ -230,10 +234,12 @@ class Reader:
         include_self: bool = ...,
         rerank: str | None = ...,
         min_score: float | None = ...,
+        stages: Sequence[Stage] = ...,
+        limit: int | None = ...,
     ) -> Hits: ...
     def search(  # noqa: PLR0913  # each narrows the answer in a way of its own
         self,
-        query: Query | list[Query],
+        query: QueryLike | list[QueryLike],
         k: int = 10,
         *,
         where: WhereLike = None,
@@ -243,14 +249,18 @@ class Reader:
         include_self: bool = False,
         rerank: str | None = None,
         min_score: float | None = None,
+        stages: Sequence[Stage] = (),
+        limit: int | None = None,
     ) -> Hits | Answers:
-        """Find the pictures that look like the query.
+        """Find the pictures that look like the query, or that show what its words name.
 
         Args:
-            query: a path, an address, an id, bytes, a file object, a PIL image, an array of shape
-                (h, w, 3) uint8, or a vector of shape (dim,); or a list of these, or an array of
-                vectors (q, dim), for a list of answers. A picture of the gallery is left out of
-                its own answer.
+            query: a part or a sum of parts, as `Picture("a.jpg", crop="10%,0%,50%,60%") + 0.5 * Id("b.jpg")`,
+                of `Picture`, `Id`, `Vector` and `Words`; a text, which means in this order `id:…` or
+                `text:…`, a file, an id of the gallery, an address, or words; a path, bytes, a file object, a
+                PIL image, an array of shape (h, w, 3) uint8, or a vector of shape (dim,). A list of these, or
+                an array of vectors (q, dim), gives a list of answers. Pictures of the gallery are left out of
+                their own answer. Words are looked up as `find` says, and can't be mixed with pictures.
             k: how many.
             where: a filter: `{"folder": "2024", "width": (">=", 1000)}`, or strings as on the
                 command line. The answer holds the k best of the pictures that pass.
@@ -262,9 +272,13 @@ class Reader:
                 come first whose text is likest the query's own; `category=Shoes` tells that text. The
                 score is then the likeness, 0 to 1; `scores` has both parts.
             min_score: leave out what has a smaller score; a cosine, or what else the gallery's metric gives.
+            stages: steps of one's own (`lookalike.search.stages.Stage`), which order the candidates behind
+                those of distinct, unique and rerank, and before min_score.
+            limit: how many of the k the answer holds at first; `Hits.page` gives the others by the same
+                ranking. Default all.
 
         Raises:
-            NotFound: the query names no file, address or id, or there is no gallery.
+            NotFound: the query looks like a path to nothing, there is no such id, or there is no gallery.
             ImageError, DownloadError: what it names can't be read as a picture.
             FilterError: the filter can't be read, or names an unknown field.
         """
@@ -273,17 +287,18 @@ class Reader:
         )
         queries: list[Any] = list(query) if several else [query]  # type: ignore[arg-type]
         conditions = self._conditions(where)
-        wish = Wish(
+        options = SearchOptions(
             self._possible(k),
             conditions,
             distinct_fields(distinct, unique=unique),
             exact=exact,
             include_self=include_self,
             rerank=rerank,
+            min_score=_least(min_score),
+            stages=stages,
+            limit=None if limit is None else checked_k(limit, "limit"),
         )
-        least = checked_score(min_score)
-        answers = self._answering().search(queries, wish)
-        found = Answers(self._explained(hits, conditions).at_least(least) for hits in answers)
+        found = self._answers(queries, options)
         return found if several else found[0]
 
     def find(
@@ -317,19 +332,22 @@ class Reader:
             FilterError: the filter can't be read, or names an unknown field.
             ModelError: only the class scores are to be looked at, and the model has no classes.
         """
-        wanted = distinct_fields(distinct, unique=unique)
-        conditions = self._conditions(where)
-        least = checked_score(min_score)
-        found = self._answering().find(words, self._possible(k), conditions, wanted, only=only)
-        return self._explained(found, conditions).at_least(least)
+        options = SearchOptions(
+            self._possible(k),
+            self._conditions(where),
+            distinct_fields(distinct, unique=unique),
+            min_score=_least(min_score),
+            by=only,
+        )
+        return self._answers([Words(words)], options)[0]
 
-    def describe(self, query: Query, k: int = 5) -> list[Tag]:
+    def describe(self, query: QueryLike, k: int = 5) -> list[Tag]:
         """What the model sees in a picture: its k best classes. It needs no gallery, only its model.
 
         Raises:
             ModelError: the model has no classes.
         """
-        resolved = resolve(query, self._store, self.access)
+        resolved = resolve_picture(query, self._store, self.access)
         if resolved.content is not None:
             return best_tags(self.extractor(), resolved, checked_k(k), self.limits)
         classes, record = self.store.header.classes, self.store.get([resolved.id or ""])[0]
@@ -358,14 +376,16 @@ class Reader:
         batches = self.store.scan(where=self._conditions(where))
         return write_vectors(Path(file), batches, self.store.header.space.dim)
 
-    def _answering(self) -> Answering:
-        return Answering(self.store, self.access, self.extractor)
+    def _searcher(self) -> Searcher:
+        return Searcher(self.store, self.access, self.extractor)
 
-    def _explained(self, hits: Hits, conditions: Where) -> Hits:
-        """An answer without hits with a note for each filter that no picture passes."""
-        if hits or not conditions:
-            return hits
-        return replace(hits, notes=(*hits.notes, *filtering.no_pictures(conditions, self.store)))
+    def _answers(self, queries: Sequence[QueryLike], options: SearchOptions) -> Answers:
+        """The answers; one without hits has a note for each filter that no picture passes."""
+        answers = self._searcher().search(queries, options)
+        if not options.where or all(answers):
+            return answers
+        notes = tuple(filtering.no_pictures(options.where, self.store))
+        return Answers(hits or replace(hits, notes=(*hits.notes, *notes)) for hits in answers)
 
     def _possible(self, k: int) -> int:
         """A k that the store can answer."""
@@ -379,3 +399,7 @@ class Reader:
 
     def _conditions(self, given: WhereLike) -> Where:
         return filtering.conditions(given, self.store)
+
+
+def _least(min_score: float | None) -> float | None:
+    return None if min_score is None else checked_score(min_score)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, overload
 
-from lookalike.errors import visible
-from lookalike.search import showing
+from lookalike.errors import UsageError, visible
+from lookalike.search import show as showing
 from lookalike.system import imports
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Hit:
     tags: the classes the network sees in it, best first.
     metadata: `taken` and the user's own fields.
     width, height: in pixels; 0 where they are not known.
+    digest: of the file's bytes, in hexadecimal digits; "" where it is not known.
     """
 
     rank: int
@@ -47,6 +48,7 @@ class Hit:
     metadata: Mapping[str, Value] = field(default_factory=dict)
     width: int = 0
     height: int = 0
+    digest: str = ""
 
     def value(self, name: str) -> str:
         """The value of a field in words, be it of the metadata or one that every picture has; "" for none."""
@@ -67,6 +69,9 @@ class Hit:
             "scores": dict(self.scores),
             "tags": [tag._asdict() for tag in self.tags],
             "metadata": dict(self.metadata),
+            "width": self.width,
+            "height": self.height,
+            "digest": self.digest,
         }
 
 
@@ -79,6 +84,8 @@ class Hits(Sequence[Hit]):
     metric: what the scores are: `cosine`, `euclidean`, `inner` or `keywords`.
     notes: what the user should know of the answer.
     label: what to write above the query: `Query`, or `Words`.
+    stages: what the answer went through, in words: where its candidates came from, and the stages after.
+    total: how many pictures the ranking has, of which these are a part.
     show: the fields to show of each hit; None for the first text field of the user's own.
     with_tags: whether to show what the model sees in each.
     """
@@ -89,10 +96,13 @@ class Hits(Sequence[Hit]):
     hits: tuple[Hit, ...]
     notes: tuple[str, ...] = ()
     label: str = "Query"
+    stages: tuple[str, ...] = ()
+    total: int = 0
     query_thumbnail: Callable[[], bytes | None] = field(default=lambda: None, repr=False, compare=False)
     thumbnail: Callable[[Hit], bytes | None] = field(default=lambda _: None, repr=False, compare=False)
     show: tuple[str, ...] | None = None
     with_tags: bool = True
+    pages: Callable[[int, int], Hits] | None = field(default=None, repr=False, compare=False)
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...
@@ -118,7 +128,7 @@ class Hits(Sequence[Hit]):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the answer; thumbnails are made of the pictures' files afterwards, if those are there."""
         facts = (self.query, self.model, self.metric, self.hits, self.notes, self.label)
-        return _unpickled, (facts, self.show, self.with_tags)
+        return _unpickled, ((*facts, self.stages, self.total), self.show, self.with_tags)
 
     def showing(self, fields: Sequence[str] | None = None, *, tags: bool = True) -> Hits:
         """The same answer, but tables, pages and notebooks show these fields, and tags only if wanted."""
@@ -143,9 +153,26 @@ class Hits(Sequence[Hit]):
         head = visible(f"{self.query} ({self.model}, {self.metric})")
         return "\n".join([head, *(lines or ["nothing found"])])
 
-    def at_least(self, score: float) -> Hits:
-        """Return the answer without the hits of a smaller score."""
-        return replace(self, hits=tuple(hit for hit in self.hits if hit.score >= score))
+    def page(self, offset: int, limit: int) -> Hits:
+        """Return a part of the answer, by the ranking that was made when it was asked.
+
+        The records are those of now: a picture that was deleted since is left out, with a note, and no other
+        takes its place, so that every rank stays what it was. An answer that was pickled has the hits it was
+        pickled with.
+
+        Args:
+            offset: how many of the best to pass over.
+            limit: how many to give.
+
+        Raises:
+            UsageError: offset is below 0, or limit below 1.
+            StoreError: the gallery can't be read any more.
+        """
+        if offset < 0 or limit < 1:
+            raise UsageError(f"offset {offset} and limit {limit}; expected 0 or more, and 1 or more")
+        if self.pages is None:
+            return replace(self, hits=tuple(h for h in self.hits if offset < h.rank <= offset + limit))
+        return self.pages(offset, limit).showing(self.show, tags=self.with_tags)
 
     def as_dict(self) -> dict[str, Any]:
         """The answer as JSON has it."""
@@ -153,12 +180,14 @@ class Hits(Sequence[Hit]):
             "query": self.query,
             "model": self.model,
             "metric": self.metric,
+            "notes": list(self.notes),
+            "stages": list(self.stages),
             "hits": [hit.as_dict() for hit in self.hits],
         }
 
-    def page(self) -> str:
+    def html(self) -> str:
         """The answer as one self-contained HTML page with thumbnails."""
-        return Answers([self]).page()
+        return Answers([self]).html()
 
     def plot(self, *, title: str = "id", caption: str = "score", heading: str = "") -> Plot:
         """The query and its hits as one picture; a notebook shows it, `.save("hits.png")` keeps it.
@@ -192,7 +221,7 @@ def _unpickled(facts: tuple[Any, ...], show: tuple[str, ...] | None, with_tags: 
 class Answers(list[Hits]):
     """The answers to several queries, in the order they were asked: a list of `Hits`."""
 
-    def page(self) -> str:
+    def html(self) -> str:
         """All of them as one self-contained HTML page, a row for each query.
 
         A picture whose file is gone has a placeholder.

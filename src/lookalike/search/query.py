@@ -1,155 +1,214 @@
-"""What a query names: a picture of the gallery, a picture from elsewhere, or a vector."""
+"""Queries as values: pictures, ids, vectors and words, added up with weights.
+
+>>> from lookalike import Picture, Words
+>>> str(Picture("beach.jpg") + 0.5 * Words("at night") - Words("people"))
+'beach.jpg + 0.5:text:at night - text:people'
+"""
 
 from __future__ import annotations
 
+import math
 import os
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from lookalike import images
-from lookalike.errors import ImageError, NotFound, UsageError
-from lookalike.search import own_ids
-from lookalike.sources import remote, tables
-from lookalike.sources.folder import id_of, is_address, is_text
-from lookalike.system.files import stamp
-from lookalike.system.text import redact, redact_text
+from lookalike.errors import UsageError
+from lookalike.system.text import redact
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
-    from lookalike.images.given import Picture
-    from lookalike.sources.access import Access
-    from lookalike.types import Record, Store
+    from lookalike.images import Box
+    from lookalike.images.given import Picture as Pixels
+    from lookalike.types import Floats
 
-    Query: TypeAlias = str | os.PathLike[str] | Picture | NDArray[np.floating[Any]]
+    Crop: TypeAlias = Box | str | Sequence[float]
+    Part: TypeAlias = "Picture | Id | Vector | Words"
+    QueryLike: TypeAlias = "str | os.PathLike[str] | Pixels | NDArray[np.floating[Any]] | Part | Query"
 
 ID_PREFIX = "id:"
-"""What a string begins with that means a picture of the gallery and nothing else."""
+"""What a text begins with that means a picture of the gallery and nothing else."""
 
-_ARRAY = ".npy"
-"""The ending of a file that holds a vector, not a picture."""
+WORDS_PREFIX = "text:"
+"""What a text begins with that means words and nothing else."""
+
+_LEAST_LENGTH = 1e-6
+"""A sum of unit vectors shorter than this is rounding error."""
+
+
+class Summand:
+    """What can be added, taken away and weighted; the result is a `Query`."""
+
+    __slots__ = ()
+    __array_ufunc__ = None  # so that a weight may be a number of numpy
+
+    def weighted(self) -> tuple[tuple[float, Part], ...]:
+        """Return the parts, each behind its weight."""
+        return ((1.0, self),)  # type: ignore[return-value]
+
+    def __add__(self, other: Summand) -> Query:
+        """Return the query of both."""
+        if not isinstance(other, Summand):
+            return NotImplemented
+        return Query((*self.weighted(), *other.weighted()))
+
+    def __sub__(self, other: Summand) -> Query:
+        """Return the query of this one without what the other shows."""
+        return self + -other if isinstance(other, Summand) else NotImplemented
+
+    def __neg__(self) -> Query:
+        """Return the query with every weight turned round."""
+        return -1 * self
+
+    def __mul__(self, weight: float) -> Query:
+        """Return the query with every weight multiplied.
+
+        Raises:
+            UsageError: the weight is not finite.
+        """
+        try:
+            factor = float(weight)
+        except (TypeError, ValueError):
+            return NotImplemented
+        if not math.isfinite(factor):
+            raise UsageError(f"a part of a query has the weight {weight}; expected a finite number")
+        return Query(tuple((factor * own, part) for own, part in self.weighted()))
+
+    __rmul__ = __mul__
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
-    """A query understood: just one of id, content and vector says what is looked for.
+class Query(Summand):
+    """Several parts that make one vector: the sum of theirs, each with its weight.
 
-    label: the query in words, without the secrets of an address.
-    id: of a picture in the gallery; its stored vector is the query, and it is left out of the answer.
-    content: the bytes of an encoded picture.
-    vector: ndarray of shape (dim,).
-    named: the file or address that the caller named, and so may be read; "" where none was.
-    record: of the picture in the gallery, as it was looked up for its id.
+    parts: (weight, part) pairs; a negative weight takes away what the part shows.
     """
 
-    label: str
-    id: str | None = None
-    content: bytes | None = None
-    vector: NDArray[np.floating[Any]] | None = None
-    named: str = ""
-    record: Record | None = None
+    parts: tuple[tuple[float, Part], ...]
+
+    def weighted(self) -> tuple[tuple[float, Part], ...]:
+        """Return the parts, each behind its weight."""
+        return self.parts
+
+    def __str__(self) -> str:
+        """The query as the command line takes it."""
+        return in_words([(weight, str(part)) for weight, part in self.parts])
 
 
-def resolve(query: Query, store: Store | None, access: Access) -> Resolved:
-    """Find out what a query names.
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture(Summand):
+    """A picture from anywhere.
 
-    A string with `id:` in front is an id, or what stands for one as `lookalike.search.own_ids` says. Any
-    other string is a file if there is one, else an address, else an id. A file or address that is in the
-    gallery, and holds the same picture as it did when it was indexed, counts as its id. A file
-    `.npy` holds a vector.
+    picture: the path of a file, the address of one, bytes of an encoded picture, a binary file object, a PIL
+        image, or an array of shape (h, w, 3), uint8. A text is a path unless it begins as an address does.
+    crop: the region to go by, cut from the upright picture before anything else is done to it: left, top,
+        width and height, as `"40,30,200,150"` in pixels or `"10%,20%,50%,60%"`; four whole numbers in
+        pixels; four numbers of which one is a float, as shares of 0 to 1; or a `lookalike.images.Box`.
+    """
+
+    picture: str | os.PathLike[str] | Pixels
+    crop: Crop | None = None
+
+    def box(self) -> Box | None:
+        """Return the region to go by. Raises `UsageError` for one that can't be meant."""
+        return None if self.crop is None else _box(self.crop)
+
+    def __str__(self) -> str:
+        """The path or the address without its secrets, or `a picture`."""
+        path = self.picture if isinstance(self.picture, str | os.PathLike) else None
+        name = "a picture" if path is None else redact(os.fspath(path))
+        return name if self.crop is None else f"{name} ({self.box()})"
+
+
+@dataclass(frozen=True, slots=True)
+class Id(Summand):
+    """A picture of the gallery: by its id, by its file's name without the ending, or by the field `id`."""
+
+    id: str
+
+    def __str__(self) -> str:
+        """The id behind `id:`."""
+        return ID_PREFIX + self.id
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vector(Summand):
+    """A vector of the gallery's own kind, array of shape (dim,)."""
+
+    numbers: ArrayLike = field(repr=False)
+
+    def __str__(self) -> str:
+        """What it is; the numbers are too many."""
+        return "a vector"
+
+
+@dataclass(frozen=True, slots=True)
+class Words(Summand):
+    """Words that name what a picture shows, or that stand in its name or metadata."""
+
+    text: str
+
+    def __str__(self) -> str:
+        """The words behind `text:`."""
+        return WORDS_PREFIX + self.text
+
+
+def in_words(parts: Sequence[tuple[float, str]]) -> str:
+    """Return weighted parts as the command line takes them.
+
+    >>> in_words([(1, "a.jpg"), (0.5, "b.jpg"), (-1, "c.jpg")])
+    'a.jpg + 0.5:b.jpg - c.jpg'
+    """
+    text = ""
+    for weight, name in parts:
+        sign = ("- " if weight < 0 else "") if not text else (" - " if weight < 0 else " + ")
+        text += sign + ("" if abs(weight) == 1 else f"{abs(weight):g}:") + name
+    return text
+
+
+def combined(vectors: Floats, weights: Floats, spreads: Floats, *, normalized: bool) -> Floats:
+    """Return the one vector that several parts of a query make, Σ wᵢ·vᵢ/σᵢ.
 
     Args:
-        query: path, address, id, bytes, file object, PIL image, array of shape (h, w, 3) uint8, or a
-            vector of shape (dim,) of floating numbers.
-        store: the gallery's store; None where there is no gallery, and so no id.
-        access: of the gallery: what is named here is read through it.
+        vectors: of the parts, array of shape (parts, dim).
+        weights: of the parts, array of shape (parts,).
+        spreads: σ, how widely the scores of each part lie, array of shape (parts,); 1 where all parts are
+            pictures, since their scores are of one kind.
+        normalized: whether the gallery's vectors have unit length. The sum then gets it, too; else it is
+            divided by the sum of the weights where that is above 0, so that a picture added to itself is
+            itself.
+
+    Returns:
+        Array of shape (dim,), float32.
 
     Raises:
-        NotFound: no file, address or picture of that name.
-        ImageError, DownloadError: what it names can't be read.
-        UsageError: no kind of query at all.
+        UsageError: the parts cancel each other out.
     """
-    if isinstance(query, str):
-        return _from_text(query, store, access)
-    if isinstance(query, os.PathLike):
-        return _from_file(os.fspath(query), store, access)
-    if _is_vector(query):
-        return Resolved("a vector", vector=query)  # type: ignore[arg-type]
-    if images.is_picture(query):
-        return Resolved("a picture", content=images.encoded(query))  # type: ignore[arg-type]
-    raise UsageError(
-        f"{type(query).__name__} is no query; expected a path, an address, an id, bytes, a file object, "
-        "a PIL image, an array of shape (h, w, 3) or a vector"
-    )
+    import numpy as np
+
+    scale = weights / spreads
+    total = scale @ vectors  # (dim,)
+    length = float(np.linalg.norm(total))
+    if length <= _LEAST_LENGTH * float(np.abs(scale).sum()) * float(np.linalg.norm(vectors, axis=1).max()):
+        raise UsageError("the parts of the query cancel each other out; give them other weights")
+    if normalized:
+        return np.asarray(total / length, np.float32)
+    return np.asarray(total / max(float(scale.sum()), 0) if scale.sum() > 0 else total, np.float32)
 
 
-def _is_vector(query: object) -> bool:
-    shape, dtype = getattr(query, "shape", ()), getattr(query, "dtype", None)
-    return len(shape) == 1 and getattr(dtype, "kind", "") == "f"
+def _box(crop: Crop) -> Box:
+    from lookalike.images import Box
 
-
-def _from_text(query: str, store: Store | None, access: Access) -> Resolved:
-    if query.startswith(ID_PREFIX):
-        return _from_id(query.removeprefix(ID_PREFIX), store)
-    path = os.path.expanduser(query)  # noqa: PTH111  # a string may be an address, too
-    if "\0" not in path and os.path.exists(path):  # noqa: PTH110
-        return _from_file(path, store, access)
-    shown = redact(query)
-    for id_ in dict.fromkeys((query, shown)):
-        if (record := _record(id_, store)) is not None:
-            return Resolved(shown, id=id_, named=query if is_address(query) else "", record=record)
-    if query.lower().startswith(("http://", "https://")):
-        return Resolved(shown, content=access.download(query, private=True))
-    if remote.is_remote(query):
-        return Resolved(shown, content=access.naming(query).read(query))
-    if store is not None and (own := own_ids.meant(query, store)) is not None:
-        return Resolved(query, id=own, record=_record(own, store))
-    what = "no file" if store is None else "no file, and no picture in the gallery,"
-    raise NotFound(f"{what} is called {redact_text(query)!r}")
-
-
-def _from_id(id_: str, store: Store | None) -> Resolved:
-    if (record := _record(id_, store)) is not None:
-        return Resolved(id_, id=id_, record=record)
-    own = None if store is None else own_ids.meant(id_, store)
-    if own is None:
-        hint = "" if store is None else own_ids.hint(id_, store)
-        raise NotFound(f"no picture in the gallery has the id {redact_text(id_)!r}{hint}")
-    return Resolved(own, id=own, record=_record(own, store))
-
-
-def _from_file(path: str, store: Store | None, access: Access) -> Resolved:
-    file = Path(path)
-    known: dict[str, Record | None] = {}
-    places = (str(file.absolute()), os.path.realpath(file))
-    for id_ in dict.fromkeys(id_of(place, access.root) for place in places):
-        record = _record(id_, store)
-        if record is not None and _unchanged(file, record):
-            return Resolved(path, id=id_, named=places[0], record=record)
-        known[id_] = record
-    if file.suffix == _ARRAY:
-        return Resolved(path, vector=tables.read_vector(path))
+    if isinstance(crop, Box):
+        return crop.checked()
+    if isinstance(crop, str):
+        return Box.parse(crop)
+    numbers = tuple(crop)
     try:
-        content = access.read_named(path)
-    except ImageError as error:
-        raise type(error)(f"{path}: {error}") from error
-    # A copied folder has new times, but the same pictures.
-    digest = images.digest(content)
-    same = next((one for one in known.values() if one is not None and one.digest == digest), None)
-    if same is None:
-        return Resolved(path, content=content)
-    return Resolved(path, id=same.id, named=places[0], record=same)
-
-
-def _record(id_: str, store: Store | None) -> Record | None:
-    # A name as Python gives it may hold bytes that are not UTF-8; no id does.
-    return None if store is None or not is_text(id_) else store.get([id_])[0]
-
-
-def _unchanged(file: Path, record: Record) -> bool:
-    try:
-        return stamp(file.stat()) == (record.size, record.mtime_ns)
-    except OSError:
-        return False
+        left, top, width, height = map(float, numbers)
+    except (TypeError, ValueError):
+        raise UsageError(f"the crop {crop!r} can't be read; expected left, top, width and height") from None
+    return Box(left, top, width, height, any(isinstance(number, float) for number in numbers)).checked()

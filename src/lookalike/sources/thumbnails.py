@@ -8,7 +8,7 @@ from lookalike import images
 from lookalike.errors import DownloadError, ImageError, MissingExtra, UsageError
 
 if TYPE_CHECKING:
-    from lookalike.images import ImageLimits
+    from lookalike.images import Box, ImageLimits
     from lookalike.sources.access import Access
 
 
@@ -20,10 +20,10 @@ def thumbnail_of_file(id_: str, access: Access) -> bytes | None:
         return None
 
 
-def thumbnail_of(content: bytes, limits: ImageLimits) -> bytes | None:
-    """A small JPEG of an encoded picture; None if it can't be read."""
+def thumbnail_of(content: bytes, limits: ImageLimits, box: Box | None = None) -> bytes | None:
+    """Return a small JPEG of an encoded picture, or of a region of it; None if it can't be read."""
     side = images.THUMBNAIL_SIDE
     try:
-        return images.thumbnail(images.decode(content, size=(side, side), limits=limits).image)
+        return images.thumbnail(images.decode(content, size=(side, side), limits=limits, box=box).image)
     except ImageError:
         return None

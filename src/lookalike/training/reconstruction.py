@@ -14,7 +14,7 @@ from lookalike.errors import UsageError, visible
 from lookalike.extractors import trained
 from lookalike.extractors.decoder import Decoder
 from lookalike.extractors.names import Name
-from lookalike.search.query import resolve
+from lookalike.search.resolve import resolve_picture
 from lookalike.sources.access import Access
 from lookalike.views import plots
 from lookalike.views.plots import Row, Tile
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.search.query import Query
+    from lookalike.search.query import QueryLike
     from lookalike.types import Floats
     from lookalike.views.plots import Plot
 
@@ -119,7 +119,7 @@ class Reconstructions(Sequence[Reconstruction]):
         return self.plot()._repr_png_()  # a notebook shows pictures
 
 
-def reconstruct(pictures: Query | Sequence[Query], model: str | os.PathLike[str]) -> Reconstructions:
+def reconstruct(pictures: QueryLike | Sequence[QueryLike], model: str | os.PathLike[str]) -> Reconstructions:
     """Squeeze pictures into vectors, and draw them again.
 
     Args:
@@ -138,7 +138,7 @@ def reconstruct(pictures: Query | Sequence[Query], model: str | os.PathLike[str]
     extractor = trained.load(decoder.folder, Name(str(decoder.folder)), "f32", normalize=False)
     several = pictures if isinstance(pictures, list | tuple) else [pictures]
 
-    def one(picture: Query) -> Reconstruction:
+    def one(picture: QueryLike) -> Reconstruction:
         name, content = _picture(picture)
         before = np.asarray(extractor.prepare(images.decode(content, size=extractor.size).image), np.uint8)
         vectors = extractor.extract([before]).vectors
@@ -162,7 +162,7 @@ def errors(given: NDArray[np.generic], drawn: NDArray[np.generic]) -> tuple[floa
 
 def _picture(given: Any) -> tuple[str, bytes]:
     """Return the name of a picture, and its encoded bytes."""
-    found = resolve(given, None, Access("", images.ImageLimits.from_environment()))
+    found = resolve_picture(given, None, Access("", images.ImageLimits.from_environment()))
     if found.content is None:
         raise UsageError(f"{found.label} is no picture; expected a path, an address, bytes or an array")
     return found.label, found.content

@@ -21,13 +21,13 @@ def ask_everything(folder, tmp_path, query="red.png"):
     with Gallery.open(gallery=folder / ".lookalike" / "default") as gallery:
         gallery.info()
         hits = gallery.search(str(folder / query), 20)
-        page = hits.page()
+        page = hits.html()
         hits._repr_html_()
         found = gallery.find("png", 20)
-        found.page()
+        found.html()
         for record in gallery.records():
             gallery.thumbnail(record.id)
-            gallery.search(f"id:{record.id}", 20).page()
+            gallery.search(f"id:{record.id}", 20).html()
         gallery.export(tmp_path / "vectors.npz")
         assert gallery.check() == []
     os.chdir(tmp_path)
@@ -112,7 +112,7 @@ def test_an_id_that_no_path_can_have(received, plant):
     with Gallery.open(gallery=received / ".lookalike" / "default") as gallery:
         for record in list(gallery.records()):
             gallery.thumbnail(record.id)
-        gallery.search(str(received / "red.png"), 9).page()
+        gallery.search(str(received / "red.png"), 9).html()
         assert gallery.access.refusal("a\0b.png") != ""
         assert gallery.access.unread(["a\0b.png", "a\0/b.png", ""]) == ["a\0/b.png"]
 
@@ -128,7 +128,7 @@ def test_no_connection_is_opened(received, plant, listener, tmp_path, source):
     compared = compare(received, galleries=["default"], queries=["id:red.png"], k=20)
     assert not compared.failed
     assert any(note.startswith("not read:") for note in compared.notes)
-    compared.page()
+    compared.html()
     page = str(tmp_path / "neighbors.html")
     assert run(["neighbors", str(received), "-k", "20", "--html", page]) == 0
     assert "not read:" in Path(page).read_text()
@@ -290,7 +290,7 @@ def test_a_gallery_whose_root_would_be_a_folder_it_does_not_lie_in(
     plant(None, secret.name, address=tmp_path / "deep")
     with Gallery.open(gallery=tmp_path / "deep") as gallery:
         assert Path(gallery.root) == tmp_path.parent
-        gallery.search("id:red.png").page()
+        gallery.search("id:red.png").html()
         gallery.thumbnail(secret.name)
     secret.unlink()
     assert str(secret) not in read_files

@@ -18,7 +18,7 @@ def shown(folder):
     with Gallery.open(gallery=folder / ".lookalike" / "default") as gallery:
         for record in gallery.records():
             gallery.thumbnail(record.id)
-        return gallery.search(str(folder / "red.png"), 20).page()
+        return gallery.search(str(folder / "red.png"), 20).html()
 
 
 def test_an_address_of_this_machine_has_no_escapes(received, plant, picture, tmp_path, read_files):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lookalike import Gallery
-from lookalike.search.search import Answering, Wish
+from lookalike.search.search import Searcher, SearchOptions
 
 PLAIN = "toy?metric=euclidean&normalize=0"
 SHARES = "toy@classes?metric=euclidean"
@@ -73,8 +73,8 @@ def test_made_anew_in_the_very_moment(two):
             theirs.reindex(model)
         return built
 
-    answering = Answering(mine.store, mine.access, extractor)
-    (hits,) = answering.search(_queries()[:1], Wish(4))
+    searcher = Searcher(mine.store, mine.access, extractor)
+    (hits,) = searcher.search(_queries()[:1], SearchOptions(4))
     assert next(models, None) is None
     assert (hits.model, hits.metric) == ("toy?grid=2", "cosine")
     assert {hit.id for hit in hits[:2]} == {"0.png", "1.png"}
