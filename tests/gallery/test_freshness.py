@@ -9,7 +9,7 @@ import pytest
 
 from lookalike import Gallery
 from lookalike.cli import run
-from lookalike.gallery.freshness import last_indexed, not_indexed
+from lookalike.gallery.reader import last_indexed, not_indexed
 
 
 @pytest.fixture

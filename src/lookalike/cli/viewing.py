@@ -48,9 +48,9 @@ class View:
 
     def remind(self, gallery: Gallery) -> None:
         """Say how many pictures are not indexed yet, where that can be told at once."""
-        from lookalike.gallery import freshness
+        from lookalike.gallery.reader import not_indexed
 
-        if not self.update and (count := freshness.not_indexed(gallery)):
+        if not self.update and (count := not_indexed(gallery)):
             pictures = "1 picture here is" if count == 1 else f"{count:,} pictures here are"
             note(f"note: {pictures} not indexed yet; --update indexes before the search")
 

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike import stores
-from lookalike.errors import StoreUnavailable, UsageError
-from lookalike.extractors.model import header_for
-from lookalike.gallery.reach import reach
+from lookalike.errors import LookalikeError, StoreUnavailable, UsageError
+from lookalike.extractors.model import IMPORTED, header_for
+from lookalike.extractors.names import refused
 from lookalike.gallery.reader import Reader
-from lookalike.sources import trust
+from lookalike.sources import remote, trust
+from lookalike.sources.folder import is_address, path_of
 from lookalike.stores import location
 from lookalike.system import files, forks
+from lookalike.system.text import redact_text
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from lookalike.extractors.model import Model
     from lookalike.reports import Progress, Report
+    from lookalike.sources.access import Access
     from lookalike.types import Extractor, Header, Store
+
+_MOST = 10_000
+"""Folders and hosts that are told apart."""
 
 
 class Owned(Reader):
@@ -51,7 +58,7 @@ class Owned(Reader):
             folder, in which everything is read), `root`, and, of what lies outside, `folders` that were
             indexed, `pictures` (places by how many lie there), and `model`.
         """
-        return {"gallery": self.address, **reach(self.store, self.access)}
+        return {"gallery": self.address, **_reach(self.store, self.access)}
 
     def trust(self, *, allow_private: bool = False) -> None:
         """Let the gallery reach what it names outside of its folder, from now on, for this user here.
@@ -215,3 +222,45 @@ class Owned(Reader):
 _UNRECORDED = "that this gallery is trusted can't be recorded"
 _INSTEAD = f"{trust.ENVIRONMENT} names paths and addresses that every gallery may reach"
 _LATER = f"later commands will not read what lies outside of the folder that holds it; {_INSTEAD}"
+
+
+def _reach(store: Store, access: Access) -> dict[str, Any]:
+    """Say what a gallery names outside of the folder that holds it, as `Owned.reach` does."""
+    alone = access.unnamed()
+    header = store.header
+    prefixes = [folder.prefix for folder in store.folders()]
+    paths = (remote.folder_of(p) if is_address(p) else path_of(p, access.root) for p in prefixes)
+    folders = sorted({redact_text(path.rstrip("/") or "/") for path in paths if alone.place_leads_out(path)})
+    ids = (state.id for state in store.states() if state.status == "picture")
+    return {
+        "trusted": access.trusted,
+        "private": access.grant is not None and access.grant.private,
+        "home": access.home,
+        "root": access.root,
+        "root_outside": alone.place_leads_out(access.root),
+        "folders": folders,
+        "pictures": dict(_places((id_ for id_ in ids if alone.lies_outside(id_)), access.root)),
+        "model": header.space.extractor if _model_needs(header.space.extractor, alone) else None,
+    }
+
+
+def _places(ids: Iterable[str], root: str) -> Counter[str]:
+    """How many pictures lie at each place outside: a folder of this machine, or a host."""
+    counts: Counter[str] = Counter()
+    for id_ in ids:
+        place = _host(id_) if is_address(id_) else os.path.dirname(path_of(id_, root))  # noqa: PTH120
+        counts[place if place in counts or len(counts) < _MOST else "elsewhere"] += 1
+    return Counter(dict(sorted(counts.items())))
+
+
+def _host(address: str) -> str:
+    scheme, _, rest = redact_text(address).rpartition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"
+
+
+def _model_needs(name: str, access: Access) -> bool:
+    """Whether the model in the header is one that has to be trusted."""
+    try:
+        return name != IMPORTED and bool(refused(name, access))
+    except LookalikeError:  # it is no model's name here
+        return False

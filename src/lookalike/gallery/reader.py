@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -12,14 +15,16 @@ from lookalike.indexing import outdated
 from lookalike.reports import Skip
 from lookalike.search.hits import Answers, Hits
 from lookalike.search.query import Words
-from lookalike.search.resolve import resolve_picture
+from lookalike.search.resolve import ENDINGS, resolve_picture
 from lookalike.search.search import Searcher, SearchOptions, best_tags, tags_of, without_classes
 from lookalike.search.stages import checked_k, checked_score, distinct_fields
+from lookalike.sources import ignoring
 from lookalike.sources.access import Access
+from lookalike.sources.folder import id_of
+from lookalike.stores import location
 from lookalike.stores import where as filtering
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
@@ -30,6 +35,12 @@ if TYPE_CHECKING:
     from lookalike.stores.where import WhereLike
     from lookalike.types import Extractor, Floats, Record, Store, Tag, Where
 
+SECONDS = 0.005
+"""What a search may spend on it; where it is up nothing is said."""
+
+_MOST = 20_000  # pictures of a gallery
+_WITHOUT_FOLDERS = 2  # links to a folder that has none inside; where folders are not counted it is 1
+_FAR = 1_000  # new files that are counted
 _PATIENCE = 1.0  # seconds that `info` spends on looking for new pictures
 
 
@@ -132,7 +143,6 @@ class Reader:
         cache of converted models does.
         """
         from lookalike.extractors import runtime
-        from lookalike.gallery import freshness
 
         store = self.store
         header = store.header
@@ -144,8 +154,8 @@ class Reader:
             "metric": header.space.metric,
             "precision": header.space.precision,
             "count": store.count(),
-            "indexed": freshness.last_indexed(self),
-            "not_indexed": freshness.not_indexed(self, seconds=_PATIENCE),
+            "indexed": last_indexed(self),
+            "not_indexed": not_indexed(self, seconds=_PATIENCE),
             "outdated": sum(1 for _ in outdated.ids(store)),
             "skipped": len(store.skipped()),
             "removed": len(store.removed()),
@@ -403,3 +413,82 @@ class Reader:
 
 def _least(min_score: float | None) -> float | None:
     return None if min_score is None else checked_score(min_score)
+
+
+# How far a gallery is behind the folder that it lies in. A search may say so, so it must cost almost nothing:
+# only folders that changed since are looked through closely, and where the time is up nothing is said.
+
+
+def not_indexed(gallery: Reader, *, seconds: float = SECONDS) -> int | None:
+    """Return how many pictures lie in a gallery's folder and came since it was last indexed.
+
+    Args:
+        gallery: which one.
+        seconds: to spend on it.
+
+    Returns:
+        The number; None where it can't be told in that time, for a gallery of more than 20,000 pictures, one
+        that is kept elsewhere than in its folder, or one that was never indexed as a whole.
+    """
+    root = gallery.root
+    if gallery.address != location.inside(root, Path(gallery.address).name):
+        return None
+    since = gallery.store.indexed_ns
+    if not since or gallery.store.count() > _MOST:
+        return None
+    found: list[str] = []
+    end = time.monotonic() + seconds
+    for path in _new_files(root, since):
+        if path is not None:
+            found.append(path)
+        if time.monotonic() > end or len(found) > _FAR:
+            return None
+    return len(_unknown(gallery, found)) if found else 0
+
+
+def last_indexed(gallery: Reader) -> str | None:
+    """Return when the gallery was last indexed as a whole, as ISO 8601 in local time; None if never."""
+    since = gallery.store.indexed_ns
+    if not since:
+        return None
+    return datetime.fromtimestamp(since // 10**9, UTC).astimezone().isoformat(sep=" ")
+
+
+def _new_files(root: str, since: int) -> Iterator[str | None]:
+    """Yield the files that came since a time, in nanoseconds; None for every folder, to look at the clock."""
+    pending = [root]
+    while pending:
+        folder = pending.pop()
+        yield None
+        try:
+            status = os.stat(folder)  # noqa: PTH116
+            changed = status.st_mtime_ns > since
+            if not changed and status.st_nlink == _WITHOUT_FOLDERS:
+                continue
+            with os.scandir(folder) as listing:
+                for entry in listing:
+                    if entry.name[0] == ".":
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        if not ignoring.is_of_programs(entry.path):
+                            pending.append(entry.path)
+                    elif (
+                        changed and entry.name.lower().endswith(ENDINGS) and entry.stat().st_ctime_ns > since
+                    ):
+                        yield entry.path
+        except OSError:
+            continue  # it is told by the next indexing
+
+
+def _unknown(gallery: Reader, paths: list[str]) -> list[str]:
+    """Those of the paths that are not left out and that the gallery knows nothing of."""
+    if gallery.access.refusal_at(os.path.join(gallery.root, ignoring.IGNORE_FILE)):  # noqa: PTH118
+        return []  # a link that leads out: the next indexing says so
+    patterns = ignoring.of_folder(Path(gallery.root), ())
+    top = gallery.root.rstrip("/") + "/"
+    if patterns is not None:
+        paths = [path for path in paths if not patterns.excludes(path.removeprefix(top))]
+    ids = [id_of(path, gallery.root) for path in paths]
+    records = gallery.store.get(ids)
+    known = {skip.id for skip in gallery.store.skipped()} | set(gallery.store.removed())
+    return [id_ for id_, record in zip(ids, records, strict=True) if record is None and id_ not in known]
