@@ -8,7 +8,7 @@ import pytest
 from lookalike import Gallery
 from lookalike.errors import StoreBusy, StoreChanged, UsageError
 from lookalike.search.search import Nearest, fitting, of_one_gallery
-from lookalike.search.stages import Asked, Distinct, Ranking, Records
+from lookalike.search.stages import Asked, Distinct, Records, Route
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_deeper_look_into_a_later_state_stays_in_order(rows):
             rows.add_vectors((["new"], np.array([[1, 0.01]], np.float32)))
         return Nearest(rows.store.search(query, depth)[0], paper=False)
 
-    way = Ranking(rank, [Distinct(("lot",))], Asked("a vector"), rows.store.header.space, Records(rows.store))
+    way = Route(rank, [Distinct(("lot",))], Asked("a vector"), rows.store.header.space, Records(rows.store))
     chosen = way.best(3)
     assert len(looks) > 1
     assert [candidate.id for candidate in chosen] == ["new", "00", "11"]

@@ -24,7 +24,7 @@ CLASSES = 1000
 EPSILON = 1e-3  # of every batch norm
 
 
-class Stage(NamedTuple):
+class NetworkStage(NamedTuple):
     """A row of the architecture's table: blocks alike, but that only the first one strides."""
 
     kernel: int
@@ -36,13 +36,13 @@ class Stage(NamedTuple):
 
 
 STAGES = (
-    Stage(3, 1, 1, 32, 16, 1),
-    Stage(3, 2, 6, 16, 24, 2),
-    Stage(5, 2, 6, 24, 40, 2),
-    Stage(3, 2, 6, 40, 80, 3),
-    Stage(5, 1, 6, 80, 112, 3),
-    Stage(5, 2, 6, 112, 192, 4),
-    Stage(3, 1, 6, 192, 320, 1),
+    NetworkStage(3, 1, 1, 32, 16, 1),
+    NetworkStage(3, 2, 6, 16, 24, 2),
+    NetworkStage(5, 2, 6, 24, 40, 2),
+    NetworkStage(3, 2, 6, 40, 80, 3),
+    NetworkStage(5, 1, 6, 80, 112, 3),
+    NetworkStage(5, 2, 6, 112, 192, 4),
+    NetworkStage(3, 1, 6, 192, 320, 1),
 )
 
 
@@ -102,7 +102,7 @@ def classifier(weights: Mapping[str, Floats]) -> tuple[Floats, Floats]:
     return weights["_fc.weight"], weights["_fc.bias"]
 
 
-def _block(name: str, source: str, stage: Stage, below: str, *, first: bool) -> Iterator[Convolution]:
+def _block(name: str, source: str, stage: NetworkStage, below: str, *, first: bool) -> Iterator[Convolution]:
     if stage.expand > 1:
         yield Convolution(f"{name}_expand", f"{source}._expand_conv", f"{source}._bn0")
     yield Convolution(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.indexes.cache import Codes
-    from lookalike.indexes.codes import Bounds, Query
+    from lookalike.indexes.codes import Bounds, EncodedQuery
     from lookalike.types import Floats
 
     Fetch = Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], Floats]]
@@ -74,7 +74,7 @@ class Index:
 def search(
     index: Index,
     vector: Floats,
-    query: Query,
+    query: EncodedQuery,
     k: int,
     *,
     others: Found = NOTHING,
@@ -96,7 +96,7 @@ def search(
 
 
 def within(
-    query: Query,
+    query: EncodedQuery,
     codes: Codes,
     limits: Bounds,
     least: float,
@@ -129,7 +129,7 @@ class _Look:
     """One search."""
 
     def __init__(
-        self, index: Index, vector: Floats, query: Query, k: int, among: NDArray[np.intp] | None
+        self, index: Index, vector: Floats, query: EncodedQuery, k: int, among: NDArray[np.intp] | None
     ) -> None:
         self._index = index
         self._codes = index.codes

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lookalike.indexes.cache import Codes
-    from lookalike.indexes.codes import Bounds, Coder, Query
+    from lookalike.indexes.codes import Bounds, Coder, EncodedQuery
     from lookalike.indexes.exact import Found
     from lookalike.types import Floats
 
@@ -72,7 +72,7 @@ def spread(coder: Coder, queries: Floats, near: list[Floats]) -> float:
 
 
 def _differing(
-    coder: Coder, vector: Floats, query: Query, rows: Floats
+    coder: Coder, vector: Floats, query: EncodedQuery, rows: Floats
 ) -> Iterator[tuple[int, list[int], list[float]]]:
     """Of the first signs and of all: how many, in how many rows differ, in which share on average."""
     away = coder.away(rows)
@@ -86,7 +86,7 @@ def _differing(
         yield first, signs[:, :first].sum(axis=1).tolist(), shares
 
 
-def pays(measured: Bounds, queries: list[Query], truth: list[Found], codes: Codes) -> bool:
+def pays(measured: Bounds, queries: list[EncodedQuery], truth: list[Found], codes: Codes) -> bool:
     """Tell whether a search by codes has to look at few enough rows.
 
     Args:

@@ -97,14 +97,14 @@ class Coder:
         numbers = levels.astype(np.int8).view(np.uint8)
         return np.concatenate([self._packed(turned >= 0), numbers], axis=1), factors
 
-    def queries(self, vectors: Floats) -> list[Query]:
+    def queries(self, vectors: Floats) -> list[EncodedQuery]:
         """Queries from vectors (q, dim), none of them zero."""
         directions = distances.normalized(vectors)
         spectrum = self._spectrum(directions)
         codes = self._packed(spectrum >= self._mean_spectrum)
         shifts = (directions @ self.mean).tolist()
         away = (math.sqrt(max(0.0, self._square + 1 - 2 * shift)) for shift in shifts)
-        return list(map(Query, codes, spectrum * self._scale, shifts, away))
+        return list(map(EncodedQuery, codes, spectrum * self._scale, shifts, away))
 
     def away(self, rows: Floats) -> Floats:
         """How far rows (n, dim) of unit length lie from the mean: (n,)."""
@@ -151,7 +151,7 @@ class Coder:
         return codes
 
 
-class Query(NamedTuple):
+class EncodedQuery(NamedTuple):
     """One query.
 
     code: its signs, ndarray of shape (width,).
@@ -166,14 +166,14 @@ class Query(NamedTuple):
     away: float
 
 
-def apart(query: Query, codes: Codes, among: NDArray[np.intp] | None = None) -> NDArray[np.int32]:
+def apart(query: EncodedQuery, codes: Codes, among: NDArray[np.intp] | None = None) -> NDArray[np.int32]:
     """In how many of the first signs the query and each code differ: (n,), or (m,) of those among."""
     first = codes.first if among is None else codes.first[among]
     return _differing(query.code[: first.shape[1]], first)
 
 
 def apart_in_all(
-    query: Query, codes: Codes, positions: NDArray[np.intp], first: NDArray[np.int32]
+    query: EncodedQuery, codes: Codes, positions: NDArray[np.intp], first: NDArray[np.int32]
 ) -> NDArray[np.int32]:
     """In how many of all signs the query and some codes differ, in whose first they do in `first`: (m,)."""
     if not codes.rest.shape[1]:
@@ -181,7 +181,7 @@ def apart_in_all(
     return first + _differing(query.code[codes.first.shape[1] :], codes.rest.take(positions, 0))
 
 
-def estimated(query: Query, codes: Codes, positions: NDArray[np.intp]) -> Floats:
+def estimated(query: EncodedQuery, codes: Codes, positions: NDArray[np.intp]) -> Floats:
     """The cosine of the query and each of some rows, as their rounded numbers tell it: (m,)."""
     products = np.empty(len(positions), np.float32)
     for start in range(0, len(positions), _BLOCK):

@@ -21,8 +21,8 @@ from lookalike.search.stages import (
     MinScore,
     Present,
     Ranked,
-    Ranking,
     Records,
+    Route,
     TextLikeness,
     check_fields,
     distance_of,
@@ -152,7 +152,7 @@ class Searcher:
 
         for row, query in enumerate(queries):
             records = Records(self.store)
-            way = Ranking(ranking(row), stages, asked[row], header.space, records, most)
+            way = Route(ranking(row), stages, asked[row], header.space, records, most)
             answer = _Answer(self, query, header, header.space.metric, ("nearest", *_names(stages)))
             yield answer.hits(way.best(options.k), options.limit, records)
 
@@ -214,7 +214,7 @@ class Searcher:
         records, asked = Records(self.store), Asked(query.label, words=words)
 
         def best(rank: Callable[[int], Sequence[Ranked]]) -> Sequence[Ranked]:
-            return Ranking(rank, stages, asked, header.space, records, self.store.limits.k).best(options.k)
+            return Route(rank, stages, asked, header.space, records, self.store.limits.k).best(options.k)
 
         if _is_paper(header) and by != "text" and any(term.classes for term in terms):
             unknown = [repr(term.text) for term in terms if not term.classes]

@@ -123,7 +123,7 @@ class Stage(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Ranking:
+class Route:
     """The way from the candidates of a store to the pictures of an answer.
 
     rank: gives the best candidates, of which it is told the number.
