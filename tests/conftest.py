@@ -155,6 +155,12 @@ def cifar_files():
     return _module(Path(__file__).parent / "sources" / "cifar_files.py")
 
 
+@pytest.fixture(scope="session")
+def mailboxes():
+    """The module that writes mailboxes, and knows the example which reads them."""
+    return _module(Path(__file__).parent / "sources" / "mailboxes.py")
+
+
 @pytest.fixture
 def cifar_folder(tmp_path, cifar_files):
     """Writes a folder of CIFAR-10's batches: `cifar_folder({"test_batch": (pixels, labels)})`."""

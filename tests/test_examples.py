@@ -145,6 +145,15 @@ def table(shelf, tmp_path):
     thread.join()
 
 
+def test_mailbox_source(shelf, mailboxes):
+    """Pictures in a mailbox come in, the likest of them is found, and the page shows them all."""
+    birds, clothes = (sorted((shelf / kind).glob("*.png"))[:5] for kind in ("animals/birds", "clothes"))
+    box = mailboxes.write(shelf.parent / "mail.mbox", *map(mailboxes.message, [*birds, *clothes]))
+    said = run(shelf.parent, "mailbox_source.py", box.name, "gallery", "mail.html")
+    assert f"mbox://{box}/message-" in said
+    assert (shelf.parent / "mail.html").read_text().count("data:image/jpeg") == 6
+
+
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         """Say nothing."""

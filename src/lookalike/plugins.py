@@ -1,4 +1,4 @@
-"""Plug-ins by entry points: the built-in extractors and stores come in by the same door."""
+"""Plug-ins by entry points: extractors and stores, the built-in ones, too, and sources of pictures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lookalike.errors import LookalikeError, NotFound
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
-Group: TypeAlias = Literal["lookalike.extractors", "lookalike.stores"]
+Group: TypeAlias = Literal["lookalike.extractors", "lookalike.sources", "lookalike.stores"]
 
 
 def names(group: Group) -> list[str]:

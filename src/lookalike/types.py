@@ -6,6 +6,7 @@ module costs nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -25,7 +26,6 @@ Metric: TypeAlias = Literal["cosine", "euclidean", "inner"]
 
 Precision: TypeAlias = Literal["f32", "bf16"]
 RowType: TypeAlias = Literal["float16", "float32"]
-Source: TypeAlias = Literal["walk", "file", "url", "array"]
 Value: TypeAlias = str | int | float
 Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
 
@@ -126,13 +126,47 @@ class Extractor(Protocol):
         """Vectors, and class scores where there are classes, of prepared pictures."""
 
 
+class Found(NamedTuple):
+    """A picture that a source has found.
+
+    id: the id it is to have.
+    size, mtime_ns: in bytes and nanoseconds since 1970, or any two whole numbers of 64 bits that change when
+        the picture does.
+    fault: why it can't be read; "" if it can.
+    """
+
+    id: str
+    size: int
+    mtime_ns: int
+    fault: str = ""
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a source has seen besides its pictures; whole once it was iterated.
+
+    unlisted: prefixes of the folders that could not be listed, each with the reason.
+    devices: device numbers (0 where there are none) of what can vanish as a whole, by prefix.
+    files: how many pictures were found below each of these, and below no other of them inside it.
+    aside: prefixes of the folders that were not entered because other programs keep them.
+    galleries: paths of the folders that hold galleries of their own.
+    """
+
+    unlisted: dict[str, str] = field(default_factory=dict)
+    devices: dict[str, int] = field(default_factory=dict)
+    files: Counter[str] = field(default_factory=Counter)
+    aside: list[str] = field(default_factory=list)
+    galleries: list[str] = field(default_factory=list)
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One picture of a gallery, without its vector.
 
     id: unique; a path relative to the gallery's root with `/`, an absolute path for a file
         outside of it, an address, or a name of the user's own.
-    source: how it came in: found by a folder `walk`, a `file` named one by one, a `url`, an `array`.
+    source: the name of the source it came from: `walk` (a folder), `file` (named one by one), `url`, `array`,
+        `cifar`, or that of another package's.
     size, mtime_ns: of the file when it was read; 0 for pictures that are not files.
         A size of -1 is one that the file system did not tell.
     digest: of the file's bytes, 16 bytes.
@@ -146,7 +180,7 @@ class Record:
     """
 
     id: str
-    source: Source
+    source: str
     size: int
     mtime_ns: int
     digest: bytes
@@ -168,7 +202,7 @@ class State(NamedTuple):
 
     id: str
     status: Literal["picture", "skipped", "removed"]
-    source: Source
+    source: str
     size: int
     mtime_ns: int
 

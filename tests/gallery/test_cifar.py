@@ -60,7 +60,7 @@ def test_pictures_come_in_as_arrays(folder):
         assert counts(gallery.add(progress=seen.append)) == {"added": 6, "total": 6}
         records = {record.id: record for record in gallery.records()}
         assert list(records) == IDS
-        assert {record.source for record in records.values()} == {"array"}
+        assert {record.source for record in records.values()} == {"cifar"}
         assert dict(records["train/00003"].metadata) == {"label": "ship", "part": "train"}
         assert (records["test/00001"].width, records["test/00001"].height) == (32, 32)
         assert gallery.thumbnail("test/00001").startswith(b"\xff\xd8")

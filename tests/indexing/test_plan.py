@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from lookalike.indexing.plan import Wishes, merge, plan
-from lookalike.sources.folder import Found, Walk
+from lookalike.sources.folder import Walk
 from lookalike.stores import open_store
-from lookalike.types import Folder, Header, Record, Skipped, Space, State
+from lookalike.types import Folder, Found, Header, Record, Skipped, Space, State
 
 HEADER = Header(Space("toy", "0" * 32, 1, "inner", "f32", normalized=False, row_type="float32"), "")
 
@@ -72,7 +72,7 @@ def todo(planned):
 
 def test_merge_pairs_two_sorted_streams():
     """Ids of either side alone come with None for the other, all of them in order."""
-    found = [Found(id_, id_, 0, 0) for id_ in "bce"]
+    found = [Found(id_, 0, 0) for id_ in "bce"]
     states = [gone(id_) for id_ in "abd"]
     pairs = [(f and f.id, s and s.id) for f, s in merge(found, states)]
     assert pairs == [(None, "a"), ("b", "b"), ("c", None), (None, "d"), ("e", None)]

@@ -93,15 +93,15 @@ def test_a_folder_that_is_gone_is_unlisted(tmp_path):
     """A top that can't be listed is told with its prefix, and nothing is yielded."""
     gone = Walk(str(tmp_path / "gone"), "g/")
     assert list(gone) == []
-    assert gone.unlisted == {"g/": "No such file or directory"}
+    assert gone.survey.unlisted == {"g/": "No such file or directory"}
 
 
 def test_the_device_of_the_top_is_told(tmp_path):
     """One device number for the top, none for folders on the same device."""
     make(tmp_path, "d/a.jpg")
     top = Walk(str(tmp_path), "")
-    assert len(list(top)) == top.files[""] == 1
-    assert top.devices == {"": tmp_path.stat().st_dev}
+    assert len(list(top)) == top.survey.files[""] == 1
+    assert top.survey.devices == {"": tmp_path.stat().st_dev}
 
 
 def test_known_folders_are_told_apart(tmp_path):
@@ -109,8 +109,8 @@ def test_known_folders_are_told_apart(tmp_path):
     make(tmp_path, "a.jpg", "d/b.jpg", "d/e/c.jpg", "f/g.jpg")
     top = Walk(str(tmp_path), "", known=frozenset({"d/"}))
     assert len(list(top)) == 4
-    assert set(top.devices) == {"", "d/"}
-    assert top.files == {"": 2, "d/": 2}
+    assert set(top.survey.devices) == {"", "d/"}
+    assert top.survey.files == {"": 2, "d/": 2}
 
 
 def test_folders_left_out_are_not_entered(tmp_path):

@@ -87,6 +87,7 @@ HARMS = [
     "UPDATE paths SET mtime_ns = 1e300 WHERE id = 'p/000003.jpg'",
     "UPDATE paths SET source = -1 WHERE id = 'p/000003.jpg'",
     "UPDATE paths SET source = 77 WHERE id = 'p/000003.jpg'",
+    "UPDATE paths SET source = 'No Name' WHERE id = 'p/000003.jpg'",
     "UPDATE paths SET status = -1 WHERE id = 'p/000003.jpg'",
     "UPDATE paths SET status = 'picture' WHERE id = 'p/000003.jpg'",
     "UPDATE paths SET row = 77 WHERE id = 'p/000003.jpg'",

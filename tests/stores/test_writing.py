@@ -73,6 +73,18 @@ def test_records_come_back(store, record, units):
     assert store.get(ids) == records
 
 
+def test_sources_have_names(store, record, units):
+    """Another package's source comes back by its name; an array with a size is one of CIFAR's."""
+    records = [record("a", source="mbox"), record("b", source="array", size=9), record("c", source="cifar")]
+    records += [record("d", source="array", size=0)]
+    assert store.write(records, units(4)) == []
+    names = ["mbox", "cifar", "cifar", "array"]
+    assert [one.source for one in store.get(list("abcd"))] == names
+    assert [state.source for state in store.states()] == names
+    assert "its source is called" in store.write([record("e", source="No Name")], units(1))[0].reason
+    assert store.check() == []
+
+
 def test_field_types_are_fixed_at_first_import(store, record, units):
     """A later value of another type is refused by name, and nothing of that write stays."""
     store.write([record(1, metadata={"price": 2.5, "brand": "acme"})], units(1))

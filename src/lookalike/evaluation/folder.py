@@ -16,7 +16,7 @@ from lookalike.extractors.names import require_model
 from lookalike.gallery import Gallery
 from lookalike.indexing import folder_notes
 from lookalike.sources import ignoring, trust
-from lookalike.sources.folder import Found, Walk
+from lookalike.sources.folder import Walk
 from lookalike.sources.packed import Packed, is_packed
 from lookalike.stores import location
 from lookalike.system.text import redact_text
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lookalike.evaluation.labels import LabelsLike
-    from lookalike.types import Extractor, Precision
+    from lookalike.types import Extractor, Found, Precision
 
     MethodLike: TypeAlias = "str | Extractor | Method"
 
@@ -134,7 +134,7 @@ class PictureFolder:
         files = {found.id: found for found in walk if not found.fault}
         if len(files) < 2 and not galleries:
             raise UsageError(f"{path} holds {len(files)} pictures; expected at least two")
-        notes = tuple(folder_notes.unlistable(walk.unlisted))
+        notes = tuple(folder_notes.unlistable(walk.survey.unlisted))
         return cls(path, files, galleries, walk if isinstance(walk, Packed) else None, notes)
 
     def methods(self, models: Sequence[MethodLike] | None, galleries: Sequence[str]) -> list[Method]:
@@ -216,7 +216,7 @@ class PictureFolder:
                 if isinstance(labels, str) and labels in gallery.store.fields():
                     return read(labels, Pictures(self.path, ids, gallery))
         if self.packed is not None and isinstance(labels, str):
-            values = {id_: str(of[labels]) for id_, of in self.packed.fields() if labels in of}
+            values = {id_: str(of[labels]) for id_, of in self.packed.metadata() if labels in of}
             if values:
                 sets = [frozenset([value]) for value in values.values()]
                 labels = Labels(f"the field {labels}", list(values), sets)

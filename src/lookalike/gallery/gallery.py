@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
     from lookalike.images.given import Picture
     from lookalike.indexing.pipeline import Workers
+    from lookalike.sources.base import Source
     from lookalike.stores.where import WhereLike
     from lookalike.types import Extractor, Header, Precision, Value
 
-    Given: TypeAlias = str | os.PathLike[str] | tuple[str, Picture]
+    Given: TypeAlias = str | os.PathLike[str] | tuple[str, Picture] | Source
 
 
 class Gallery(Owned):
@@ -164,7 +165,16 @@ class Gallery(Owned):
         wishes = Wishes(prune=prune, restore=restore, retry=retry, limit=limit, seed=seed)
         report = Report(root=self.root, gallery=self.address, model=self.model)
         access, everything = self.access.naming(*given.folders), pictures is not None
-        fill = Fill(self.store, access, self.extractor, report, progress, column=image, everything=everything)
+        fill = Fill(
+            self.store,
+            access,
+            self.extractor,
+            report,
+            progress,
+            column=image,
+            everything=everything,
+            sources=given.sources,
+        )
         fill.allow_private = allow_private
         fill.workers = None if workers is None else (workers, self._model)
         with self.store.writing():

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lookalike import images
 from lookalike.errors import DownloadError, ImageError, MissingExtra, Unreadable, UsageError
-from lookalike.indexing.plan import Work
 from lookalike.sources.folder import is_address
 from lookalike.sources.memory import Memory
 from lookalike.types import Record, Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import ThreadPoolExecutor
 
     import numpy as np
     from numpy.typing import NDArray
 
     from lookalike.images.given import Picture
+    from lookalike.indexing.plan import Work
     from lookalike.sources.access import Access
-    from lookalike.types import Extractor, Store
+    from lookalike.types import Extractor, Store, Value
 
 CHUNK = 8
 """Files a loader takes at once, and pictures a call of the network gets."""
@@ -32,12 +32,6 @@ READERS = 16
 _CHUNK_BYTES = 16 << 20
 _SMALL = 1 << 16  # bytes of a picture that may be held until it is written
 _THUMBNAIL = (images.THUMBNAIL_SIDE, images.THUMBNAIL_SIDE)
-
-
-class Trusted(Work):
-    """A picture whose address the user vouches for: it may lead into this machine or its network."""
-
-    __slots__ = ()
 
 
 class Loaded(NamedTuple):
@@ -88,12 +82,12 @@ class Loader:
     def _read(self, work: Work | Memory) -> _Read | Skipped:
         try:
             if isinstance(work, Memory):
-                content = _encoded(work)
+                content, fields = _encoded(work), work.metadata
                 # The picture itself may be large, and is hardly needed any more.
                 work = work._replace(picture=content if len(content) <= _SMALL else b"")
             else:
-                content = self._content(work)
-            return _Read(work, content, images.digest(content))
+                content, fields = self._content(work), self.access.fields(work.id)
+            return _Read(work, content, images.digest(content), fields)
         except (Unreadable, DownloadError) as error:
             # Without size and mtime it is tried again next time.
             return Skipped(work.id, 0, 0, str(error))
@@ -102,7 +96,7 @@ class Loader:
 
     def _content(self, work: Work) -> bytes:
         if work.source == "url":
-            return self.access.download(work.address or work.id, private=isinstance(work, Trusted))
+            return self.access.download(work.address or work.id, private=work.private)
         return self._remote(work) if is_address(work.id) else self.access.read(work.id)
 
     def _remote(self, work: Work) -> bytes:
@@ -119,8 +113,7 @@ class Loader:
 
     def _decode(self, read: _Read, *, known: bool) -> Loaded | Skipped:
         work, content = read.work, read.content
-        given = work.metadata if isinstance(work, Memory) else {}
-        keeps_thumbnail = work.source in {"array", "url"}
+        given, keeps_thumbnail = read.fields, work.thumbnail
         record = Record(work.id, work.source, work.size, work.mtime_ns, read.digest, 0, 0, given)
         if known and not keeps_thumbnail:
             return Loaded(work, record)
@@ -147,11 +140,12 @@ class Loader:
 
 
 class _Read(NamedTuple):
-    """A work's encoded bytes and their digest."""
+    """A work's encoded bytes, their digest, and what the source knows of the picture."""
 
     work: Work | Memory
     content: bytes
     digest: bytes
+    fields: Mapping[str, Value]
 
 
 def _encoded(memory: Memory) -> bytes:

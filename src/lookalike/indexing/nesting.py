@@ -16,14 +16,14 @@ from lookalike.errors import StoreError, UsageError
 from lookalike.images import ImageLimits
 from lookalike.sources import ignoring
 from lookalike.sources.access import Access
-from lookalike.sources.folder import Walk, path_of, prefix_of, under
+from lookalike.sources.folder import path_of, prefix_of, under
 from lookalike.stores import location
 from lookalike.types import Condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lookalike.indexing.plan import AnyWalk
+    from lookalike.sources.base import Source
     from lookalike.types import Folder, Store
 
 
@@ -43,7 +43,7 @@ def around(root: str, name: str) -> str | None:
     return None
 
 
-def notes(address: str, root: str, walks: Iterable[AnyWalk]) -> list[str]:
+def notes(address: str, root: str, walks: Iterable[Source]) -> list[str]:
     """Return what to say of galleries around a new one, and inside of it.
 
     Args:
@@ -55,7 +55,7 @@ def notes(address: str, root: str, walks: Iterable[AnyWalk]) -> list[str]:
     told = []
     if address == location.inside(root, name) and (above := around(root, name)):
         told.append(f"{above} has a gallery that covers {root}: commands in {root} now ask the new one")
-    inner = [folder for walk in walks if isinstance(walk, Walk) for folder in walk.galleries]
+    inner = [folder for walk in walks for folder in walk.survey.galleries]
     hiding = [folder for folder in inner if folder != root and stores.exists(location.inside(folder, name))]
     if hiding:
         count = "1 folder" if len(hiding) == 1 else f"{len(hiding):,} folders"

@@ -218,6 +218,7 @@ class Pipeline:
                 rows.append(row)
             elif record.digest in known or record.digest in self.here.claimed:
                 work = Work(record.id, record.size, record.mtime_ns, record.source, row.known)
+                work = work._replace(thumbnail=record.thumbnail is not None)
                 same.append(Loaded(work, record))
             else:
                 self.here.claimed.add(record.digest)

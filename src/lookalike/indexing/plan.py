@@ -12,24 +12,23 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import IO, TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
+from typing import IO, TYPE_CHECKING, NamedTuple, TypeVar
 
 from lookalike.reports import Skip
-from lookalike.sources.folder import Found, Walk, under
-from lookalike.types import Folder, Skipped, State
+from lookalike.sources.folder import under
+from lookalike.types import Folder, Found, Skipped, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from lookalike.sources.packed import Packed
-    from lookalike.sources.remote_walk import RemoteWalk
-    from lookalike.types import Source, Store
-
-    AnyWalk: TypeAlias = Walk | Packed | RemoteWalk
+    from lookalike.sources.base import Source
+    from lookalike.types import Store, Survey
 
 Listed = TypeVar("Listed", Found, State)
 
 _SPOOL_IN_MEMORY = 8 << 20
+_NO_FILES = frozenset({"array", "url", "cifar"})
+"""Sources of pictures whose ids are no paths of files, though they may look like some."""
 
 
 class Work(NamedTuple):
@@ -38,15 +37,19 @@ class Work(NamedTuple):
     known: whether the gallery has a picture of this id; None if that was not looked up.
     address: of a picture on the web, with what its id leaves out; "" where that is all of it.
     anew: whether it is read again though its bytes are known.
+    thumbnail: whether a small picture is kept of it.
+    private: whether its address may lead into this machine or its network.
     """
 
     id: str
     size: int
     mtime_ns: int
-    source: Source = "walk"
+    source: str = "walk"
     known: bool | None = None
     address: str = ""
     anew: bool = False
+    thumbnail: bool = False
+    private: bool = False
 
 
 @dataclass
@@ -140,7 +143,7 @@ def merge(
         state = next(remembered, None)
 
 
-def plan(store: Store, walks: Iterable[AnyWalk], wishes: Wishes) -> Plan:
+def plan(store: Store, walks: Iterable[Source], wishes: Wishes) -> Plan:
     """Decide for every file of the walks, and every picture that was in their folders, what to do.
 
     A picture counts as gone only where its folder was really listed: not below a folder that could
@@ -155,27 +158,28 @@ def plan(store: Store, walks: Iterable[AnyWalk], wishes: Wishes) -> Plan:
     return result
 
 
-def _planned(result: Plan, store: Store, walks: Iterable[AnyWalk], wishes: Wishes) -> list[Folder]:
+def _planned(result: Plan, store: Store, walks: Iterable[Source], wishes: Wishes) -> list[Folder]:
     """Plan every walk; what is to be remembered of the folders then."""
     devices = {folder.prefix: folder.device for folder in result.known}
     for walk in walks:
-        part = _Part(result, wishes, walk.source, chosen=_sample(walk, wishes))
-        part.take(walk, store)
-        result.unlisted |= walk.unlisted
-        result.aside += walk.aside
+        part = _Part(result, wishes, walk, chosen=_sample(walk, wishes))
+        part.take(store)
+        survey = walk.survey
+        result.unlisted |= survey.unlisted
+        result.aside += survey.aside
         before = {p: d for p, d in devices.items() if p == walk.prefix or under(p, walk.prefix)}
         if wishes.limit is not None:
             # What it did not choose it did not look for, so it learns nothing of known folders.
-            devices = walk.devices | devices
+            devices = survey.devices | devices
             continue
-        unseen = {} if wishes.prune else _unseen(walk, before, [state.id for state in part.gone])
+        unseen = {} if wishes.prune else _unseen(survey, before, [state.id for state in part.gone])
         part.judge(unseen)
         devices = {p: d for p, d in devices.items() if p not in before or p in unseen}
-        devices |= {p: d for p, d in walk.devices.items() if p not in unseen}
+        devices |= {p: d for p, d in survey.devices.items() if p not in unseen}
     return [Folder(prefix, device) for prefix, device in sorted(devices.items())]
 
 
-def _sample(walk: AnyWalk, wishes: Wishes) -> frozenset[str] | None:
+def _sample(walk: Source, wishes: Wishes) -> frozenset[str] | None:
     """The ids of the random part that is wanted: those of the smallest keyed hashes."""
     if wishes.limit is None:
         return None
@@ -184,23 +188,23 @@ def _sample(walk: AnyWalk, wishes: Wishes) -> frozenset[str] | None:
     def rank(id_: str) -> bytes:
         return blake2b(id_.encode(), key=key, digest_size=16).digest()
 
-    return frozenset(heapq.nsmallest(wishes.limit, (f.id for f in walk.again() if not f.fault), rank))
+    return frozenset(heapq.nsmallest(wishes.limit, (f.id for f in walk if not f.fault), rank))
 
 
-def _unseen(walk: AnyWalk, before: dict[str, int], gone: list[str]) -> dict[str, str]:
+def _unseen(survey: Survey, before: dict[str, int], gone: list[str]) -> dict[str, str]:
     """Prefixes below which the walk proves nothing, with the reason."""
-    unseen = dict(walk.unlisted)
+    unseen = dict(survey.unlisted)
     for prefix, device in before.items():
         lost = any(under(id_, prefix) for id_ in gone)
-        now = walk.devices.get(prefix)
+        now = survey.devices.get(prefix)
         if not lost or prefix in unseen:
             continue
         if now is None and device != _device_around(prefix, before):
             unseen[prefix] = "is not mounted"
         elif now is not None and now != device:
-            unmounted = now == _device_around(prefix, walk.devices)
+            unmounted = now == _device_around(prefix, survey.devices)
             unseen[prefix] = "is not mounted" if unmounted else "is on another device than before"
-        elif now is not None and not walk.files[prefix]:
+        elif now is not None and not survey.files[prefix]:
             unseen[prefix] = "is suddenly empty"
     return unseen
 
@@ -211,29 +215,32 @@ def _device_around(prefix: str, devices: dict[str, int]) -> int | None:
     return devices[max(around, key=len)] if around else None
 
 
-def _unchanged(found: Found, state: State) -> bool:
-    """Whether this is a picture that a walk had found before, just as it is now."""
+def _unchanged(found: Found, state: State, name: str) -> bool:
+    """Whether this is a picture that a source of this name had found before, just as it is now."""
     return (
         found.mtime_ns == state.mtime_ns
         and found.size == state.size
         and state.status == "picture"
-        and state.source == found.source
+        and state.source == name
         and not found.fault
     )
 
 
 class _Part:
-    """The plan of one walk, gathered into the plan of all."""
+    """The plan of one source, gathered into the plan of all."""
 
-    def __init__(self, result: Plan, wishes: Wishes, source: Source, chosen: frozenset[str] | None) -> None:
+    def __init__(
+        self, result: Plan, wishes: Wishes, source: Source, *, chosen: frozenset[str] | None
+    ) -> None:
         self.result = result
         self.wishes = wishes
         self.source = source
         self.chosen = chosen
         self.gone: list[State] = []
 
-    def take(self, walk: AnyWalk, store: Store) -> None:
-        """Merge the walk with what the store remembers of its folder."""
+    def take(self, store: Store) -> None:
+        """Merge what the source finds with what the store remembers of it."""
+        walk, name = self.source, self.source.name
         states = store.states()
         if walk.prefix:
             states = (state for state in states if under(state.id, walk.prefix))
@@ -242,7 +249,7 @@ class _Part:
             states = (state for state in states if state[0][:1] != "/" and "://" not in state[0])
         everything = self.chosen is None
         for found, state in merge(walk, states):
-            if everything and found and state and _unchanged(found, state):
+            if everything and found and state and _unchanged(found, state, name):
                 # By far the commonest case, and so the shortest way.
                 self.result.unchanged += 1
             elif found is None:
@@ -265,10 +272,9 @@ class _Part:
                 self.result.forget.append(state.id)
 
     def _not_seen(self, state: State) -> None:
-        # What was named one by one, came from an address or was taken out stays as it is; and so does
-        # an array of the user's own, which has no size.
-        found_so = state.source == self.source and (self.source == "walk" or state.size > 0)
-        if state.status == "skipped" or (state.status == "picture" and found_so):
+        # What was named one by one, came from elsewhere or was taken out stays as it is.
+        found_so = state.status == "picture" and state.source == self.source.name
+        if self.source.absence_deletes and (state.status == "skipped" or found_so):
             self.gone.append(state)
 
     def _seen(self, found: Found, state: State | None) -> None:
@@ -279,7 +285,7 @@ class _Part:
         elif state.status == "removed":
             if self.wishes.restore:
                 self._read(found, known=False)
-        elif state.source in {"array", "url"} and not (state.source == found.source and state.size):
+        elif state.source in _NO_FILES - {self.source.name}:
             self.result.reported.append(Skip(found.id, "a picture that is not a file has this id"))
         else:
             self._compare(found, state)
@@ -290,12 +296,14 @@ class _Part:
         if same and (picture or not self.wishes.retry):
             self.result.unchanged += picture
             if picture and state.source == "file":
-                self.result.walked.append(state._replace(source="walk"))
+                self.result.walked.append(state._replace(source=self.source.name))
         else:
             self._read(found, known=picture)
 
     def _read(self, found: Found, *, known: bool) -> None:
-        self.result.push(Work(found.id, found.size, found.mtime_ns, found.source, known))
+        source = self.source
+        work = Work(found.id, found.size, found.mtime_ns, source.name, known)
+        self.result.push(work._replace(thumbnail=source.keeps_thumbnail, private=source.private))
 
     def _fault(self, found: Found, state: State | None) -> None:
         skipped = Skipped(found.id, found.size, found.mtime_ns, found.fault)

@@ -9,13 +9,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lookalike.errors import NotTrusted, UsageError
 from lookalike.extractors.names import require_model
 from lookalike.indexing import folder_notes, nesting, pipeline_notes
 from lookalike.indexing.extract import Describer
-from lookalike.indexing.load import Trusted
 from lookalike.indexing.outdated import Corrections
 from lookalike.indexing.pipeline import Counts, Job, Pipeline, Workers
 from lookalike.indexing.plan import Plan, Wishes, Work, plan
@@ -25,10 +24,10 @@ from lookalike.sources import ignoring, remote
 from lookalike.sources import table as listed
 from lookalike.sources.folder import Walk, id_of, is_address, is_text, path_of, prefix_of, under
 from lookalike.sources.memory import Memory
-from lookalike.sources.packed import Packs
+from lookalike.sources.packed import Packed, Packs
 from lookalike.sources.resolve import checked_id, path_given
 from lookalike.sources.table import Row, Seen
-from lookalike.stores.records import new_fields
+from lookalike.stores.records import FILES, new_fields
 from lookalike.system.text import redact
 from lookalike.system.tracing import timed
 from lookalike.types import PICTURE_FIELDS
@@ -36,13 +35,15 @@ from lookalike.types import PICTURE_FIELDS
 if TYPE_CHECKING:
     from lookalike.extractors.model import Model
     from lookalike.indexing.extract import Part
-    from lookalike.indexing.plan import AnyWalk
     from lookalike.reports import Progress
     from lookalike.sources.access import Access
+    from lookalike.sources.base import Source
     from lookalike.sources.resolve import Given, Sorted
-    from lookalike.types import Extractor, Record, Store, Value
+    from lookalike.types import Extractor, Record, State, Store, Value
 
 _BATCH = 1024
+
+Item = TypeVar("Item")
 
 
 @dataclass
@@ -57,6 +58,7 @@ class Fill:
     column: which one of a table names its pictures.
     allow_private: whether a table's addresses may lead into this machine or its network.
     everything: whether the caller named all that is to be read.
+    sources: those that he gave as they are.
     """
 
     store: Store
@@ -69,10 +71,11 @@ class Fill:
     column: str | None = None
     allow_private: bool = False
     everything: bool = False
+    sources: Sequence[Source] = ()
 
     def __post_init__(self) -> None:
         self.root = self.access.root
-        self.reading = self.access.of_run(everything=self.everything)
+        self.reading = self.access.of_run(everything=self.everything, sources=self.sources)
         self.packs = Packs(self.reading)
 
     def add(
@@ -88,6 +91,7 @@ class Fill:
         before = {(skip.id, skip.reason) for skip in self.store.skipped()}
         known = frozenset(folder.prefix for folder in self.store.folders())
         walks = [self._walk(folder, exclude, known, hidden=hidden) for folder in given.folders]
+        walks += given.sources
         self._check_fields(metadata)
         outdated = Corrections(self.store, self.access)
         wishes = outdated.wishes(wishes)
@@ -145,7 +149,7 @@ class Fill:
         self.store.forget([*(skip.id for skip in self.store.skipped()), *restored])
         self.store.delete(removed, keep_out=True)
         pictures = (state.id for state in self.store.states() if state.status == "picture")
-        for ids in _batches(pictures):
+        for ids in batches(pictures):
             pairs = list(zip(self.store.get(ids), before.get(ids), ids, strict=True))
             same = {id_: old for new, old, id_ in pairs if new and old and new.digest == old.digest}
             self.store.delete([id_ for id_ in ids if id_ not in same])
@@ -153,7 +157,7 @@ class Fill:
             if fields:
                 self.store.update(fields)
 
-    def _walk(self, folder: str, exclude: tuple[str, ...], known: frozenset[str], *, hidden: bool) -> AnyWalk:
+    def _walk(self, folder: str, exclude: tuple[str, ...], known: frozenset[str], *, hidden: bool) -> Source:
         if is_address(folder):
             return self.reading.walk(folder, hidden=hidden, exclude=exclude)
         if reason := self.reading.refusal_at(os.path.join(folder, ignoring.IGNORE_FILE)):  # noqa: PTH118
@@ -209,7 +213,7 @@ class Fill:
         out = frozenset[str]() if restore else frozenset(self.store.removed())
         for table in given.tables:
             without = 0
-            for places in _batches(listed.places(table, self.column)):
+            for places in batches(listed.places(table, self.column)):
                 rows = [listed.row_of(place, self.root) for place in places if place and is_text(place)]
                 without += len(places) - len(rows)
                 fresh = [row for row in rows if row.id not in out and seen.add(row.id)]
@@ -237,11 +241,13 @@ class Fill:
         elif row.refusal:
             planned.reported.append(Skip(id_, row.refusal))
         elif not remote.is_remote(id_):
-            planned.push(Work(id_, 0, 0, "url", known=False, address=row.address))
+            web = Work(id_, 0, 0, "url", known=False, address=row.address, thumbnail=True)
+            planned.push(web._replace(private=self.allow_private))
         elif refusal := remote.refusal(id_, allow_private=self.allow_private):
             planned.reported.append(Skip(redact(id_), refusal))
         else:
-            planned.push(Work(id_, 0, 0, "file", known=False))
+            thumbnail = self.reading.keeps_thumbnail(id_)
+            planned.push(Work(id_, 0, 0, "file", known=False, thumbnail=thumbnail))
 
     def _plan_file(self, id_: str, record: Record | None, planned: Plan) -> None:
         try:
@@ -250,12 +256,11 @@ class Fill:
             planned.reported.append(Skip(id_, getattr(error, "strerror", None) or str(error)))
             planned.missing += record is not None
             return
-        if record is None:
-            planned.push(Work(id_, size, mtime_ns, "file", known=False))
-        elif (record.size, record.mtime_ns) == (size, mtime_ns):
+        if record is not None and (record.size, record.mtime_ns) == (size, mtime_ns):
             planned.unchanged += 1
-        else:
-            planned.push(Work(id_, size, mtime_ns, record.source, known=True))
+            return
+        source, thumbnail = "file" if record is None else record.source, self.reading.keeps_thumbnail(id_)
+        planned.push(Work(id_, size, mtime_ns, source, record is not None, thumbnail=thumbnail))
 
     def _stat(self, id_: str) -> tuple[int, int]:
         return self.reading.stat(id_)
@@ -284,10 +289,8 @@ class Fill:
         return lambda works: workers.describe(works, job, here)
 
     def _unpacked(self, work: Work) -> Work | Memory:
-        """The picture of a work that is one of many in a file, and the address that may be private."""
-        if work.source == "url" and self.allow_private:
-            return Trusted(*work)
-        if work.source != "array":
+        """The picture of a work that is one of many in a file."""
+        if work.source != Packed.name:
             return work
         fault = "the file that it was in was changed meanwhile"
         return self.packs.picture(work.id) or Memory(work.id, b"", fault=fault)
@@ -302,7 +305,7 @@ class Fill:
             elif (row := listed.row_of(str(item), self.root)).refusal:
                 planned.reported.append(Skip(row.id, row.refusal))
             else:
-                yield Trusted(row.id, 0, 0, "url", address=row.address)
+                yield Work(row.id, 0, 0, "url", address=row.address, thumbnail=True, private=True)
 
     def _works_of_file(self, path: str, planned: Plan) -> Iterator[Work]:
         if self.reading.is_folder(path) if is_address(path) else os.path.isdir(path):  # noqa: PTH112
@@ -358,15 +361,30 @@ class Fill:
         return gone
 
     def _works_of(self, before: Store) -> Iterator[Work | Memory]:
-        for state in before.states():
-            if state.status != "picture" or self.store.get([state.id])[0] is not None:
-                continue
-            if state.source in {"walk", "file"}:
-                yield Work(state.id, state.size, state.mtime_ns, state.source)
-            elif state.size and (memory := self.packs.picture(state.id)) is not None:
-                yield memory._replace(metadata={})  # what it has may have been corrected since
-            elif (record := before.get([state.id])[0]) is not None:
-                yield Memory(state.id, record.thumbnail or b"", state.source)
+        pictures = (state for state in before.states() if state.status == "picture")
+        for states in batches(pictures):
+            done = self.store.get([state.id for state in states])
+            left = [state for state, record in zip(states, done, strict=True) if record is None]
+            kept = self._kept([state for state in left if state.source not in FILES], before)
+            for state in left:
+                if (memory := kept.get(state.id)) is not None:
+                    yield memory
+                elif state.source in FILES or state.id in kept:
+                    thumbnail = self.reading.keeps_thumbnail(state.id)
+                    yield Work(state.id, state.size, state.mtime_ns, state.source, thumbnail=thumbnail)
+
+    def _kept(self, states: Sequence[State], before: Store) -> dict[str, Memory | None]:
+        """Pictures that are no files, by id; None for one that its source gives again."""
+        records = before.get([state.id for state in states])
+        pairs = [(s, record) for s, record in zip(states, records, strict=True) if record is not None]
+        return {state.id: self._kept_of(state, record) for state, record in pairs}
+
+    def _kept_of(self, state: State, record: Record) -> Memory | None:
+        if state.source == Packed.name and (memory := self.packs.picture(state.id)) is not None:
+            return memory._replace(metadata={})  # what it has may have been corrected since
+        if self.reading.source_of(state.id) is not None:
+            return None
+        return Memory(state.id, record.thumbnail or b"", state.source)
 
     def _count(self, counts: Counts) -> None:
         self.report.added += counts.added
@@ -400,7 +418,8 @@ class Fill:
         return id_of(os.path.normpath(os.path.join(self.root, os.path.expanduser(key))), self.root)  # noqa: PTH111, PTH118
 
 
-def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
-    ids = iter(ids)
-    while batch := list(islice(ids, _BATCH)):
+def batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Yield what there is in lists of at most 1,024."""
+    items = iter(items)
+    while batch := list(islice(items, _BATCH)):
         yield batch

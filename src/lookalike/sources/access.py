@@ -19,18 +19,21 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike import images
 from lookalike.errors import NotTrusted, Unreadable
-from lookalike.sources import remote, trust
+from lookalike.images.limits import require_bytes
+from lookalike.images.recognition import HEAD
+from lookalike.sources import base, remote, trust
 from lookalike.sources.folder import GALLERIES, is_address, path_of, to_id, to_path, under
 from lookalike.system.files import stamp
 from lookalike.system.text import quoted, redact_text, was_redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lookalike.images import ImageLimits
-    from lookalike.sources.remote_walk import RemoteWalk
+    from lookalike.sources.base import Source
     from lookalike.sources.resolve import Sorted
     from lookalike.sources.trust import Grant
+    from lookalike.types import Value
 
 _WEB = ("http://", "https://")
 _HERE = ("file://", "local://")
@@ -48,6 +51,7 @@ class Access:
     named: paths, addresses and models that the caller named.
     granted: what this process trusted it with, which need not be on record.
     everything: whether the caller named all that is read: a run over folders that he gave.
+    sources: those that the caller gave as they are; others are found by the schemes of their addresses.
     """
 
     root: str
@@ -57,11 +61,12 @@ class Access:
     named: tuple[str, ...] = ()
     granted: Grant | None = None
     everything: bool = False
+    sources: tuple[Source, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         """Take along what was decided here: elsewhere, as on a worker, the record may be another."""
         _ = self.grant, self._places
-        return self.__dict__
+        return {name: value for name, value in self.__dict__.items() if name != "_opened"}
 
     @cached_property
     def grant(self) -> Grant | None:
@@ -90,9 +95,9 @@ class Access:
         """Return what the gallery may reach by itself, whatever the caller named."""
         return replace(self, named=())
 
-    def of_run(self, *, everything: bool) -> Access:
+    def of_run(self, *, everything: bool, sources: Sequence[Source] = ()) -> Access:
         """Return what it may reach in a run; in one over what the caller named that is everything."""
-        return replace(self, everything=True) if everything else self
+        return replace(self, everything=True, sources=tuple(sources)) if everything else self
 
     # Pictures.
 
@@ -124,9 +129,44 @@ class Access:
         if id_.lower().startswith(_WEB):
             return self.download(id_, private=id_ in self.named)
         path = _path(id_, self.root)
-        return (
-            remote.read(id_, self.limits, size=size) if path is None else images.read_file(path, self.limits)
-        )
+        if path is not None:
+            return images.read_file(path, self.limits)
+        source = self.source_of(id_)
+        return remote.read(id_, self.limits, size=size) if source is None else _read(source, id_, self.limits)
+
+    def source_of(self, id_: str) -> Source | None:
+        """Return the source of another package that a picture is from; None for the built-in ones."""
+        if not is_address(id_):
+            return None
+        known = (*self.sources, *self._opened)
+        source = next((source for source in known if id_.startswith(source.prefix)), None)
+        if source is None and (source := base.registered(id_)) is not None:
+            self._opened.append(source)
+        return source
+
+    @cached_property
+    def _opened(self) -> list[Source]:
+        """The sources of other packages that were opened here."""
+        return []
+
+    def fields(self, id_: str) -> Mapping[str, Value]:
+        """Return what the source of another package knows of a picture.
+
+        Raises:
+            Unreadable: it may not be read, or can't be.
+        """
+        source = self.source_of(id_)
+        if source is None:
+            return {}
+        if reason := self.refusal(id_):
+            raise Unreadable(reason)
+        with base.explaining():
+            return source.fields(id_)
+
+    def keeps_thumbnail(self, id_: str) -> bool:
+        """Whether a small picture is kept of one that was named by its id."""
+        source = self.source_of(id_)
+        return source is not None and source.keeps_thumbnail
 
     def head(self, id_: str) -> bytes:
         """Return the first bytes of a picture on a disk, which mostly hold its header.
@@ -166,7 +206,8 @@ class Access:
         if reason := self.refusal(id_):
             raise PermissionError(errno.EACCES, reason)
         if is_address(id_):
-            return remote.stat(id_)
+            source = self.source_of(id_)
+            return remote.stat(id_) if source is None else source.stat(id_)
         return stamp(os.stat(path_of(id_, self.root)))  # noqa: PTH116
 
     # Folders.
@@ -181,16 +222,19 @@ class Access:
         Raises:
             NotFound, DownloadError, UsageError, MissingExtra: as `lookalike.sources.remote.is_folder` says.
         """
-        return remote.is_folder(address)
+        source = base.registered(address)
+        return remote.is_folder(address) if source is None else base.is_whole(address, source)
 
-    def walk(self, folder: str, *, hidden: bool, exclude: tuple[str, ...]) -> RemoteWalk:
-        """Return the walk of a remote folder.
+    def walk(self, folder: str, *, hidden: bool, exclude: tuple[str, ...]) -> Source:
+        """Return the source of the pictures at an address.
 
         Raises:
             NotTrusted: it may not be looked into.
         """
         if reason := self.refusal_at(folder):
             raise NotTrusted(f"{folder} {reason}")
+        if (source := base.registered(folder)) is not None:
+            return base.Guarded(source, exclude)
         from lookalike.sources.remote_walk import RemoteWalk
 
         return RemoteWalk(folder, hidden=hidden, exclude=exclude)
@@ -298,6 +342,15 @@ class Access:
         if "/.." in id_:
             return id_ in self._places
         return any(id_ == place or _is_below(id_, place) for place in self._places)
+
+
+def _read(source: Source, id_: str, limits: ImageLimits) -> bytes:
+    """The bytes that a source of another package gives, held to the limits."""
+    with base.explaining():
+        content = bytes(source.read(id_, limits))
+    require_bytes(len(content), limits)
+    images.recognise(content[:HEAD])
+    return content
 
 
 def _is_below(id_: str, address: str) -> bool:

@@ -13,19 +13,23 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
+from lookalike import images
 from lookalike.sources.ignoring import IGNORE_FILE, is_of_programs
-from lookalike.system.files import LEAST, MOST, fitting
+from lookalike.system.files import LEAST, MOST, fitting, stamp
 from lookalike.system.text import as_path, as_text
+from lookalike.types import Found, Survey
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lookalike.images import ImageLimits
     from lookalike.sources.ignoring import Patterns
-    from lookalike.types import Source
+    from lookalike.types import Value
 
 GALLERIES = ".lookalike"
 """The folder that holds a folder's galleries; never walked into."""
@@ -37,20 +41,6 @@ _KINDS = (
     (stat.S_ISCHR, "a device, not a file"),
     (stat.S_ISBLK, "a device, not a file"),
 )
-
-
-class Found(NamedTuple):
-    """A file of the walk: its id, path, size in bytes, mtime_ns, and why it can't be read, if so.
-
-    source: how a picture comes in that is found so.
-    """
-
-    id: str
-    path: str
-    size: int
-    mtime_ns: int
-    fault: str = ""
-    source: Source = "walk"
 
 
 def to_id(path: str) -> str:
@@ -114,7 +104,7 @@ def prefix_of(folder: str, root: str) -> str:
 
 @dataclass(slots=True)
 class Walk:
-    """One walk over a folder; iterate it once, then ask what it saw.
+    """The pictures of a folder on this machine, found by a walk.
 
     top: the folder, an absolute path.
     prefix: what its ids begin with (`""` for the root, else ending in `/`).
@@ -122,11 +112,7 @@ class Walk:
     ignored: patterns of what not to walk.
     left_out: absolute paths of folders that are not walked.
     known: prefixes whose device and files are told apart even where they are no mount points.
-    unlisted: prefixes of the folders that could not be listed, with the reason.
-    devices: device numbers of top, of the mount points below it, and of the known folders, by prefix.
-    files: how many files were found below each of these, and below no other of them inside it.
-    aside: prefixes of the folders that were not entered because other programs keep them.
-    galleries: paths of the folders that hold galleries of their own.
+    survey: what the last walk saw, with a device for top, the mount points below it, and the known folders.
     """
 
     top: str
@@ -135,16 +121,15 @@ class Walk:
     ignored: Patterns | None = None
     left_out: frozenset[str] = frozenset()
     known: frozenset[str] = frozenset()
-    unlisted: dict[str, str] = field(default_factory=dict)
-    devices: dict[str, int] = field(default_factory=dict)
-    files: Counter[str] = field(default_factory=Counter)
-    aside: list[str] = field(default_factory=list)
-    galleries: list[str] = field(default_factory=list)
-
-    source: ClassVar[Source] = "walk"
+    survey: Survey = field(default_factory=Survey)
+    name: str = "walk"
+    absence_deletes: bool = True
+    keeps_thumbnail: bool = False
+    private: bool = False
 
     def __iter__(self) -> Iterator[Found]:
         """Yield every file, in the order of ids. Symbolic links to folders are not followed."""
+        self.survey = Survey()
         pending = [self._list(self.top, self.prefix, None, self.prefix)]
         while pending:
             entries, device, part = pending[-1]
@@ -157,9 +142,20 @@ class Walk:
             else:
                 pending.pop()
 
-    def again(self) -> Walk:
-        """A fresh walk of the same folder."""
-        return Walk(self.top, self.prefix, self.hidden, self.ignored, self.left_out, self.known)
+    def stat(self, id_: str) -> tuple[int, int]:
+        """Return size and mtime_ns of a picture's file. Raises `OSError` where they can't be had."""
+        return stamp(os.stat(self._path(id_)))  # noqa: PTH116
+
+    def read(self, id_: str, limits: ImageLimits) -> bytes:
+        """Return the bytes of a picture's file. Raises `Unreadable` where it can't be read."""
+        return images.read_file(self._path(id_), limits)
+
+    def fields(self, _id: str, /) -> Mapping[str, Value]:
+        """Return nothing: a file says itself what there is to know."""
+        return {}
+
+    def _path(self, id_: str) -> str:
+        return os.path.join(self.top, to_path(id_.removeprefix(self.prefix)))  # noqa: PTH118
 
     def _list(self, folder: str, prefix: str, parent: int | None, part: str) -> tuple[_Entries, int, str]:
         """The wanted entries of a folder in the order of their ids, its device, and which part it is of."""
@@ -181,19 +177,19 @@ class Walk:
                     if (e.name[0] != "." and not closely) or self._wanted(e)
                 ]
         except OSError as error:
-            self.unlisted[prefix] = error.strerror or str(error)
+            self.survey.unlisted[prefix] = error.strerror or str(error)
             return iter(()), 0, part
         if device != parent or prefix in self.known:
-            self.devices[prefix] = device
+            self.survey.devices[prefix] = device
             part = prefix
-        self.files[part] += sum(key[-1] != "/" for key, _ in entries)
+        self.survey.files[part] += sum(key[-1] != "/" for key, _ in entries)
         entries.sort(key=_first)
         return iter(entries), device, part
 
     def _wanted(self, entry: os.DirEntry[str]) -> bool:
         name = entry.name
         if name == GALLERIES:
-            self.galleries.append(entry.path.removesuffix(f"/{GALLERIES}"))
+            self.survey.galleries.append(entry.path.removesuffix(f"/{GALLERIES}"))
         if name[0] == "." and (not self.hidden or name in {GALLERIES, IGNORE_FILE}):
             return False
         if self.ignored is None:
@@ -210,7 +206,7 @@ class Walk:
             return True
         wanted = self.ignored is not None and self.ignored.includes(self._relative(path) + "/")
         if not wanted:
-            self.aside.append(prefix)
+            self.survey.aside.append(prefix)
         return wanted
 
     def _relative(self, path: str) -> str:
@@ -227,12 +223,10 @@ def _examine(id_: str, entry: os.DirEntry[str]) -> Found:
     except OSError as error:
         nowhere = isinstance(error, FileNotFoundError) and entry.is_symlink()
         fault = "a symbolic link that leads nowhere" if nowhere else error.strerror or str(error)
-        return Found(id_, entry.path, 0, 0, fault)
+        return Found(id_, 0, 0, fault)
     if stat.S_ISREG(status.st_mode):
         # As `stamp` has them, without a call for each of what may be a million.
         mtime_ns = status.st_mtime_ns
-        return Found(
-            id_, entry.path, status.st_size, mtime_ns if LEAST <= mtime_ns <= MOST else fitting(mtime_ns)
-        )
+        return Found(id_, status.st_size, mtime_ns if LEAST <= mtime_ns <= MOST else fitting(mtime_ns))
     fault = next((text for test, text in _KINDS if test(status.st_mode)), "")
-    return Found(id_, entry.path, 0, 0, fault or "a symbolic link to a folder (not followed)")
+    return Found(id_, 0, 0, fault or "a symbolic link to a folder (not followed)")

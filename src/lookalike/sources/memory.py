@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lookalike.images.given import Picture
-    from lookalike.types import Source, Value
+    from lookalike.types import Value
 
 
 class Memory(NamedTuple):
@@ -19,14 +19,16 @@ class Memory(NamedTuple):
     metadata: what is known of it from there.
     known: never looked up before it is written.
     anew: never, for it is described whenever it is given.
+    thumbnail: always kept, for there is no file to make one of.
     """
 
     id: str
     picture: Picture
-    source: Source = "array"
+    source: str = "array"
     fault: str = ""
     size: int = 0
     mtime_ns: int = 0
     metadata: Mapping[str, Value] = MappingProxyType({})
     known: None = None
     anew: Literal[False] = False
+    thumbnail: Literal[True] = True

@@ -6,15 +6,19 @@ its pixels again.
 
 from __future__ import annotations
 
+import errno
 import os
 from bisect import bisect_right
 from collections import Counter
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
+from lookalike import images
+from lookalike.images.limits import require_bytes
 from lookalike.sources import cifar
-from lookalike.sources.folder import Found, is_address, path_of
+from lookalike.sources.folder import is_address, path_of
 from lookalike.sources.memory import Memory
 from lookalike.system.files import fitting
+from lookalike.types import Found, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,15 +26,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from lookalike.images import ImageLimits
     from lookalike.sources.access import Access
     from lookalike.sources.ignoring import Patterns
-    from lookalike.types import Source, Value
+    from lookalike.types import Value
 
 is_packed = cifar.is_cifar
 
 
 class Packed:
-    """A folder of CIFAR-10's batches; its interface is that of `lookalike.sources.folder.Walk`.
+    """The pictures of a folder of CIFAR-10's batches.
 
     Args:
         top: the folder, an absolute path.
@@ -41,35 +46,48 @@ class Packed:
         UsageError: a batch can't be read, or is not what it should be.
     """
 
-    source: ClassVar[Source] = "array"
+    name = "cifar"
+    absence_deletes = True
+    keeps_thumbnail = True
+    private = False
 
     def __init__(self, top: str, prefix: str, ignored: Patterns | None = None) -> None:
         self.top = top
         self.prefix = prefix
-        self.unlisted: dict[str, str] = {}
-        self.aside: list[str] = []
         self._ignored = ignored
         self._names = cifar.labels(top)
         # In the order of ids.
         self._batches = sorted(cifar.batches(top), key=lambda batch: (batch.part, batch.first))
         self._starts = [(batch.part, batch.first) for batch in self._batches]
         self._open: tuple[cifar.Batch, NDArray[np.uint8]] | None = None
-        self.devices = {prefix: fitting(os.stat(top).st_dev)}  # noqa: PTH116  # as the walk of a folder has it
-        self.files = Counter({prefix: sum(len(batch.labels) for batch in self._batches)})
+        device = fitting(os.stat(top).st_dev)  # noqa: PTH116  # as the walk of a folder has it
+        count = sum(len(batch.labels) for batch in self._batches)
+        self.survey = Survey(devices={prefix: device}, files=Counter({prefix: count}))
 
     def __iter__(self) -> Iterator[Found]:
-        """Every picture, in the order of ids; its path is that of its batch."""
+        """Yield every picture, in the order of ids."""
         for batch in self._batches:
             for id_ in batch.ids():
                 if self._ignored is None or not self._ignored.excludes(id_):
-                    path = str(batch.path)
-                    yield Found(self.prefix + id_, path, batch.size, batch.mtime_ns, source=self.source)
+                    yield Found(self.prefix + id_, batch.size, batch.mtime_ns)
 
-    def again(self) -> Packed:
-        """The same once more."""
-        return self
+    def stat(self, id_: str) -> tuple[int, int]:
+        """Return size and mtime_ns of a picture's batch. Raises `OSError` where there is none."""
+        batch, _ = self._required(id_)
+        return batch.size, batch.mtime_ns
 
-    def fields(self) -> Iterator[tuple[str, dict[str, Value]]]:
+    def read(self, id_: str, limits: ImageLimits) -> bytes:
+        """Return a picture as an uncompressed PNG. Raises `OSError` where there is none of this id."""
+        batch, row = self._required(id_)
+        content = images.encoded(batch.pixels()[row])
+        require_bytes(len(content), limits)
+        return content
+
+    def fields(self, id_: str) -> dict[str, Value]:
+        """Return the metadata of a picture. Raises `OSError` where there is none of this id."""
+        return self._fields(*self._required(id_))
+
+    def metadata(self) -> Iterator[tuple[str, dict[str, Value]]]:
         """The metadata of every picture, by its id."""
         for batch in self._batches:
             for row, id_ in enumerate(batch.ids()):
@@ -87,10 +105,15 @@ class Packed:
         # A copy, so that the batch can go while the picture waits.
         pixels = self._open[1][row].copy()
         fields = self._fields(batch, row)
-        return Memory(id_, pixels, size=batch.size, mtime_ns=batch.mtime_ns, metadata=fields)
+        return Memory(id_, pixels, self.name, size=batch.size, mtime_ns=batch.mtime_ns, metadata=fields)
 
     def _fields(self, batch: cifar.Batch, row: int) -> dict[str, Value]:
         return {"label": self._names[batch.labels[row]], "part": batch.part}
+
+    def _required(self, id_: str) -> tuple[cifar.Batch, int]:
+        if (place := self._place(id_)) is None:
+            raise FileNotFoundError(errno.ENOENT, "there is no such picture", id_)
+        return place
 
     def _place(self, id_: str) -> tuple[cifar.Batch, int] | None:
         part, _, number = id_.removeprefix(self.prefix).partition("/")

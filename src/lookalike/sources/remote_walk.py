@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import LookalikeError
-from lookalike.sources import ignoring
-from lookalike.sources.folder import GALLERIES, Found, to_id
+from lookalike.sources import ignoring, remote
+from lookalike.sources.folder import GALLERIES, to_id
 from lookalike.sources.ignoring import IGNORE_FILE
 from lookalike.sources.remote import (
     DIVIDING,
@@ -21,16 +20,18 @@ from lookalike.sources.remote import (
     reason,
     size_of,
 )
+from lookalike.types import Found, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from lookalike.images import ImageLimits
     from lookalike.sources.ignoring import Patterns
-    from lookalike.types import Source
+    from lookalike.types import Value
 
 
 class RemoteWalk:
-    """One walk over a remote folder; its interface is that of `lookalike.sources.folder.Walk`.
+    """The pictures of a remote folder, at any address that fsspec reads.
 
     Args:
         top: the folder's address.
@@ -38,27 +39,36 @@ class RemoteWalk:
         exclude: patterns as in `.gitignore`; those of an ignore file in the folder count, too.
     """
 
-    source: ClassVar[Source] = "walk"
+    name = "walk"
+    absence_deletes = True
+    keeps_thumbnail = False
+    private = False
 
     def __init__(self, top: str, *, hidden: bool = False, exclude: tuple[str, ...] = ()) -> None:
         self.top = top
         self.prefix = prefix_of(top)
         self._head, chained, tail = divided(self.prefix)
         self._tail = chained + tail
-        self.unlisted: dict[str, str] = {}
-        self.devices: dict[str, int] = {}
-        self.files: Counter[str] = Counter()
-        self.aside: list[str] = []
+        self.survey = Survey()
         self._hidden = hidden
         self._exclude = exclude
         self._ignored: Patterns | None = None
 
-    def again(self) -> RemoteWalk:
-        """A fresh walk of the same folder."""
-        return RemoteWalk(self.top, hidden=self._hidden, exclude=self._exclude)
+    def stat(self, id_: str) -> tuple[int, int]:
+        """Return size and mtime_ns of a file. Raises `OSError` where they can't be had."""
+        return remote.stat(id_)
+
+    def read(self, id_: str, limits: ImageLimits) -> bytes:
+        """Return the bytes of a picture's file; raises as `lookalike.sources.remote.read` does."""
+        return remote.read(id_, limits)
+
+    def fields(self, _id: str, /) -> Mapping[str, Value]:
+        """Return nothing: a file says itself what there is to know."""
+        return {}
 
     def __iter__(self) -> Iterator[Found]:
         """Yield every file, in the order of ids."""
+        self.survey = Survey()
         forget_archives()
         try:
             place = place_of(self.top)
@@ -67,9 +77,9 @@ class RemoteWalk:
         except LookalikeError:
             raise
         except Exception as error:  # noqa: BLE001
-            self.unlisted[self.prefix] = reason(error)
+            self.survey.unlisted[self.prefix] = reason(error)
             return
-        self.devices[self.prefix] = 0
+        self.survey.devices[self.prefix] = 0
         self._ignored = ignoring.matching(_ignore_file(place, listed), self._exclude, _ignore_name(place))
         pending = [self._sorted(listed, place.path, self._head)]
         while pending:
@@ -86,7 +96,7 @@ class RemoteWalk:
         try:
             listed = _listed(place)
         except Exception as error:  # noqa: BLE001
-            self.unlisted[prefix + self._tail] = reason(error)
+            self.survey.unlisted[prefix + self._tail] = reason(error)
             return iter(())
         return self._sorted(listed, place.path, prefix)
 
@@ -103,7 +113,7 @@ class RemoteWalk:
             if name and not itself and self._wanted(prefix + name, name, folder=folder):
                 walked = folder and "::" not in name
                 entries.append((prefix + name + ("/" if walked else self._tail), details))
-        self.files[self.prefix] += sum(key[-1] != "/" for key, _ in entries)
+        self.survey.files[self.prefix] += sum(key[-1] != "/" for key, _ in entries)
         entries.sort(key=itemgetter(0))
         return iter(entries)
 
@@ -118,7 +128,7 @@ class RemoteWalk:
             return True
         wanted = self._ignored is not None and self._ignored.includes(key[len(self._head) :])
         if not wanted:
-            self.aside.append(key + self._tail)
+            self.survey.aside.append(key + self._tail)
         return wanted
 
     def _found(self, key: str, details: Mapping[str, Any]) -> Found:
@@ -126,9 +136,9 @@ class RemoteWalk:
         try:
             key.encode()
         except UnicodeEncodeError:
-            return Found(to_id(key), key, size, mtime_ns, "its name is not valid Unicode")
+            return Found(to_id(key), size, mtime_ns, "its name is not valid Unicode")
         dividing = "::" in key.removesuffix(self._tail) and (self._tail or details.get("type") == "directory")
-        return Found(key, key, size, mtime_ns, DIVIDING if dividing else "")
+        return Found(key, size, mtime_ns, DIVIDING if dividing else "")
 
 
 def _listed(place: Place) -> list[dict[str, Any]]:

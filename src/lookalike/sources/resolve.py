@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence, Sized
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from lookalike.errors import DownloadError, NotFound, NotTrusted, UsageError
 from lookalike.sources import remote
 from lookalike.sources import table as listed
+from lookalike.sources.base import Guarded, is_source
 from lookalike.sources.folder import is_address, is_text, path_of, prefix_of, under
 from lookalike.sources.tables import is_table
 
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
     from lookalike.images.given import Picture
     from lookalike.sources.access import Access
+    from lookalike.sources.base import Source
     from lookalike.types import Store
 
-    Given: TypeAlias = str | os.PathLike[str] | tuple[str, Picture]
+    Given: TypeAlias = str | os.PathLike[str] | tuple[str, Picture] | Source
 
 
 class Sorted(NamedTuple):
@@ -28,6 +30,7 @@ class Sorted(NamedTuple):
 
     tables: files that name pictures.
     unread: folders that were indexed before, and that the gallery may not reach.
+    sources: those given as they are.
     """
 
     folders: list[str]
@@ -35,6 +38,7 @@ class Sorted(NamedTuple):
     rest: Iterable[Given]
     tables: Sequence[str] = ()
     unread: Sequence[str] = ()
+    sources: Sequence[Source] = ()
 
 
 def sort(
@@ -62,20 +66,21 @@ def sort(
         if unread and not (here or there):
             raise NotTrusted(access.note(unread))
         return Sorted([*_existing(here, root, store), *there], [], [], unread=unread)
-    if isinstance(pictures, str | os.PathLike) or _is_pair(pictures) or not isinstance(pictures, Iterable):
-        pictures = [pictures]  # type: ignore[list-item]
-    if not isinstance(pictures, Sized):
+    one = isinstance(pictures, str | os.PathLike) or _is_pair(pictures) or is_source(pictures)
+    several = not one and isinstance(pictures, Iterable)
+    items: Iterable[Any] = pictures if several else [pictures]  # type: ignore[assignment]
+    if not isinstance(items, Sized):
         # A generator may give more than fits in memory: it is taken one by one, later.
-        return Sorted([], [], pictures)
+        return Sorted([], [], items)
     far = _Far(store, access)
-    tables = tables_among(pictures, column)  # type: ignore[arg-type]
+    sources = [Guarded(item) for item in items if is_source(item)]
+    plain = [item for item in items if not is_source(item)]
+    tables = tables_among(plain, column)
     for table in tables:
         listed.require_column(table, column)
     among = frozenset[str | None](tables)
     given: list[tuple[Given, str | None]] = [
-        (item, path)  # type: ignore[misc]
-        for item in pictures
-        if not far.takes(item) and (path := path_given(item)) not in among  # type: ignore[arg-type]
+        (item, path) for item in plain if not far.takes(item) and (path := path_given(item)) not in among
     ]
     paths = dict.fromkeys(_seen_from(path, root) for _, path in given if path is not None)
     folders = _outermost(path for path in paths if not os.path.isfile(path))  # noqa: PTH113
@@ -88,7 +93,7 @@ def sort(
     ]
     rest = [item for item, path in given if path is None]
     folders = [*_existing(folders, root, store), *far.folders()]
-    return Sorted(folders, [*files, *far.outside()], rest, tables)
+    return Sorted(folders, [*files, *far.outside()], rest, tables, sources=sources)
 
 
 def tables_among(pictures: Collection[Given], column: str | None = None) -> list[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from lookalike.errors import FilterError, UsageError
 from lookalike.stores import where
 from lookalike.system.files import fitting
-from lookalike.types import BUILT_IN_FIELDS, PICTURE_FIELDS, Skipped, Source
+from lookalike.types import BUILT_IN_FIELDS, PICTURE_FIELDS, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
 
     from lookalike.types import Condition, Floats, Folder, Header, Record, Term, Value
 
-SOURCES: tuple[Source, ...] = get_args(Source)
+SOURCES = ("walk", "file", "url", "array", "cifar")
+"""The names of the built-in sources; a store may keep their places here instead, which stay what they are."""
 
-FILES: tuple[Source, ...] = ("walk", "file")
+LONGEST_SOURCE = 64
+"""Characters of another source's name."""
+
+FILES = ("walk", "file")
 """The sources of pictures that have a file of their own."""
 
 UNIT = 1_000_000
@@ -36,6 +41,7 @@ LONGEST_DIGEST, LONGEST_THUMBNAIL, LONGEST_FORMAT = 64, 1 << 19, 64
 """Bytes, bytes and characters: more than any has, and what is read of a stranger's gallery at most."""
 
 _LONGEST_ID = 1 << 16  # bytes
+_SOURCE = re.compile(rf"[a-z][a-z0-9+.-]{{0,{LONGEST_SOURCE - 1}}}", re.ASCII)
 _MOST = 1.001  # softmax in few bits does not add up to 1
 _INTEGERS = range(-(2**63), 2**63)
 _OPERATORS = {"=", "!=", "<", "<=", ">", ">=", "~"}
@@ -50,6 +56,16 @@ def is_id(text: str, longest: int = _LONGEST_ID) -> bool:
 def is_text(text: str) -> bool:
     """Whether it is Unicode: half of a surrogate pair is not."""
     return text.isascii() or text.encode(errors="replace").decode() == text
+
+
+def is_source(text: str) -> bool:
+    """Whether a text can be the name of a source."""
+    return _SOURCE.fullmatch(text) is not None
+
+
+def source_name(stored: str, size: int) -> str:
+    """The name of a source from the one that is stored: CIFAR's pictures were arrays with a size once."""
+    return "cifar" if size > 0 and stored == "array" else stored
 
 
 def name(id_: str) -> str:
@@ -83,6 +99,8 @@ def fault(record: Record, numbers: Mapping[str, int], longest: int = _LONGEST_ID
     """Why a record can't be kept; None if it can."""
     if not is_id(record.id, longest):
         return "its id is empty, too long, or no text"
+    if not is_source(record.source):
+        return f"its source is called {record.source!r:.80}; expected a name as `mbox`"
     if not all(number in _INTEGERS for number in (record.size, record.mtime_ns, record.width, record.height)):
         return "its size, time, width or height is a number of more than 64 bits"
     lengths = (record.digest, LONGEST_DIGEST), (record.thumbnail or b"", LONGEST_THUMBNAIL)

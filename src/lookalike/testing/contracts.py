@@ -1,13 +1,17 @@
-"""The two protocols held to what they promise: an `AssertionError` says what was expected, what was found."""
+"""The protocols held to what they promise: an `AssertionError` says what was expected, what was found."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
-from itertools import product
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, cast, get_args
 
-from lookalike.errors import UsageError
+from lookalike.errors import LookalikeError, UsageError
+from lookalike.images import ImageLimits
+from lookalike.sources.folder import under
 from lookalike.stores import where as where_language
+from lookalike.stores.records import is_id, is_source
 from lookalike.types import (
     Classes,
     Extraction,
@@ -25,6 +29,7 @@ from lookalike.types import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lookalike.sources.base import Source
     from lookalike.types import Extractor, Floats, Store, Value, Where
 
 
@@ -66,6 +71,64 @@ def check_extractor(extractor: Extractor) -> None:
     _holds(extractor.size is None or min(extractor.size) > 0, "size must be above 0, or None")
     _holds(extractor.parallel > 0, "parallel must be above 0")
     _holds(bool(extractor.name and extractor.digest), "it must have a name and a digest")
+
+
+def check_source(source: Source) -> None:
+    """Hold a source to the protocol.
+
+    Args:
+        source: with at least one picture that can be read; it does not change meanwhile.
+
+    Raises:
+        AssertionError: it does not keep a promise; the message says which.
+    """
+    name, prefix = source.name, source.prefix
+    _holds(is_source(name), f"its name is {name!r}; expected small letters, digits, +, - and .")
+    found = list(source)
+    ids = [one.id for one in found]
+    _holds(found == list(source), "iterated again it found other pictures")
+    _holds(any(not one.fault for one in found), "it found no picture")
+    _holds(all(map(is_id, ids)), "an id is empty, too long, or no text")
+    ordered = all(before < id_ for before, id_ in pairwise(ids))
+    _holds(ordered, "its ids are not unique, in the order of code points")
+    strangers = [id_ for id_ in ids if not under(id_, prefix)]
+    _holds(not strangers, f"the id {strangers[:1]} does not begin with the prefix {prefix!r}")
+    survey = source.survey
+    _holds(prefix in {**survey.devices, **survey.unlisted}, "its survey does not name its prefix")
+    for one in [one for one in found if not one.fault][:_COUNT]:
+        stamp = source.stat(one.id)
+        expected = one.size, one.mtime_ns
+        _holds(stamp == expected, f"stat of {one.id} is {stamp}, and it was found with {expected}")
+        _check_bytes(source, one.id)
+    _check_absent(source, f"{ids[-1]}.not-there")
+
+
+def _check_bytes(source: Source, id_: str) -> None:
+    """Read a picture from several threads, and ask what is known of it."""
+    limits = ImageLimits()
+    with ThreadPoolExecutor(4) as readers:
+        contents = list(readers.map(lambda _: source.read(id_, limits), range(4)))
+    _holds(type(contents[0]) is bytes and bool(contents[0]), f"read of {id_} gave no bytes")
+    _holds(len(set(contents)) == 1, f"read of {id_} gave other bytes the next time")
+    fields = source.fields(id_)
+    sound = all(type(name) is str and type(value) in {str, int, float} for name, value in fields.items())
+    _holds(sound, f"fields of {id_} are {fields}; expected names with texts or numbers")
+
+
+def _check_absent(source: Source, id_: str) -> None:
+    """Ask for a picture that is not there."""
+    calls: dict[str, Callable[[], object]] = {
+        "stat": lambda: source.stat(id_),
+        "read": lambda: source.read(id_, ImageLimits()),
+    }
+    for name, call in calls.items():
+        try:
+            call()
+        except (OSError, LookalikeError):
+            continue
+        raise AssertionError(
+            f"{name} of {id_}, which is not there, raised neither OSError nor LookalikeError"
+        )
 
 
 def check_store(make: Callable[[Header], Store]) -> None:

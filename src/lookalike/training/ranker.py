@@ -28,6 +28,7 @@ from lookalike.extractors.steps import Normalise
 from lookalike.extractors.steps import apply as applied
 from lookalike.gallery import Gallery
 from lookalike.reports import Skip
+from lookalike.sources.folder import path_of
 from lookalike.sources.tables import is_table
 from lookalike.sources.tables.rows import csv_rows
 from lookalike.training import dataset
@@ -205,7 +206,7 @@ class LabelExamples:
         known = _labels(place, labels)
         fixed: dict[str, Part] = {}
         if place.packed is not None:
-            fixed = {id_: "test" for id_, fields in place.packed.fields() if fields.get("part") == "test"}
+            fixed = {id_: "test" for id_, fields in place.packed.metadata() if fields.get("part") == "test"}
         rows = [row for row, several in enumerate(known.sets) if several]
         if recipe.limit is not None:
             ids = [known.ids[row] for row in rows]
@@ -481,7 +482,7 @@ def _paths(place: PictureFolder, ids: Sequence[str]) -> list[str] | None:
     """
     if place.packed is not None or 2 * len(ids) > len(place.found):
         return None
-    paths = (place.found[id_].path for id_ in ids)
+    paths = (path_of(id_, place.path) for id_ in ids)
     return [path for path in paths if not is_table(Path(path), meant=True)]
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[3] / "src" / "lookalike"
 
 DOOR = Path("sources/access.py")
+SOURCES = {Path("sources/folder.py"), Path("sources/remote_walk.py")}
+"""Sources that read themselves; who may call that, `test_sources_are_read_at_the_door` shows."""
+
 READERS = {
     "lookalike.sources.remote": {"read", "stat", "is_folder"},
     "lookalike.sources.remote_walk": {"RemoteWalk"},
@@ -43,7 +46,7 @@ def test_only_the_door_reads():
         (str(file.relative_to(PACKAGE)), name)
         for file in PACKAGE.rglob("*.py")
         for module, name in _uses(file)
-        if (place := file.relative_to(PACKAGE)) != DOOR
+        if (place := file.relative_to(PACKAGE)) not in {DOOR, *SOURCES}
         and ".".join(("lookalike", *place.parent.parts)) != module
     }
     assert found == set()
@@ -53,3 +56,19 @@ def test_the_door_is_seen():
     """The test above would see it: what it looks for is what the door uses."""
     names = {name for _, name in _uses(PACKAGE / DOOR)}
     assert names == set().union(*READERS.values())
+
+
+def test_sources_are_read_at_the_door():
+    """A source's `read(id, limits)` is called by the door, its guard, and the check of the contract."""
+    callers = {
+        str(file.relative_to(PACKAGE))
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_bytes()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "read"
+        and len(node.args) == 2
+        and "limits" in ast.unparse(node.args[1]).lower()
+        and ast.unparse(node.func.value) != "remote"
+    }
+    assert callers == {"sources/access.py", "sources/base.py", "testing/contracts.py"}

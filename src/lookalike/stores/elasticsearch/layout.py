@@ -30,7 +30,7 @@ from urllib.parse import quote, unquote
 
 from lookalike.errors import StoreCorrupt, UsageError
 from lookalike.stores import where, words
-from lookalike.stores.records import UNIT, class_numbers, name
+from lookalike.stores.records import UNIT, class_numbers, name, source_name
 from lookalike.stores.sqlite import library
 from lookalike.system import forks
 from lookalike.types import Classes, Header, Limits, Precision, Record, RowType, Skipped, Space, State
@@ -447,7 +447,7 @@ def record(document: Mapping[str, Any], header: Header) -> Record:
         thumbnail = document.get("thumbnail")
         return Record(
             document["id"],
-            document["source"],
+            source_name(document["source"], document["size"]),
             document["size"],
             document["mtime_ns"],
             bytes.fromhex(document["digest"]),
@@ -484,7 +484,9 @@ def _own_fields(document: Mapping[str, Any]) -> frozenset[str]:
 def state(id_: str, fields: Mapping[str, Sequence[Any]]) -> State:
     """The state of a path, from the doc values of its document."""
     try:
-        return State(id_, fields["status"][0], fields["source"][0], fields["size"][0], fields["mtime_ns"][0])
+        size = fields["size"][0]
+        source = source_name(fields["source"][0], size)
+        return State(id_, fields["status"][0], source, size, fields["mtime_ns"][0])
     except (KeyError, IndexError) as error:
         raise StoreCorrupt(
             f"the gallery's document of {id_!r} lacks {error}; delete it, and index again"

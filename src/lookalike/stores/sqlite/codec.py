@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from lookalike.errors import StoreCorrupt, UsageError
 from lookalike.stores import records as record_rules
-from lookalike.stores.records import SOURCES, UNIT
+from lookalike.stores.records import SOURCES, UNIT, is_source
 from lookalike.stores.sqlite import schema
 from lookalike.types import PICTURE_FIELDS, Classes, Header, Precision, Record, RowType, Space
 
@@ -168,6 +168,23 @@ def sound_scores(content: object, classes: Classes | None) -> list[tuple[int, in
     return [(number, score) for number, score in pairs if number < count and score <= schema.MOST_SCORE]
 
 
+class _Origins(dict[object, str]):
+    """The names of sources by what the column holds: the place of a built-in one, or the name of another."""
+
+    def __missing__(self, stored: object) -> str:
+        if isinstance(stored, str) and is_source(stored):
+            return stored
+        raise KeyError(stored)
+
+
+ORIGINS = _Origins(enumerate(SOURCES))
+
+
+def origin(name: str) -> int | str:
+    """Return what the column holds for a source of this name."""
+    return SOURCES.index(name) if name in SOURCES else name
+
+
 def record(line: Sequence[Any], metadata: dict[str, str | int | float], classes: Classes | None) -> Record:
     """A record from its line in `paths` joined with that in `pictures`, and its facts.
 
@@ -186,13 +203,13 @@ def record(line: Sequence[Any], metadata: dict[str, str | int | float], classes:
     try:
         # `|` takes whole numbers alone, and is below 0 where one of them is.
         size | mtime_ns | width | height
-        whole = (source | decoder | bits) >= 0 and type(digest) is bytes
+        whole = (decoder | bits) >= 0 and type(digest) is bytes
         whole = whole and type(format_) is str and (thumbnail is None or type(thumbnail) is bytes)
         whole = whole and own == id_ and name == record_rules.name(id_) and "\0" not in id_
         if later:
             whole = whole and all(map(schema.Column.holds, _LATER, later))
-        origin = SOURCES[source]
-    except (TypeError, AttributeError, IndexError):
+        origin = record_rules.source_name(ORIGINS[source], size)
+    except (TypeError, AttributeError, LookupError):
         whole = False
     if not whole:
         raise StoreCorrupt(f"the gallery's row of {id_!r:.60} is not what one is; {schema.ADVICE}")

@@ -26,7 +26,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lookalike.errors import StoreCorrupt
 from lookalike.stores import words
-from lookalike.stores.records import LONGEST_DIGEST, LONGEST_FORMAT, LONGEST_THUMBNAIL, SOURCES
+from lookalike.stores.records import (
+    LONGEST_DIGEST,
+    LONGEST_FORMAT,
+    LONGEST_SOURCE,
+    LONGEST_THUMBNAIL,
+    SOURCES,
+)
 from lookalike.stores.sqlite.file import APPLICATION_ID
 
 if TYPE_CHECKING:
@@ -57,6 +63,7 @@ class Column:
     low, high: of a whole number; of a text or blob the least and the greatest length.
     nullable: whether it may be empty.
     path: whether it is text that becomes a path: then without NUL.
+    longest_name: characters of a name that may stand in it instead; 0 for none.
     """
 
     name: str
@@ -65,10 +72,13 @@ class Column:
     high: int = _MOST
     nullable: bool = False
     path: bool = False
+    longest_name: int = 0
 
     @property
     def words(self) -> str:
         """What may stand in it, for people."""
+        if self.kind == "integer" and self.longest_name:
+            return f"a number up to {self.high} or a name"
         if self.kind == "integer":
             return f"a whole number from {self.low:,} to {self.high:,}"
         noun = {"text": "characters of text", "blob": "bytes"}[self.kind]
@@ -86,6 +96,10 @@ class Column:
         if self.path:
             tests.append(f"instr({self.name}, char(0)) = 0")
         fits = " AND ".join(tests)
+        if self.longest_name:
+            name = f"{self.name} GLOB '[a-z]*' AND {self.name} NOT GLOB '*[^a-z0-9+.-]*'"
+            length = f"length({self.name}) <= {self.longest_name}"
+            fits = f"({fits} OR (typeof({self.name}) = 'text' AND {length} AND {name}))"
         return f"({self.name} IS NULL OR {fits})" if self.nullable else f"({fits})"
 
     def holds(self, value: object) -> bool:
@@ -101,7 +115,7 @@ class Column:
 
 ID = Column("id", "text", 1, _LONGEST_ID, path=True)
 STATUS = Column("status", "integer", 0, 2)
-SOURCE = Column("source", "integer", 0, len(SOURCES) - 1)
+SOURCE = Column("source", "integer", 0, len(SOURCES) - 1, longest_name=LONGEST_SOURCE)
 SIZE = Column("size", "integer", _LEAST)
 MTIME = Column("mtime_ns", "integer", _LEAST)
 ROW = Column("row", "integer", 1, LAST_ROW)

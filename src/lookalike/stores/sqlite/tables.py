@@ -45,7 +45,6 @@ _LINES = {format_: _line(format_) for format_ in range(1, schema.FORMAT + 1)}
 _MEANT = f"(status NOT IN ({codec.SKIPPED}, {codec.REMOVED}) OR row IS NOT NULL)"
 """Which paths are meant to be pictures; of a sound gallery those of status 0."""
 
-_ORIGINS = dict(enumerate(SOURCES))
 _MOST_METADATA = 1 << 29
 """Bytes of the metadata of the pictures that are read at once."""
 
@@ -177,7 +176,9 @@ def states(connection: sqlite3.Connection) -> Iterator[State]:
             numbers = {*map(type, sizes), *map(type, times)}
             whole = last < ids[0] and all(map(lt, ids, ids[1:])) and "\0" not in "".join(ids)
             kinds = [codec.STATUSES[status] for status in statuses]
-            origins = [_ORIGINS[source] for source in sources]
+            origins = [codec.ORIGINS[source] for source in sources]
+            if "array" in origins:
+                origins = list(map(record_rules.source_name, origins, sizes))
         except (KeyError, TypeError):
             whole = False
         if not whole or numbers != {int}:
@@ -281,7 +282,7 @@ def pictures(
     }
     connection.executemany(
         "INSERT OR REPLACE INTO paths VALUES (?, 0, ?, ?, ?, ?, NULL)",
-        sorted((r.id, record_rules.SOURCES.index(r.source), r.size, r.mtime_ns, row) for row, r in new),
+        sorted((r.id, codec.origin(r.source), r.size, r.mtime_ns, row) for row, r in new),
     )
     connection.executemany(
         f"INSERT INTO pictures VALUES ({codec.marks(schema.TABLES['pictures'])})",
@@ -361,7 +362,7 @@ def touch(connection: sqlite3.Connection, states: Sequence[State]) -> None:
     """Set size, mtime and source of pictures."""
     connection.executemany(
         "UPDATE paths SET size = ?, mtime_ns = ?, source = ? WHERE id = ? AND status = 0",
-        [(s.size, s.mtime_ns, record_rules.SOURCES.index(s.source), s.id) for s in states],
+        [(s.size, s.mtime_ns, codec.origin(s.source), s.id) for s in states],
     )
 
 
