@@ -67,7 +67,10 @@ def test_a_path_to_nothing_is_no_words(gallery, root, monkeypatch):
         gallery.search("rde.png")
     with pytest.raises(NotFound, match=f"did you mean {root}/green.png"):
         gallery.search(f"{root}/gren.png")
-    with pytest.raises(NotFound, match=r"is called 'x/y'"):
+    monkeypatch.chdir("/")
+    with pytest.raises(NotFound, match=r"'sky\.jgp'; did you mean blue sky\.png\?"):
+        gallery.search("sky.jgp")
+    with pytest.raises(NotFound, match=r"is called 'x/y'; words are text:x/y"):
         gallery.search("x/y")
     with pytest.raises(NotFound, match=r"no file is called 'beach\.jgp'; words are text:beach\.jgp"):
         Gallery.open(root, name="none", model="toy").describe("beach.jgp")

@@ -54,6 +54,9 @@ _FIELD = "id"
 """The field that holds ids of the user's own, as `lookalike fetch --id` notes them."""
 
 _SHOWN = 3
+_TELLING = 3
+"""How long a part of a name has to be to say which picture was meant."""
+
 _FILE_NAME = re.compile(r".\.[A-Za-z]{2,5}$")
 
 
@@ -231,9 +234,16 @@ def _nothing(text: str, path: str, store: Store | None) -> str:
         kind = "a folder" if os.path.isdir(path) else "no plain file"  # noqa: PTH112
         return f"{shown!r} is {kind}; expected a picture, or words: text:{shown}"
     what = "no file" if store is None else "no file, and no picture in the gallery,"
-    close = _close(path)
-    hint = f"; did you mean {close}?" if close else "" if store is None else hint_of(text, store)
-    return f"{what} is called {shown!r}{hint or f'; words are text:{shown}'}"
+    close = _close(path) or _alike(Path(text).stem, store)
+    hint = f"did you mean {close}?" if close else f"words are text:{shown}"
+    return f"{what} is called {shown!r}; {hint}"
+
+
+def _alike(stem: str, store: Store | None) -> str:
+    """The ids of some pictures that have a text in their names; "" for none, and for one that many have."""
+    if store is None or len(stem) < _TELLING or not is_text(stem) or "\0" in stem:
+        return ""
+    return _some(_ids(store, Condition("name", "~", (stem,))))
 
 
 def _close(path: str) -> str:
