@@ -12,6 +12,7 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import chain
 from typing import IO, TYPE_CHECKING, NamedTuple, TypeVar
 
 from lookalike.reports import Skip
@@ -161,9 +162,10 @@ def plan(store: Store, walks: Iterable[Source], wishes: Wishes) -> Plan:
 def _planned(result: Plan, store: Store, walks: Iterable[Source], wishes: Wishes) -> list[Folder]:
     """Plan every walk; what is to be remembered of the folders then."""
     devices = {folder.prefix: folder.device for folder in result.known}
+    states = _States(store)
     for walk in walks:
         part = _Part(result, wishes, walk, chosen=_sample(walk, wishes))
-        part.take(store)
+        part.take(states.under(walk.prefix))
         survey = walk.survey
         result.unlisted |= survey.unlisted
         result.aside += survey.aside
@@ -226,6 +228,36 @@ def _unchanged(found: Found, state: State, name: str) -> bool:
     )
 
 
+class _States:
+    """What a store remembers, read once for all folders that come in the order of their prefixes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._rest: Iterator[State] | None = None
+        self._last = ""
+
+    def under(self, prefix: str) -> Iterator[State]:
+        """Yield what lies below a prefix, in the order of ids; to be taken to its end."""
+        if not prefix:
+            # As `under` says, without a call for each of what may be a million.
+            return (state for state in self._store.states() if state[0][:1] != "/" and "://" not in state[0])
+        if "::" in prefix or prefix <= self._last:
+            return (state for state in self._store.states() if under(state.id, prefix))
+        self._last = prefix
+        return self._next(prefix)
+
+    def _next(self, prefix: str) -> Iterator[State]:
+        """Yield the states of one run of ids, and keep what comes behind them."""
+        rest = self._rest if self._rest is not None else iter(self._store.states())
+        for state in rest:
+            if state.id.startswith(prefix):
+                yield state
+            elif state.id > prefix:
+                self._rest = chain([state], rest)
+                return
+        self._rest = iter(())
+
+
 class _Part:
     """The plan of one source, gathered into the plan of all."""
 
@@ -238,15 +270,9 @@ class _Part:
         self.chosen = chosen
         self.gone: list[State] = []
 
-    def take(self, store: Store) -> None:
+    def take(self, states: Iterable[State]) -> None:
         """Merge what the source finds with what the store remembers of it."""
         walk, name = self.source, self.source.name
-        states = store.states()
-        if walk.prefix:
-            states = (state for state in states if under(state.id, walk.prefix))
-        else:
-            # As `under` says, without a call for each of what may be a million.
-            states = (state for state in states if state[0][:1] != "/" and "://" not in state[0])
         everything = self.chosen is None
         for found, state in merge(walk, states):
             if everything and found and state and _unchanged(found, state, name):
