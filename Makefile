@@ -1,7 +1,9 @@
 # make demo                                 index real pictures, search them, show the result
 # make demo DIR=~/Pictures QUERY=beach.jpg  the same on your own
 # make demo-elasticsearch                   the same pictures on a server that it starts and stops; needs Java and Maven
+# make check                                lint, types, and all tests that need no server, no Keras and no Ray
 # make test                                 every check and every test
+# make package                              wheel and sdist, and `make check` with them in an empty environment
 # make test-galleries                       a thousand random galleries against brute force
 # make test-kills                           kill commands at 500 of the calls that change files
 # make test-mutations                       open, search, check and repair 2,000 galleries that chance made wrong
@@ -14,9 +16,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 WHOLE := .venv/.whole
 SOURCES := src tests scripts benches examples
+# What is installed: this folder, or a wheel of it, which `make package` names.
+PACKAGE ?= -e .
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-elasticsearch test test-faults test-kills test-galleries test-mutations lint docs bench clean
+.PHONY: help demo demo-elasticsearch check package test test-faults test-kills test-galleries test-mutations lint docs bench clean
 
 help:
 	@sed -n 's/^# //p' $(MAKEFILE_LIST)
@@ -28,12 +32,12 @@ $(READY): pyproject.toml constraints.txt
 	@echo 'setting up .venv (once; about 1.1 GB)'
 	@$(PYTHON) -m venv .venv || \
 		{ echo 'python3 has no venv; on Debian: apt install python3-venv' >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,elasticsearch,heif,metrics,plot,tables]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PACKAGE)'[dev,elasticsearch,heif,metrics,plot,tables]'
 	@touch $@
 
 $(WHOLE): $(READY)
 	@echo 'adding Keras, TensorFlow, Ray and an S3 server, which the tests need (once; about 2 GB)'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tests]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PACKAGE)'[tests]'
 	@touch $@
 
 demo: $(READY)
@@ -41,6 +45,16 @@ demo: $(READY)
 
 demo-elasticsearch: $(READY)
 	@$(BIN)/python scripts/demo_elasticsearch.py
+
+check: $(READY) lint
+	$(BIN)/python -m pytest -n 2 --quick
+
+package: $(READY)
+	rm -rf dist build/package
+	$(BIN)/python -m build --outdir dist .
+	mkdir -p build/package
+	tar -xzf dist/lookalike-*.tar.gz -C build/package --strip-components=1
+	$(MAKE) -C build/package check PACKAGE="$$(echo $(CURDIR)/dist/lookalike-*.whl)" PYTHON=$(PYTHON)
 
 test: $(WHOLE) lint
 	$(BIN)/python -m pytest -n 2

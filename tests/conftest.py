@@ -44,27 +44,64 @@ OWN_SURROUNDINGS = (
     *("ELASTIC_API_KEY", "ELASTIC_USER", "ELASTIC_USERNAME", "ELASTIC_PASSWORD"),
 )
 
-SERVERS = ("tests/distributed/", "tests/elasticsearch/", "tests/elasticsearch/test_faults.py")
+SERVERS = ("tests/indexing/ray/", "tests/stores/elasticsearch/", "tests/stores/elasticsearch/test_faults.py")
 """Where tests need Ray or Elasticsearch, which are started once; the last needs one of its own."""
 
 SLOW = ("tests/extractors/keras/", "tests/training/", "tests/test_examples.py")
 """Where most tests take seconds; those of the first share networks that take long to make."""
 
 
-def pytest_sessionstart():
+QUICK = "--quick"
+"""The option of `make check`: nothing that needs a server, Keras or Ray, and nothing slow."""
+
+LONG = (*SERVERS, *SLOW, "tests/faults/")
+"""Where nothing is quick."""
+
+
+def pytest_addoption(parser):
+    """Add what `make check` runs with."""
+    parser.addoption(
+        QUICK, action="store_true", help="only what needs no server, no Keras, no Ray, and no time"
+    )
+
+
+def pytest_configure(config):
+    """Tell what the mark means that single tests have."""
+    config.addinivalue_line(
+        "markers", "slow: takes seconds, or needs a server, Keras or Ray; not in `make check`"
+    )
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave out folders whose files need what may not be there."""
+    if not config.getoption(QUICK):
+        return None
+    path = collection_path.relative_to(REPOSITORY).as_posix()
+    return f"{path}/".startswith(LONG) or path in LONG or None
+
+
+def _is_slow(item):
+    return item.get_closest_marker("slow") or {"elasticsearch", "elasticsearch_cluster"} & set(
+        item.fixturenames
+    )
+
+
+def pytest_sessionstart(session):
     """Where everything should be installed, nothing is skipped for want of it."""
     # A shell lets its background jobs ignore Ctrl-C, and so would every program that a test stops by it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     missing = [name for name in EXTRAS if importlib.util.find_spec(name) is None]
-    if missing and os.environ.get("CI"):
+    if missing and os.environ.get("CI") and not session.config.getoption(QUICK):
         pytest.exit(
             f"not installed: {', '.join(missing)}; run `make test`, which installs them", returncode=3
         )
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Quick tests come first, then those that need a server, then the slow ones."""
+    if config.getoption(QUICK):
+        items[:] = [item for item in items if not _is_slow(item)]
     order = (*SERVERS, *SLOW)
 
     def place(item):
